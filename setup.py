@@ -13,7 +13,7 @@ def version() -> str:
     text = (HERE / "fairseq_guided_align" / "__init__.py").read_text(encoding="utf-8")
     found = re.search(r'^__version__(?:: \w+)? = "([^"]+)"', text, re.MULTILINE)
     if not found:
-        raise RuntimeError('fairseq_guided_align/__init__.py: expected a line __version__ = "..."; none found')
+        raise RuntimeError('fairseq_guided_align/__init__.py: expected __version__ = "..."; none found')
     return found.group(1)
 
 

@@ -157,7 +157,8 @@ def test_the_subcommands_exit_code_is_passed_on(fake_subcommand: types.ModuleTyp
 def test_a_closed_pipe_is_quiet() -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    run = subprocess.run([*COMMAND, "user-dir"], stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    command = [*COMMAND, "user-dir"]
+    run = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
     os.close(writer)
     assert run.returncode == 141
     assert run.stderr == ""

@@ -1,4 +1,4 @@
-"""Entry point of `fairseq-guided-align`: finds the subcommand, imports it alone, turns errors into messages."""
+"""Entry point of `fairseq-guided-align`: imports one subcommand only, and turns errors into messages."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def _fail(name: str, message: str) -> int:
 
 
 def _silence_stdout() -> None:
-    """Points stdout at nothing, or the interpreter complains about the closed pipe when it flushes at exit."""
+    """Points stdout at nothing, or the interpreter complains about the closed pipe at exit."""
     try:
         descriptor = sys.stdout.fileno()
     except (OSError, ValueError):
