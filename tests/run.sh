@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Sets up what it needs and runs all checks: lint, types, tests. Arguments go to pytest.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. examples/bootstrap.sh
+bootstrap run test
+
+failed=()
+say "== ruff"
+"$PYTHON" -m ruff check . || failed+=(ruff)
+say "== mypy"
+"$PYTHON" -m mypy || failed+=(mypy)
+say "== pytest"
+# Last, so that its closing line is what remains on the screen.
+"$PYTHON" -m pytest -q "$@" || failed+=(pytest)
+if [ ${#failed[@]} -gt 0 ]; then
+    die "failed: ${failed[*]}"
+fi
