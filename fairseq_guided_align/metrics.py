@@ -1,6 +1,6 @@
 """Links against gold links: counts that are summed over sentences, shards and workers, scores from the sums.
 
-With A the predicted links, S the sure gold links and P all gold links (sure and possible, so S is part of P)::
+With A the predicted links, S the sure gold links and P all gold links (sure and possible: S is part of P)::
 
     precision = |A & P| / |A|        recall = |A & S| / |S|
     AER = 1 - (|A & S| + |A & P|) / (|A| + |S|)
