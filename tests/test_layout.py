@@ -18,18 +18,24 @@ NAME = "fairseq_guided_align"
 ORDER = [
     "errors",
     "compat",
+    "byte_lines",
+    "atomic_files",
     "links",
     "pharaoh",
     "symmetrise",
     "subwords",
     "store",
+    "link_sources",
     "aligner",
     "batching",
     "dataset",
-    "attention",
     "guided_heads",
+    "attention",
     "losses",
+    "guided_cost",
     "schedule",
+    "log_values",
+    "coverage",
     "decode_links",
     "metrics",
     "plots",
@@ -39,7 +45,18 @@ ORDER = [
 ]
 
 # What the text-only commands stand on: torch and fairseq take seconds to import.
-TEXT_ONLY = ["errors", "links", "pharaoh", "symmetrise", "subwords", "store", "metrics", "plots"]
+TEXT_ONLY = [
+    "errors",
+    "byte_lines",
+    "atomic_files",
+    "links",
+    "pharaoh",
+    "symmetrise",
+    "subwords",
+    "store",
+    "metrics",
+    "plots",
+]
 TEXT_ONLY_COMMANDS = ["main", "user_dir", "check", "aer"]
 HEAVY = {"torch", "fairseq", "fairseq_cli"}
 # Formulas that anybody can use on tensors.
@@ -146,11 +163,12 @@ def test_every_file_has_its_place_in_the_order() -> None:
     assert sorted(set(ordered()) - set(ORDER)) == []
 
 
-@pytest.mark.parametrize("module", ordered())
+@pytest.mark.parametrize("module", [m for m in ordered() if m in ORDER])
 def test_imports_point_upwards(module: str) -> None:
     rank = {name: i for i, name in enumerate(ORDER)}
     # The empty name is the package itself, imported for its version.
-    below = {other for other in own(imports_of(module).all) - {""} if rank[other] >= rank[module]}
+    others = own(imports_of(module).all) - {""}
+    below = {other for other in others if rank.get(other, len(ORDER)) >= rank[module]}
     assert not below, f"{module}.py imports {sorted(below)}, which are not above it"
 
 
