@@ -1,0 +1,119 @@
+"""Runs fairseq-train and shows its log as one line that moves."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Optional, TextIO
+
+from examples.stages import StageError, duration
+
+LOG_OPTIONS = ("--log-format", "json", "--log-interval", "10")
+"""What `train` adds to the command, so that the log can be followed."""
+
+# Without a terminal a line that moves would fill the log.
+SECONDS_BETWEEN_LINES = 15.0
+TAIL = 25
+
+
+def train(command: Sequence[str], log_path: Path, updates: int, screen: Optional[TextIO] = None) -> None:
+    """Runs the command to its end; its output goes to `log_path`, its progress to `screen` (default: stderr).
+
+    updates: those that the command is told to do (--max-update).
+    Raises StageError with the end of the log if it fails.
+    """
+    progress = Progress(updates, screen or sys.stderr)
+    command = [*command, *LOG_OPTIONS]
+    tail: deque[str] = deque(maxlen=TAIL)
+    with log_path.open("a", encoding="utf-8") as log:
+        print(shlex.join(command), file=log, flush=True)
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+        )
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                log.write(line)
+                tail.append(line)
+                figures = figures_of(line)
+                if figures is not None:
+                    log.flush()
+                    progress.show(figures)
+        except BaseException:
+            process.terminate()
+            process.wait()
+            raise
+        finally:
+            progress.close()
+        if process.wait():
+            name, code, end = Path(command[0]).name, process.returncode, "".join(tail).rstrip()
+            raise StageError(f"{name} failed with exit code {code}; the end of {log_path}:\n{end}")
+
+
+def figures_of(line: str) -> Optional[dict[str, float]]:
+    """The numbers of a training line of fairseq's JSON log; None for all other lines."""
+    if "| train_inner | {" not in line:
+        return None
+    try:
+        found = json.loads(line[line.index("{") :])
+        return {name: float(value) for name, value in found.items()}
+    except ValueError:
+        return None
+
+
+class Progress:
+    """One line: updates done, losses, time left."""
+
+    def __init__(self, updates: int, screen: TextIO) -> None:
+        self.updates = updates
+        self.screen = screen
+        self.moves = screen.isatty()
+        self.start: Optional[tuple[float, float]] = None
+        self.shown = float("-inf")
+        self.width = 0
+
+    def show(self, figures: dict[str, float]) -> None:
+        now = time.monotonic()
+        done = figures["num_updates"]
+        if self.start is None:
+            self.start = (now, done)
+        if not self.moves and now - self.shown < SECONDS_BETWEEN_LINES and done < self.updates:
+            return
+        self.shown = now
+        line = self.line(figures, now)
+        if self.moves:
+            self.screen.write("\r" + line.ljust(self.width))
+            self.width = len(line)
+        else:
+            self.screen.write(line + "\n")
+        self.screen.flush()
+
+    def line(self, figures: dict[str, float], now: float) -> str:
+        done = figures["num_updates"]
+        parts = [f"      {done:.0f} of {self.updates} updates ({100 * done / self.updates:.0f} %)"]
+        parts += [f"{label} {figures[name]:.2f}" for name, label in LABELS.items() if name in figures]
+        assert self.start is not None
+        seconds, steps = now - self.start[0], done - self.start[1]
+        if steps > 0 and done < self.updates:
+            parts.append(f"{duration((self.updates - done) * seconds / steps)} left")
+        return ", ".join(parts)
+
+    def close(self) -> None:
+        if self.moves and self.width:
+            self.screen.write("\n")
+            self.screen.flush()
+
+
+LABELS = {"loss": "loss", "ppl": "perplexity", "alignment_loss": "alignment loss"}
