@@ -1,0 +1,36 @@
+"""Guided-alignment training for fairseq.
+
+Stock fairseq loads this package with ``--user-dir``; importing it from a running fairseq registers the task
+``translation_guided_alignment`` and the criterion ``guided_alignment_ce``. Imported on its own, for instance by
+the text-only commands, it stays light: neither torch nor fairseq is imported until :func:`register` is called.
+"""
+
+from __future__ import annotations
+
+import sys
+
+__version__ = "0.1.0"
+
+_registered = False
+
+
+def register() -> None:
+    """Import fairseq and register the task and the criterion with it; calling it again does nothing.
+
+    :raises ImportError: no usable fairseq; the message says what to install.
+    """
+    global _registered
+    if _registered:
+        return
+    from fairseq_guided_align import compat
+
+    compat.require_fairseq()
+    compat.allow_checkpoint_types()
+    compat.avoid_encoder_fast_path()
+    from fairseq_guided_align import criterion, task  # noqa: F401
+
+    _registered = True
+
+
+if "fairseq" in sys.modules:
+    register()

@@ -1,0 +1,78 @@
+"""What differs between versions of fairseq, torch and numpy; each difference says which version ends it."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import sys
+from typing import Any, List
+
+
+def require_fairseq() -> None:
+    """Make sure that a usable fairseq can be imported.
+
+    :raises ImportError: it cannot; one sentence says what to install.
+    """
+    try:
+        import fairseq
+        from fairseq.criterions import FairseqCriterion  # noqa: F401
+        from fairseq.logging import metrics
+
+        if not hasattr(metrics, "log_scalar_sum"):
+            raise ImportError(f"fairseq {getattr(fairseq, '__version__', '?')} is too old")
+    except Exception as error:
+        wanted = "fairseq==0.12.2' with pip below 24.1" if sys.version_info < (3, 11) else "ve-fairseq==0.12.3'"
+        raise ImportError(
+            f"fairseq_guided_align needs a working fairseq, 0.12.2 or later, and importing it failed "
+            f"({type(error).__name__}: {error}); on Python {sys.version_info[0]}.{sys.version_info[1]} install it "
+            f"with: pip install 'fairseq-guided-align[fairseq]' (that is 'torch' and '{wanted})"
+        ) from error
+
+
+def allow_checkpoint_types() -> None:
+    """Let ``torch.load`` read fairseq's checkpoints without ever running other code that a file may hold.
+
+    torch 2.6 made ``weights_only=True`` the default, which refuses every class that is not allow-listed. No fairseq
+    release up to 0.12.3 allow-lists the ones its checkpoints hold; this does, and nothing more.
+    """
+    import torch
+
+    add = getattr(torch.serialization, "add_safe_globals", None)
+    if add is not None:
+        add(_checkpoint_types())
+
+
+def _checkpoint_types() -> List[Any]:
+    """Types found in checkpoints of fairseq 0.12: the model's arguments, and figures that numpy computed."""
+    import numpy as np
+
+    multiarray = getattr(np, "_core", None) or np.core
+    return [
+        argparse.Namespace,
+        multiarray.multiarray.scalar,
+        np.dtype,
+        type(np.dtype(np.float64)),
+        type(np.dtype(np.float32)),
+        type(np.dtype(np.int64)),
+    ]
+
+
+def avoid_encoder_fast_path() -> None:
+    """Keep fairseq 0.12.2's encoder off torch's fused inference layer, which torch 2 refuses ("Mask Type should be
+    defined") as soon as a batch is padded.
+
+    Its layers leave that path once they have been trained, so every new layer is told that it has been.
+    ve-fairseq 0.12.3 has no such path.
+    """
+    from fairseq.modules.transformer_layer import TransformerEncoderLayerBase
+
+    construct = TransformerEncoderLayerBase.__init__
+    if "ever_training" not in construct.__code__.co_names:
+        return
+
+    @functools.wraps(construct)
+    def constructed(self: Any, *args: Any, **kwargs: Any) -> None:
+        construct(self, *args, **kwargs)
+        self.ever_training = True
+
+    TransformerEncoderLayerBase.__init__ = constructed

@@ -1,0 +1,368 @@
+"""The criterion ``guided_alignment_ce``: its options, their check against model and task, its sums and its log."""
+
+import logging
+import math
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Optional, Tuple
+
+import torch
+from fairseq import utils
+from fairseq.criterions import FairseqCriterion, register_criterion
+from fairseq.dataclass import ChoiceEnum, FairseqDataclass
+from fairseq.logging import metrics
+from omegaconf import II, OmegaConf, open_dict
+from torch import Tensor
+
+from fairseq_guided_align.attention import AttentionReader, check_model, heads_of_layers, returned_attention
+from fairseq_guided_align.batching import batch_links
+from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError
+from fairseq_guided_align.guided_cost import GuidedCost, TokenCosts
+from fairseq_guided_align.guided_heads import POSITIONS, REDUCTIONS, UNLINKED, GuidedHeads, parse_indices
+from fairseq_guided_align.log_values import ratio
+from fairseq_guided_align.losses import label_smoothed_cross_entropy
+from fairseq_guided_align.schedule import WeightSchedule
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class GuidedAlignmentCrossEntropyConfig(FairseqDataclass):
+    """Options of ``--criterion guided_alignment_ce``."""
+
+    label_smoothing: float = field(
+        default=0.0,
+        metadata={"help": "share of the target distribution, from 0 to below 1, spread over the other tokens"},
+    )
+    report_accuracy: bool = field(default=False, metadata={"help": "report accuracy, in per cent of tokens"})
+    ignore_prefix_size: int = field(
+        default=0, metadata={"help": "target tokens at the start of a sentence that cost nothing, in tokens"}
+    )
+    sentence_avg: bool = II("optimization.sentence_avg")
+    guided_alignment_type: ChoiceEnum(["ce", "mse"]) = field(  # type: ignore[valid-type]
+        default="ce",
+        metadata={"help": "cost between links and attention: cross-entropy in nats, or mean squared error"},
+    )
+    guided_alignment_weight: float = field(
+        default=1.0, metadata={"help": "weight of the guided-alignment cost, 0 or more; 0 trains without guidance"}
+    )
+    guided_alignment_normalization: ChoiceEnum(["tokens", "opennmt-tf"]) = field(  # type: ignore[valid-type]
+        default="tokens",
+        metadata={
+            "help": "tokens: summed over target tokens, so that batch size, --update-freq and workers change "
+            "nothing; opennmt-tf: that sum divided by the batch's target tokens without </s>, as OpenNMT-tf does"
+        },
+    )
+    guided_alignment_rows: ChoiceEnum(["normalized", "binary"]) = field(  # type: ignore[valid-type]
+        default="normalized",
+        metadata={
+            "help": "gold rows: the links of a target token share the weight 1, or each link counts with its own "
+            "weight (1 for a plain link)"
+        },
+    )
+    guided_alignment_layers: Optional[str] = field(
+        default=None,
+        metadata={
+            "help": "guided decoder layers, from 0 or negative from the end, separated by commas, or all (write "
+            "--guided-alignment-layers=-2,-1); default: the model's --alignment-layer if it has one, else the last"
+        },
+    )
+    guided_alignment_heads: Optional[str] = field(
+        default=None,
+        metadata={
+            "help": "guided heads of these layers, likewise; default: the first --alignment-heads of a model that "
+            "has this option, else head 0"
+        },
+    )
+    guided_alignment_reduction: ChoiceEnum(list(REDUCTIONS)) = field(  # type: ignore[valid-type]
+        default="mean",
+        metadata={"help": "guide the average of the chosen heads' probabilities, or each head by itself"},
+    )
+    guided_alignment_position: ChoiceEnum(list(POSITIONS)) = field(  # type: ignore[valid-type]
+        default="same",
+        metadata={
+            "help": "decoder row whose attention belongs to a target token: the same row, which predicts it, or "
+            "the next one, which has read it (better alignments)"
+        },
+    )
+    guided_alignment_unlinked: ChoiceEnum(list(UNLINKED)) = field(  # type: ignore[valid-type]
+        default="ignore",
+        metadata={
+            "help": "target tokens without links, in sentences that have some: ignore, or eos: guided to the "
+            "source's </s> and read as unlinked there (better alignments)"
+        },
+    )
+    guided_alignment_decay: ChoiceEnum(["constant", "linear", "inverse-sqrt"]) = field(  # type: ignore[valid-type]
+        default="constant", metadata={"help": "course of the guided-alignment weight after its warm-up"}
+    )
+    guided_alignment_warmup_updates: int = field(
+        default=0, metadata={"help": "updates over which the weight rises linearly from 0"}
+    )
+    guided_alignment_decay_updates: int = field(
+        default=0, metadata={"help": "updates after the warm-up in which a linear decay reaches 0"}
+    )
+    guided_alignment_stop_updates: Optional[int] = field(
+        default=None, metadata={"help": "update from which on the weight is 0 (default: never)"}
+    )
+
+
+@register_criterion("guided_alignment_ce", dataclass=GuidedAlignmentCrossEntropyConfig)
+class GuidedAlignmentCrossEntropy(FairseqCriterion):
+    """Label-smoothed cross-entropy plus weighted guided-alignment cost.
+
+    Summed over the batch's target tokens, in nats; fairseq divides by the sample size. Works with any fairseq
+    Transformer, and with any model whose forward returns ``(logits, {"attn": attention})``, logits (batch, target,
+    vocabulary) and attention (batch, target, source).
+
+    :raises GuidedAlignError: options that contradict each other, the model or the task.
+    """
+
+    def __init__(self, cfg: GuidedAlignmentCrossEntropyConfig, task: Any) -> None:
+        super().__init__(task)
+        self.cfg = cfg
+        self.schedule = WeightSchedule(
+            cfg.guided_alignment_weight,
+            str(cfg.guided_alignment_decay),
+            cfg.guided_alignment_warmup_updates,
+            cfg.guided_alignment_decay_updates,
+            cfg.guided_alignment_stop_updates,
+        )
+        self.opennmt_tf = str(cfg.guided_alignment_normalization) == "opennmt-tf"
+        self.cost = GuidedCost(
+            squared_error=str(cfg.guided_alignment_type) == "mse",
+            normalized=str(cfg.guided_alignment_rows) == "normalized",
+            opennmt_tf=self.opennmt_tf,
+            next_row=str(cfg.guided_alignment_position) == "next",
+            unlinked_to_eos=str(cfg.guided_alignment_unlinked) == "eos",
+            ignore_prefix_size=cfg.ignore_prefix_size,
+        )
+        self._check_options()
+        self._guided: Optional[GuidedHeads] = None
+
+    @classmethod
+    def build_criterion(cls, cfg: GuidedAlignmentCrossEntropyConfig, task: Any) -> "GuidedAlignmentCrossEntropy":
+        """The criterion for ``cfg``; called by fairseq."""
+        return cls(cfg, task)
+
+    @property
+    def guides(self) -> bool:
+        """Whether the attention is guided at any time of the training."""
+        return self.schedule.weight > 0
+
+    def _check_options(self) -> None:
+        cfg = self.cfg
+        if not 0 <= cfg.label_smoothing < 1:
+            raise GuidedAlignError(f"--label-smoothing: expected 0 or more and below 1; got {cfg.label_smoothing}")
+        if cfg.ignore_prefix_size < 0:
+            raise GuidedAlignError(f"--ignore-prefix-size: expected 0 or more tokens; got {cfg.ignore_prefix_size}")
+        if self.opennmt_tf and cfg.sentence_avg:
+            raise GuidedAlignError(
+                "--guided-alignment-normalization opennmt-tf divides by target tokens, which --sentence-avg "
+                "contradicts; leave one of them out"
+            )
+        parse_indices(cfg.guided_alignment_layers, "--guided-alignment-layers")
+        parse_indices(cfg.guided_alignment_heads, "--guided-alignment-heads")
+        if not self.guides:
+            return
+        task_cfg = getattr(self.task, "cfg", None)
+        if not getattr(task_cfg, "load_alignments", True) and not hasattr(self.task, "link_coverage"):
+            raise GuidedAlignError(
+                f"the task {type(self.task).__name__} loads no alignments, so nothing would be guided; use --task "
+                "translation_guided_alignment, or add --load-alignments, or --guided-alignment-weight 0"
+            )
+        if self.schedule.varies and not hasattr(self.task, "finished_updates"):
+            raise GuidedAlignError(
+                "a guided-alignment weight that changes with the updates needs --task translation_guided_alignment; "
+                f"the task {type(self.task).__name__} does not tell the criterion the number of updates"
+            )
+
+    def prepare(self, model: torch.nn.Module) -> None:
+        """Check the choice of layers and heads against the model and write it into the model's configuration.
+
+        Called before training by our task, and by the first batch otherwise; more calls do nothing.
+        """
+        if self._guided is not None or not self.guides:
+            return
+        check_model(model)
+        sizes = heads_of_layers(model)
+        if not sizes:
+            return
+        model_cfg = self._model_configuration()
+        layers = parse_indices(self.cfg.guided_alignment_layers, "--guided-alignment-layers")
+        heads = parse_indices(self.cfg.guided_alignment_heads, "--guided-alignment-heads")
+        if self.cfg.guided_alignment_layers is None:
+            own_layer = getattr(model_cfg, "alignment_layer", None)
+            layers = (own_layer if own_layer is not None and own_layer < len(sizes) else -1,)
+        if self.cfg.guided_alignment_heads is None:
+            heads = tuple(range(getattr(model_cfg, "alignment_heads", None) or 1))
+        self._guided = GuidedHeads.resolve(
+            layers,
+            heads,
+            sizes,
+            str(self.cfg.guided_alignment_reduction),
+            str(self.cfg.guided_alignment_position),
+            str(self.cfg.guided_alignment_unlinked),
+        )
+        logger.info(f"guided attention: {self._guided}, of {len(sizes)} decoder layers with {sizes[0]} heads")
+        if model_cfg is not None:
+            with open_dict(model_cfg) if OmegaConf.is_config(model_cfg) else nullcontext():
+                self._guided.store(model_cfg)
+
+    def _model_configuration(self) -> Any:
+        """The model's node of the configuration that the trainer saves, or None outside fairseq's programs."""
+        parent = self.cfg._get_parent() if OmegaConf.is_config(self.cfg) else None
+        return parent.get("model", None) if parent is not None else None
+
+    def forward(
+        self, model: torch.nn.Module, sample: Dict[str, Any], reduce: bool = True
+    ) -> Tuple[Tensor, int, Dict[str, Any]]:
+        """Loss of a batch.
+
+        :return: (loss, sample size, log). The loss is the smoothed cross-entropy plus the weighted guided-alignment
+            cost, in nats: summed, or one value a target token (batch * target,) if ``reduce`` is false.
+        """
+        reading = None
+        if self.guides:
+            self.prepare(model)
+            self._check_supply(model, sample)
+            if self._guided is not None:
+                reading = AttentionReader(model, self._guided)
+        with reading or nullcontext():
+            net_output = model(**sample["net_input"])
+        smoothed, likelihood, correct, counted = self._sequence_loss(model, net_output, sample)
+        costs = self._guided_costs(model, net_output, reading, sample) if self.guides else None
+
+        ntokens, nsentences = sample["ntokens"], sample["target"].size(0)
+        sample_size = nsentences if self.cfg.sentence_avg else ntokens
+        loss = smoothed
+        zero = smoothed.new_zeros(())
+        log = {
+            "loss": smoothed.detach().sum(),
+            "nll_loss": likelihood.detach().sum(),
+            "ntokens": ntokens,
+            "nsentences": nsentences,
+            "sample_size": sample_size,
+            "alignment_loss": zero,
+            "weighted_alignment_loss": zero,
+            "guided_tokens": zero,
+            "linked_tokens": zero,
+            "alignable_tokens": zero,
+            "links_dropped": sample.get("link_counts", {}).get("dropped", 0),
+        }
+        if costs is not None:
+            weight = self.schedule(getattr(self.task, "finished_updates", 0))
+            if self.opennmt_tf:
+                weight /= max(ntokens - nsentences, 1)
+            loss = smoothed + weight * costs.cost
+            log["alignment_loss"] = costs.cost.detach().sum()
+            log["weighted_alignment_loss"] = weight * log["alignment_loss"]
+            log["guided_tokens"] = costs.guided.sum()
+            log["linked_tokens"] = costs.linked.sum()
+            log["alignable_tokens"] = costs.alignable.sum()
+        if self.cfg.report_accuracy:
+            log["n_correct"], log["total"] = correct, counted
+        return loss.sum() if reduce else loss.view(-1), sample_size, log
+
+    def _sequence_loss(
+        self, model: Any, net_output: Any, sample: Dict[str, Any]
+    ) -> Tuple[Tensor, Tensor, Optional[Tensor], Optional[Tensor]]:
+        if hasattr(model, "get_normalized_probs"):
+            log_probabilities = model.get_normalized_probs(net_output, log_probs=True)
+        else:
+            log_probabilities = torch.log_softmax(net_output[0].float(), dim=-1)
+        target = sample["target"]
+        ignored = self.cfg.ignore_prefix_size
+        if ignored > 0:
+            target = target.clone()
+            target[:, :ignored] = self.padding_idx
+        smoothed, likelihood = label_smoothed_cross_entropy(
+            log_probabilities.view(*target.shape, -1), target, self.cfg.label_smoothing, self.padding_idx
+        )
+        if not self.cfg.report_accuracy:
+            return smoothed, likelihood, None, None
+        real = target.ne(self.padding_idx)
+        correct = (log_probabilities.argmax(-1).view_as(target).eq(target) & real).sum()
+        return smoothed, likelihood, correct, real.sum()
+
+    def _guided_costs(
+        self, model: torch.nn.Module, net_output: Any, reading: Optional[AttentionReader], sample: Dict[str, Any]
+    ) -> TokenCosts:
+        attentions = reading.attentions() if reading is not None else [returned_attention(net_output)]
+        if model.training and torch.is_grad_enabled() and not attentions[0].requires_grad:
+            raise GuidedAlignError(
+                "no gradient flows through the guided attention (a frozen decoder, or activation checkpointing); "
+                "train the decoder, or use --guided-alignment-weight 0"
+            )
+        columns = attentions[0].size(-1)
+        source = sample["net_input"].get("src_tokens")
+        source_is_real = source.ne(self.padding_idx) if source is not None and source.dim() == 2 else None
+        if attentions[0].shape[:2] != sample["target"].shape or (
+            source_is_real is not None and source_is_real.size(1) != columns
+        ):
+            raise AlignmentLengthError(
+                f"the attention is {tuple(attentions[0].shape)} for (batch, target, source), but the batch has "
+                f"targets {tuple(sample['target'].shape)} and sources "
+                f"{None if source is None else tuple(source.shape)}"
+            )
+        links = batch_links(sample, columns)
+        target_is_real = sample["target"].ne(self.padding_idx)
+        costs = [self.cost(attention, links, target_is_real, source_is_real) for attention in attentions]
+        if len(costs) == 1:
+            return costs[0]
+        mean = torch.stack([one.cost for one in costs]).mean(dim=0)
+        return TokenCosts(mean, costs[0].guided, costs[0].linked, costs[0].alignable)
+
+    def _check_supply(self, model: torch.nn.Module, sample: Dict[str, Any]) -> None:
+        """Refuse to train with stock fairseq's task when it found no alignment files, which it does not say."""
+        if not model.training or "alignments" in sample:
+            return
+        datasets = getattr(self.task, "datasets", {})
+        subset = getattr(getattr(self.task, "cfg", None), "train_subset", "train")
+        if subset in datasets and getattr(datasets[subset], "align_dataset", self) is None:
+            raise GuidedAlignError(
+                f"the data folder has no binarised alignments for {subset!r} in this direction, so nothing would be "
+                "guided; make them with fairseq-preprocess --align-suffix (the direction of training counts), or "
+                "use --task translation_guided_alignment"
+            )
+
+    @classmethod
+    def reduce_metrics(cls, logging_outputs: List[Dict[str, Any]]) -> None:
+        """Log the batch's figures from the sums over all workers.
+
+        ``loss`` in bits per sample-size unit, without the alignment cost; ``nll_loss`` in bits per token; ``ppl``;
+        ``alignment_loss`` per guided target token, unweighted (nats for ``ce``); ``loss_per_token`` in nats, the
+        whole objective over all target tokens; ``link_coverage``, the share from 0 to 1 of target tokens (without
+        ``</s>``) that have links; ``links_dropped``, a count.
+        """
+
+        def total(key: str) -> Any:
+            return sum(log.get(key, 0) for log in logging_outputs)
+
+        tokens, sample_size = total("ntokens"), total("sample_size")
+        metrics.log_scalar("loss", total("loss") / sample_size / math.log(2), sample_size, round=3)
+        metrics.log_scalar("nll_loss", total("nll_loss") / tokens / math.log(2), tokens, round=3)
+        metrics.log_derived("ppl", lambda meters: utils.get_perplexity(meters["nll_loss"].avg))
+        for key in (
+            "alignment_loss",
+            "guided_tokens",
+            "linked_tokens",
+            "alignable_tokens",
+        ):
+            metrics.log_scalar_sum(f"_{key}", total(key))
+        metrics.log_scalar_sum("_objective", total("loss") + total("weighted_alignment_loss"))
+        metrics.log_scalar_sum("_tokens", tokens)
+        metrics.log_scalar_sum("links_dropped", total("links_dropped"), round=0)
+        metrics.log_derived("alignment_loss", ratio("_alignment_loss", "_guided_tokens"))
+        metrics.log_derived("loss_per_token", ratio("_objective", "_tokens"))
+        metrics.log_derived("link_coverage", ratio("_linked_tokens", "_alignable_tokens"))
+        if "total" in logging_outputs[0]:
+            metrics.log_scalar_sum("_correct", total("n_correct"))
+            metrics.log_scalar_sum("_counted", total("total"))
+            metrics.log_derived("accuracy", ratio("_correct", "_counted", 100.0))
+
+    @staticmethod
+    def logging_outputs_can_be_summed() -> bool:
+        """True: every entry of the log is a sum, and every rank logs the same entries in every batch."""
+        return True
+
+

@@ -1,0 +1,143 @@
+"""Sentence pairs with their links: a wrapper around fairseq's ``LanguagePairDataset``."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, NamedTuple, Protocol, Tuple
+
+import numpy as np
+import torch
+from fairseq.data import (
+    AppendTokenDataset,
+    BaseWrapperDataset,
+    BucketPadLengthDataset,
+    ConcatDataset,
+    LanguagePairDataset,
+    PrependTokenDataset,
+    StripTokenDataset,
+    TruncateDataset,
+)
+
+from fairseq_guided_align.batching import collate_links
+from fairseq_guided_align.links import SentenceLinks
+
+
+class SentenceLinkSequence(Protocol):
+    """Links by sentence number."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> SentenceLinks: ...
+
+
+class TokenCounts(NamedTuple):
+    """What the items of a fairseq dataset hold: added tokens around those that links count.
+
+    :param written: (sentences,) aligned tokens as written.
+    :param kept: (sentences,) those that are left after truncation.
+    :param prefix: tokens before them in each item (a prepended BOS or language id).
+    :param suffix: tokens after them (``</s>``, an appended language id).
+    """
+
+    written: np.ndarray
+    kept: np.ndarray
+    prefix: int
+    suffix: int
+
+
+def token_counts(dataset: Any) -> TokenCounts:
+    """Counts of one side of a sentence-pair dataset, through the wrappers that fairseq's tasks put around it."""
+    if isinstance(dataset, BucketPadLengthDataset):
+        return token_counts(dataset.dataset)
+    if isinstance(dataset, StripTokenDataset):
+        return token_counts(dataset.dataset)._replace(suffix=0)
+    if isinstance(dataset, TruncateDataset):
+        inner = token_counts(dataset.dataset)
+        return inner._replace(kept=np.minimum(inner.kept, dataset.truncation_length - inner.prefix))
+    if isinstance(dataset, AppendTokenDataset):
+        inner = token_counts(dataset.dataset)
+        return inner if dataset.token is None else inner._replace(suffix=inner.suffix + 1)
+    if isinstance(dataset, PrependTokenDataset):
+        inner = token_counts(dataset.dataset)
+        return inner if dataset.token is None else inner._replace(prefix=inner.prefix + 1)
+    if isinstance(dataset, ConcatDataset):
+        parts = [token_counts(part) for part in dataset.datasets]
+        return TokenCounts(
+            np.concatenate([np.tile(part.written, n) for part, n in zip(parts, dataset.sample_ratios)]),
+            np.concatenate([np.tile(part.kept, n) for part, n in zip(parts, dataset.sample_ratios)]),
+            parts[0].prefix,
+            parts[0].suffix,
+        )
+    # fairseq-preprocess ends every sentence with </s>
+    written = np.maximum(np.asarray(dataset.sizes) - 1, 0)
+    return TokenCounts(written, written, 0, 1)
+
+
+def pair_counts(pairs: LanguagePairDataset) -> Tuple[TokenCounts, TokenCounts]:
+    """Counts of both sides of a sentence-pair dataset."""
+    source, target = token_counts(pairs.src), token_counts(pairs.tgt)
+    if pairs.append_bos:
+        source, target = source._replace(prefix=source.prefix + 1), target._replace(prefix=target.prefix + 1)
+    return source, target
+
+
+class GuidedPairDataset(BaseWrapperDataset):
+    """A ``LanguagePairDataset`` whose batches also carry links, see :mod:`~fairseq_guided_align.batching`.
+
+    Links that point outside a sentence (or beyond the cut of ``--truncate-source``) are left out and counted.
+
+    :param pairs: the sentence pairs; its own ``align_dataset`` is not used.
+    :param links: links of every sentence pair, in the same order.
+    """
+
+    def __init__(self, pairs: LanguagePairDataset, links: SentenceLinkSequence) -> None:
+        super().__init__(pairs)
+        self.links = links
+        self._source, self._target = pair_counts(pairs)
+
+    @property
+    def src(self) -> Any:
+        """The source side, which ``fairseq-generate`` reads."""
+        return self.dataset.src
+
+    @property
+    def tgt(self) -> Any:
+        """The target side, which ``fairseq-generate`` reads."""
+        return self.dataset.tgt
+
+    def __getitem__(self, index: int) -> Dict[str, Any]:
+        item = self.dataset[index]
+        links = self.links[index]
+        inside = (links.source < self._source.kept[index]) & (links.target < self._target.kept[index])
+        item["links_dropped"] = len(links) - int(inside.sum())
+        if item["links_dropped"]:
+            links = SentenceLinks(
+                links.source[inside], links.target[inside], links.weight[inside], links.sure[inside]
+            )
+        item["links"] = links
+        return item
+
+    def collater(self, samples: List[Dict[str, Any]], **options: Any) -> Dict[str, Any]:
+        """The batch of these items; an empty dictionary for none."""
+        batch = self.dataset.collater(samples, **options)
+        if not batch:
+            return batch
+        by_id = {item["id"]: item for item in samples}
+        ordered = [by_id[index] for index in batch["id"].tolist()]
+        padding = self.dataset.src_dict.pad()
+        batch.update(
+            collate_links(
+                [item["links"] for item in ordered],
+                _offsets(batch["net_input"]["src_tokens"], padding, self.dataset.left_pad_source)
+                + self._source.prefix,
+                _offsets(batch["target"], padding, self.dataset.left_pad_target) + self._target.prefix,
+                batch["target"].size(1),
+                sum(item["links_dropped"] for item in ordered),
+            )
+        )
+        return batch
+
+
+def _offsets(tokens: torch.Tensor, padding: int, left_padded: bool) -> np.ndarray:
+    if not left_padded:
+        return np.zeros(len(tokens), dtype=np.int64)
+    return tokens.eq(padding).sum(dim=1).numpy()

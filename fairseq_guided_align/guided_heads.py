@@ -1,0 +1,130 @@
+"""Which attention is guided: the choice of layers, heads, reduction and position, and where a checkpoint keeps it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Optional, Sequence, Tuple
+
+from fairseq_guided_align.errors import GuidedAlignError
+
+REDUCTIONS = ("mean", "each")
+POSITIONS = ("same", "next")
+UNLINKED = ("ignore", "eos")
+
+
+def parse_indices(text: Optional[str], option: str) -> Optional[Tuple[int, ...]]:
+    """Indices of ``"-2,-1"``; None for None and for ``"all"``.
+
+    :raises GuidedAlignError: not a comma-separated list of whole numbers.
+    """
+    if text is None or str(text).strip() == "all":
+        return None
+    try:
+        return tuple(int(part) for part in str(text).split(","))
+    except ValueError:
+        raise GuidedAlignError(
+            f"{option}: expected whole numbers separated by commas, such as 0 or -2,-1, or all; got {text!r}"
+        ) from None
+
+
+def _resolve(indices: Optional[Sequence[int]], size: int, option: str, what: str) -> Tuple[int, ...]:
+    if indices is None:
+        return tuple(range(size))
+    resolved = []
+    for index in indices:
+        if not -size <= index < size:
+            raise GuidedAlignError(
+                f"{option}: this model has {size} {what}, so an index lies in {-size}..{size - 1}; got {index}"
+            )
+        resolved.append(index % size)
+    if len(set(resolved)) != len(resolved):
+        raise GuidedAlignError(f"{option}: each of the model's {what} may be named once; got {list(indices)}")
+    return tuple(sorted(resolved))
+
+
+@dataclass(frozen=True)
+class GuidedHeads:
+    """The attention that is guided in training and read at decoding.
+
+    :param layers: decoder layers, from 0.
+    :param heads: heads of each of these layers, from 0.
+    :param reduction: ``mean``: the average of the heads' probabilities is one attention; ``each``: every head of
+        every layer is guided by itself (readers average them).
+    :param position: ``same``: a target token's attention is the decoder's row that predicts it; ``next``: the row
+        after it, which has the token as its input (Chen et al. 2020, arXiv:2004.14837, section 3.2).
+    :param unlinked: ``ignore``: a target token without links is left alone; ``eos``: it is guided to the source's
+        ``</s>``, and a token whose attention is there is read as unlinked.
+    """
+
+    layers: Tuple[int, ...]
+    heads: Tuple[int, ...]
+    reduction: str = "mean"
+    position: str = "same"
+    unlinked: str = "ignore"
+
+    @classmethod
+    def resolve(
+        cls,
+        layers: Optional[Sequence[int]],
+        heads: Optional[Sequence[int]],
+        heads_of_layers: Sequence[int],
+        reduction: str = "mean",
+        position: str = "same",
+        unlinked: str = "ignore",
+    ) -> GuidedHeads:
+        """The choice as indices from 0, checked against a model.
+
+        :param layers: indices, negative ones from the end; None takes every layer.
+        :param heads: likewise, of each chosen layer.
+        :param heads_of_layers: the number of heads of each decoder layer of the model.
+        :raises GuidedAlignError: an index that the model does not have, or one that is named twice.
+        """
+        chosen = _resolve(layers, len(heads_of_layers), "--guided-alignment-layers", "decoder layers")
+        fewest = min(heads_of_layers[layer] for layer in chosen)
+        return cls(
+            chosen,
+            _resolve(heads, fewest, "--guided-alignment-heads", "heads in a layer"),
+            reduction,
+            position,
+            unlinked,
+        )
+
+    def store(self, model_config: Any) -> None:
+        """Write the choice into a model's configuration, which the checkpoint keeps.
+
+        Besides our own keys, ``alignment_layer`` and ``alignment_heads`` are set where they can say the same (one
+        layer, its first heads): CTranslate2's converter and fairseq's ``transformer_align`` read them.
+        """
+        values = {
+            "guided_alignment_layers": ",".join(map(str, self.layers)),
+            "guided_alignment_heads": ",".join(map(str, self.heads)),
+            "guided_alignment_reduction": self.reduction,
+            "guided_alignment_position": self.position,
+            "guided_alignment_unlinked": self.unlinked,
+        }
+        if len(self.layers) == 1 and self.heads == tuple(range(len(self.heads))):
+            values["alignment_layer"] = self.layers[0]  # type: ignore[assignment]
+            values["alignment_heads"] = len(self.heads)  # type: ignore[assignment]
+        for key, value in values.items():
+            setattr(model_config, key, value)
+
+    @classmethod
+    def stored(cls, model_config: Any) -> Optional[GuidedHeads]:
+        """The choice that :meth:`store` wrote, or None for a model that was not guided by this package."""
+        layers = getattr(model_config, "guided_alignment_layers", None)
+        heads = getattr(model_config, "guided_alignment_heads", None)
+        if layers is None or heads is None:
+            return None
+        return cls(
+            parse_indices(layers, "guided_alignment_layers") or (),
+            parse_indices(heads, "guided_alignment_heads") or (),
+            getattr(model_config, "guided_alignment_reduction", "mean"),
+            getattr(model_config, "guided_alignment_position", "same"),
+            getattr(model_config, "guided_alignment_unlinked", "ignore"),
+        )
+
+    def __str__(self) -> str:
+        return (
+            f"layers {','.join(map(str, self.layers))}, heads {','.join(map(str, self.heads))} ({self.reduction}), "
+            f"position {self.position}, unlinked {self.unlinked}"
+        )

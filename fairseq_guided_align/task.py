@@ -1,0 +1,207 @@
+"""The task ``translation_guided_alignment``: stock translation, with links that are found, checked and counted."""
+
+import logging
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Optional
+
+import numpy as np
+from fairseq import utils
+from fairseq.data import ConcatDataset, LanguagePairDataset
+from fairseq.tasks import register_task
+from fairseq.tasks.translation import TranslationConfig, TranslationTask
+
+from fairseq_guided_align.coverage import LinkCoverage, measure_coverage
+from fairseq_guided_align.dataset import GuidedPairDataset, pair_counts
+from fairseq_guided_align.errors import AlignmentRangeError, GuidedAlignError
+from fairseq_guided_align.generation import GuidedSequenceGenerator
+from fairseq_guided_align.guided_heads import GuidedHeads
+from fairseq_guided_align.link_sources import (
+    ConcatenatedLinks,
+    Links,
+    find_links,
+    parse_alignment_files,
+)
+from fairseq_guided_align.links import CorpusLinks
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class TranslationGuidedAlignmentConfig(TranslationConfig):
+    """Options of ``--task translation_guided_alignment``."""
+
+    alignment_files: Optional[str] = field(
+        default=None,
+        metadata={
+            "help": "alignment text files between the tokens of the binarised text, as SPLIT=FILE entries separated "
+            "by commas (train=a.align,train1=b.align,valid=c.align); default: the binary links in the data folder"
+        },
+    )
+    alignment_one_based: bool = field(
+        default=False, metadata={"help": "positions in --alignment-files start at 1 instead of 0"}
+    )
+    alignment_inverted: bool = field(
+        default=False, metadata={"help": "--alignment-files hold target-source pairs instead of source-target"}
+    )
+    allow_missing_alignments: bool = field(
+        default=False,
+        metadata={"help": "train although splits or shards have no alignments; they are used without guidance"},
+    )
+
+
+@register_task("translation_guided_alignment", dataclass=TranslationGuidedAlignmentConfig)
+class TranslationGuidedAlignmentTask(TranslationTask):
+    """Translation with guided alignment.
+
+    Batches carry links (see ``batching``), the choice of guided heads is checked when training starts, and decoding
+    reads the heads that were guided.
+    """
+
+    def __init__(self, cfg: TranslationGuidedAlignmentConfig, src_dict: Any, tgt_dict: Any) -> None:
+        # the parent would read fairseq's own alignments a second time
+        cfg.load_alignments = False
+        super().__init__(cfg, src_dict, tgt_dict)
+        self.link_coverage: Dict[str, LinkCoverage] = {}
+        self._files = parse_alignment_files(cfg.alignment_files)
+        self._model: Any = None
+        # decoding needs no links; training and validation do, and only they build a criterion
+        self._guides = False
+        self.state.add_factory("finished_updates", int)
+
+    @property
+    def finished_updates(self) -> int:
+        """Updates that are done; kept in the checkpoint, so that validating it weighs the costs as training did."""
+        return self.state.finished_updates
+
+    # Building the model and the criterion
+
+    def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
+        """The model, which remembers the heads that its checkpoint says were guided."""
+        guided = GuidedHeads.stored(cfg)
+        model = super().build_model(cfg, from_checkpoint)
+        model.guided_heads = guided
+        self._model = model
+        return model
+
+    def build_criterion(self, cfg: Any, *args: Any, **kwargs: Any) -> Any:
+        """The criterion, with its choice of layers and heads checked against the model before training starts."""
+        criterion = super().build_criterion(cfg, *args, **kwargs)
+        self._guides = getattr(criterion, "guides", False)
+        if self._model is not None and hasattr(criterion, "prepare"):
+            criterion.prepare(self._model)
+        return criterion
+
+    def train_step(
+        self, sample: Any, model: Any, criterion: Any, optimizer: Any, update_num: int, ignore_grad: bool = False
+    ) -> Any:
+        """Forward and backward pass of a batch."""
+        self.state.merge_state_dict({"finished_updates": update_num})
+        return super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad)
+
+    def build_generator(self, models: List[Any], args: Any, *others: Any, **kwargs: Any) -> Any:
+        """The generator; with ``--print-alignment``, one that reads the guided heads during the search."""
+        if getattr(args, "print_alignment", None) and not getattr(args, "score_reference", False):
+            kwargs["seq_gen_cls"] = GuidedSequenceGenerator
+            kwargs["extra_gen_cls_kwargs"] = {
+                **(kwargs.get("extra_gen_cls_kwargs") or {}),
+                "print_alignment": args.print_alignment,
+            }
+        return super().build_generator(models, args, *others, **kwargs)
+
+    # Loading links
+
+    def load_dataset(self, split: str, epoch: int = 1, combine: bool = False, **kwargs: Any) -> None:
+        """Load a split and its links, and log how much of it they cover.
+
+        :raises GuidedAlignError: no links, another number of lines, or links of the wrong direction.
+        """
+        super().load_dataset(split, epoch=epoch, combine=combine, **kwargs)
+        pairs = self.datasets[split]
+        if pairs.tgt is None:
+            return
+        shards = pairs.src
+        while not isinstance(shards, ConcatDataset) and hasattr(shards, "dataset"):
+            shards = shards.dataset
+        if isinstance(shards, ConcatDataset):
+            sizes, repeats = [len(part) for part in shards.datasets], list(shards.sample_ratios)
+        else:
+            sizes, repeats = [len(shards)], [1]
+        found = [
+            self._find_links(split, split + (str(k) if k else ""), epoch, size) for k, size in enumerate(sizes)
+        ]
+        if all(links is None for links in found):
+            return
+        parts = [links if links is not None else _no_links(size) for links, size in zip(found, sizes)]
+        self.link_coverage[split] = self._coverage(split, pairs, parts, repeats)
+        self.datasets[split] = GuidedPairDataset(pairs, ConcatenatedLinks(parts, repeats))
+
+    def _data_dir(self, split: str, epoch: int) -> str:
+        paths = utils.split_paths(self.cfg.data)
+        return paths[(epoch - 1) % len(paths)] if split == self.cfg.train_subset else paths[0]
+
+    def _find_links(self, split: str, shard: str, epoch: int, sentences: int) -> Optional[Links]:
+        data_dir = self._data_dir(split, epoch)
+        source, target = self.cfg.source_lang, self.cfg.target_lang
+        links = find_links(
+            data_dir,
+            shard,
+            source,
+            target,
+            sentences,
+            self._files.get(shard),
+            self.cfg.alignment_one_based,
+            self.cfg.alignment_inverted,
+            self.cfg.dataset_impl,
+        )
+        if links is None and not self.cfg.allow_missing_alignments and self._guides:
+            raise GuidedAlignError(
+                f"no alignments for {shard!r} in {data_dir}: expected {shard}.links.{source}-{target} (written by "
+                f"fairseq-guided-align preprocess or binarize), {shard}.align.{source}-{target}.idx (written by "
+                f"fairseq-preprocess --align-suffix), or --alignment-files {shard}=FILE; "
+                "--allow-missing-alignments goes on without them"
+            )
+        return links
+
+    def _coverage(
+        self, split: str, pairs: LanguagePairDataset, parts: List[Links], repeats: List[int]
+    ) -> LinkCoverage:
+        source, target = pair_counts(pairs)
+        total, start = LinkCoverage(), 0
+        for part, times in zip(parts, repeats):
+            span = slice(start, start + len(part))
+            lengths = source.written[span], source.kept[span], target.written[span]
+            coverage = measure_coverage(part, *lengths)
+            if coverage.outside > 0.01 * coverage.links:
+                _refuse_other_direction(split, part, coverage, *lengths)
+            total += coverage
+            start += len(part) * times
+        logger.info(f"links of {split}: {total}")
+        if not total.links and not self.cfg.allow_missing_alignments and self._guides:
+            raise GuidedAlignError(
+                f"the alignments of {split!r} hold no usable link, so nothing would be guided; look at them with "
+                "fairseq-guided-align check; --allow-missing-alignments goes on without them"
+            )
+        return total
+
+
+def _no_links(sentences: int) -> CorpusLinks:
+    return CorpusLinks(np.zeros(sentences + 1, np.int64), np.empty(0, np.int32), np.empty(0, np.int32))
+
+
+def _refuse_other_direction(
+    split: str,
+    links: Links,
+    coverage: LinkCoverage,
+    source_lengths: np.ndarray,
+    source_kept: np.ndarray,
+    target_lengths: np.ndarray,
+) -> None:
+    inverted = measure_coverage(
+        CorpusLinks(links.offsets, links.target, links.source), source_lengths, source_kept, target_lengths
+    )
+    if inverted.outside * 10 < coverage.outside:
+        raise AlignmentRangeError(
+            f"the links of {split!r} are of the other direction: {coverage.outside:,} of them point outside their "
+            f"sentences, and {inverted.outside:,} would if each source-target pair were a target-source pair; "
+            "binarise them with --invert, or give --alignment-inverted with --alignment-files"
+        )
