@@ -38,7 +38,9 @@ ORDER = [
     "coverage",
     "decode_links",
     "metrics",
+    "significance",
     "plots",
+    "forced_attention",
     "generation",
     "criterion",
     "task",
@@ -55,6 +57,7 @@ TEXT_ONLY = [
     "subwords",
     "store",
     "metrics",
+    "significance",
     "plots",
 ]
 TEXT_ONLY_COMMANDS = ["main", "user_dir", "check", "aer"]

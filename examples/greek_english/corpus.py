@@ -145,7 +145,7 @@ def _verses(rows: Iterable[dict[str, str]], prefix: str) -> dict[str, dict[str, 
     return verses
 
 
-def write_corpus(verses: Iterable[Verse], output: Path) -> dict[str, int]:
+def write_corpus(verses: Iterable[Verse], output: Path, credits: str = CREDITS) -> dict[str, int]:
     """Writes the nine files and CREDITS.txt; each appears whole or not at all. Returns verses per split."""
     output.mkdir(parents=True, exist_ok=True)
     lines: dict[str, list[str]] = {f"{split}.{suffix}": [] for split in SPLITS for suffix in SUFFIXES}
@@ -158,7 +158,7 @@ def write_corpus(verses: Iterable[Verse], output: Path) -> dict[str, int]:
         lines[f"{split}.align"].append(" ".join(f"{i}-{j}" for i, j in verse.links))
     for name, content in lines.items():
         _write(output / name, "".join(f"{line}\n" for line in content))
-    _write(output / "CREDITS.txt", CREDITS)
+    _write(output / "CREDITS.txt", credits)
     return counts
 
 

@@ -1,0 +1,213 @@
+"""The example from end to end: text, subwords, training with guidance, links from attention, error rates.
+
+Runs the same commands as a user would by hand and shows each of them; see run.sh, which prepares what they
+need. Everything it makes lies below one folder; a second run reuses what is done.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import fairseq_guided_align
+from examples.greek_english import corpus
+from examples.greek_english.settings import MAIN, QUICK, SOURCE, TARGET, Settings
+from examples.made_up_text import make_text
+from examples.stages import Pipeline, Stage, StageError
+from examples.training import train
+
+HERE = Path(__file__).resolve().parent
+USER_DIR = Path(fairseq_guided_align.__file__).resolve().parent
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parse_arguments(argv)
+    example = Example(args.work, QUICK if args.quick else MAIN, args.with_unguided_twin)
+    try:
+        example.pipeline.run()
+    except KeyboardInterrupt:
+        say("\ninterrupted; the same command goes on from here")
+        return 130
+    except StageError as error:
+        say(f"error: {error}")
+        return 1
+    example.report()
+    return 0
+
+
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="examples/greek_english/run.sh",
+        description="Trains a small Greek-English translation model with guided alignment on the New Testament "
+        "and scores its links on held-out verses against links made by hand.",
+    )
+    parser.add_argument(
+        "--work", type=Path, help="folder for everything it makes (default: examples/greek_english/work)"
+    )
+    parser.add_argument(
+        "--with-unguided-twin",
+        action="store_true",
+        help="also train the same model without guidance, for as many updates, and show both",
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="every step on a few hundred made-up sentences, in about a minute and without a download "
+        "(default folder: examples/greek_english/work-quick)",
+    )
+    args = parser.parse_args(argv)
+    if args.work is None:
+        args.work = HERE / ("work-quick" if args.quick else "work")
+    args.work = args.work.resolve()
+    return args
+
+
+class Example:
+    """The stages, below the folder `work`."""
+
+    def __init__(self, work: Path, settings: Settings, with_twin: bool) -> None:
+        self.settings = settings
+        self.work = work
+        self.models = ["guided", "unguided"] if with_twin else ["guided"]
+        self.pipeline = Pipeline(work, say)
+        self._add_stages()
+
+    def _add_stages(self) -> None:
+        settings, add = self.settings, self.pipeline.add
+        text_files = tuple(f"{split}.{suffix}" for split in corpus.SPLITS for suffix in corpus.SUFFIXES)
+        add(
+            Stage(
+                "text",
+                "text with links made by hand" if not settings.made_up_sentences else "made-up text with links",
+                self.write_text,
+                text_files,
+                {"wheel": corpus.WHEEL_SHA256, "made_up": settings.made_up_sentences},
+            )
+        )
+        add(
+            Stage(
+                "data-bin",
+                "subword models, subword links, binary data",
+                self.preprocess,
+                (f"dict.{SOURCE}.txt", f"dict.{TARGET}.txt"),
+                {"vocabulary": settings.vocabulary, "version": fairseq_guided_align.__version__},
+                ("text",),
+            )
+        )
+        for model in self.models:
+            guided = model == "guided"
+            add(
+                Stage(
+                    model,
+                    f"training {'with' if guided else 'the twin without'} guidance, {settings.updates} updates",
+                    self.train_guided if guided else self.train_unguided,
+                    ("checkpoint_last.pt",),
+                    {"options": settings.training(guided), "versions": versions()},
+                    ("data-bin",),
+                    resumable=True,
+                )
+            )
+
+    def write_text(self, folder: Path) -> None:
+        if self.settings.made_up_sentences:
+            pairs = make_text(self.settings.made_up_sentences)
+            verses = [corpus.Verse(str(k), p.source, p.target, p.links) for k, p in enumerate(pairs)]
+            found = corpus.Corpus(tuple(verses), 0, 0, 0)
+            credits = "Made up by examples/made_up_text.py.\n"
+        else:
+            credits = corpus.CREDITS
+            try:
+                found = corpus.read_wheel(corpus.fetch_wheel(self.work / "cache"))
+            except corpus.CorpusError as error:
+                raise StageError(str(error)) from error
+        for line in corpus.summary(found, corpus.write_corpus(found.verses, folder, credits)).splitlines():
+            say(f"      {line}")
+
+    def preprocess(self, folder: Path) -> None:
+        text = self.pipeline.folder("text")
+        self.run(
+            "fairseq-guided-align preprocess",
+            f"--source-lang {SOURCE} --target-lang {TARGET} --align-suffix align",
+            ["--trainpref", text / "train", "--validpref", text / "valid", "--testpref", text / "test"],
+            f"--sentencepiece-vocab-size {self.settings.vocabulary} --workers {workers()}",
+            ["--destdir", folder],
+        )
+
+    def train_guided(self, folder: Path) -> None:
+        self.train(folder, guided=True)
+
+    def train_unguided(self, folder: Path) -> None:
+        self.train(folder, guided=False)
+
+    def train(self, folder: Path, guided: bool) -> None:
+        command = [
+            program("fairseq-train"),
+            str(self.pipeline.folder("data-bin")),
+            *("--user-dir", str(USER_DIR), "--task", "translation_guided_alignment"),
+            *("--source-lang", SOURCE, "--target-lang", TARGET),
+            *self.settings.training(guided),
+            # One validation at the end; checkpoints on the way are for going on after an interruption.
+            *("--save-dir", str(folder), "--no-epoch-checkpoints", "--save-interval-updates", "250"),
+            *("--keep-interval-updates", "1", "--validate-interval", "1000", "--save-interval", "1000"),
+        ]
+        show(command)
+        train(command, folder / "train.log", self.settings.updates)
+
+    def run(self, *parts: str | Sequence[str | Path]) -> None:
+        """Runs a command, given as text to be split at spaces and as lists of whole arguments."""
+        words: list[str] = []
+        for part in parts:
+            words += part.split() if isinstance(part, str) else [str(word) for word in part]
+        command = [program(words[0]), *words[1:]]
+        show(command)
+        done = subprocess.run(command, check=False, stdout=sys.stderr)
+        if done.returncode:
+            raise StageError(f"{words[0]} failed with exit code {done.returncode}; the reason stands above")
+
+    def report(self) -> None:
+        pass
+
+
+def program(name: str) -> str:
+    """Path of a console script, of this interpreter's environment if it is there."""
+    beside = Path(sys.executable).parent / name
+    found = str(beside) if beside.exists() else shutil.which(name)
+    if found is None:
+        raise StageError(f"{name} is not installed beside {sys.executable}; run.sh sets up all that is needed")
+    return found
+
+
+def show(command: Sequence[str]) -> None:
+    """Prints a command as one would type it here."""
+    words = [os.path.relpath(word) if os.path.isabs(word) else word for word in command[1:]]
+    say(f"      $ {shlex.join([Path(command[0]).name, *words])}")
+
+
+def versions() -> dict[str, str]:
+    """What else than the settings a training depends on."""
+    found = {"fairseq_guided_align": fairseq_guided_align.__version__}
+    for name in ("torch", "fairseq", "ve-fairseq"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def workers() -> int:
+    return min(os.cpu_count() or 1, 8)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
