@@ -124,7 +124,7 @@ def test_wrong_arguments_are_named() -> None:
     counts = system(np.random.default_rng(1), 5, 0.5)
     with pytest.raises(GuidedAlignError, match="got 'bleu'"):
         bootstrap_interval(counts, "bleu")
-    with pytest.raises(GuidedAlignError, match="between 0 and 1, .*; got 95"):
+    with pytest.raises(GuidedAlignError, match=r"between 0 and 1, .*; got 95"):
         bootstrap_interval(counts, level=95)
     with pytest.raises(GuidedAlignError, match="at least one bootstrap sample; got 0"):
         bootstrap_interval(counts, samples=0)

@@ -1,0 +1,200 @@
+"""`fairseq-guided-align aer`: precision, recall, F1 and alignment error rate of links against gold links."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Optional
+
+import numpy as np
+
+from fairseq_guided_align import __version__
+from fairseq_guided_align.byte_lines import count_lines
+from fairseq_guided_align.errors import AlignmentLengthError
+from fairseq_guided_align.links import CorpusLinks
+from fairseq_guided_align.metrics import LinkCounts, count_corpus
+from fairseq_guided_align.pharaoh import read_links
+from fairseq_guided_align.significance import Comparison, Interval, bootstrap_interval, paired_bootstrap
+
+HELP = "score alignment files against gold links: precision, recall, F1, AER"
+
+DESCRIPTION = """\
+Scores alignment files against gold links.
+
+Files are Pharaoh text, one line a sentence pair: 3-5 is a sure link, 3?5 or 3p5 a possible one; plain or gzip.
+Every link of a system counts as predicted, whatever its weight and mark. A corpus in several files is given as
+one argument with commas: gold.align,gold1.align.
+
+With A the predicted, S the sure and P all gold links: precision |A&P|/|A|, recall |A&S|/|S|, F1 their harmonic
+mean, AER 1 - (|A&S| + |A&P|) / (|A| + |S|) (Och and Ney 2003). All are in per cent; lower AER is better.
+Counts are summed over the files first. With several systems each is compared with the first by paired
+bootstrap resampling (Koehn 2004)."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = DESCRIPTION
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("gold", metavar="GOLD", help="gold links")
+    parser.add_argument(
+        "systems", metavar="HYP", nargs="+", help="links of a system; others are compared with the first"
+    )
+    parser.add_argument("--one-based", action="store_true", help="positions in every HYP count from 1, not 0")
+    parser.add_argument("--gold-one-based", action="store_true", help="positions in GOLD count from 1, not 0")
+    parser.add_argument("--confidence", action="store_true", help="add a bootstrap interval to every AER")
+    parser.add_argument(
+        "--level", type=float, default=0.95, metavar="P", help="confidence level of intervals (default: 0.95)"
+    )
+    parser.add_argument(
+        "--samples", type=int, default=1000, metavar="N", help="bootstrap resamples (default: 1000)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=12345, metavar="N", help="of the resampling (default: 12345)"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON, with scores as fractions, not per cent")
+
+
+@dataclass(frozen=True)
+class SystemScore:
+    """A system's counts and, with ``--confidence``, the interval of its AER."""
+
+    name: str
+    counts: LinkCounts
+    aer_interval: Optional[Interval]
+
+    def as_json(self) -> dict[str, Any]:
+        scores = {name: getattr(self.counts, name) for name in ("precision", "recall", "f1", "aer")}
+        result: dict[str, Any] = {"name": self.name, **scores, "counts": asdict(self.counts)}
+        if self.aer_interval is not None:
+            result["aer_interval"] = asdict(self.aer_interval)
+        return result
+
+
+def run(args: argparse.Namespace) -> int:
+    gold = _read(args.gold, args.gold_one_based)
+    warnings = _one_based_warnings(args.gold, gold, args.gold_one_based, "--gold-one-based")
+    tables = []
+    for name in args.systems:
+        predicted = _read(name, args.one_based)
+        if len(predicted) != len(gold):
+            _raise_length_error(args.gold, name)
+        warnings += _one_based_warnings(name, predicted, args.one_based, "--one-based")
+        tables.append(count_corpus(predicted, gold))
+    sampling = {"level": args.level, "samples": args.samples, "seed": args.seed}
+    systems = [
+        SystemScore(
+            name,
+            LinkCounts.from_array(table),
+            bootstrap_interval(table, **sampling) if args.confidence else None,
+        )
+        for name, table in zip(args.systems, tables)
+    ]
+    comparisons = [paired_bootstrap(tables[0], table, **sampling) for table in tables[1:]]
+    signature = _signature(args, gold, resampled=bool(args.confidence or comparisons))
+    if args.json:
+        print(json.dumps(_as_json(signature, systems, comparisons, warnings), indent=2, ensure_ascii=False))
+        return 0
+    print(_table(systems))
+    for system, comparison in zip(systems[1:], comparisons):
+        print(_sentence(systems[0].name, system.name, comparison))
+    print(f"signature: {signature}")
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    return 0
+
+
+def _files(argument: str) -> list[str]:
+    """Files of one corpus. A file whose own name has a comma is meant by it."""
+    return [argument] if Path(argument).exists() else argument.split(",")
+
+
+def _read(argument: str, one_based: bool) -> CorpusLinks:
+    return CorpusLinks.concatenated(read_links(path, one_based) for path in _files(argument))
+
+
+def _raise_length_error(gold: str, system: str) -> None:
+    """Names both numbers of lines and the first line that has no partner."""
+    files = {name: [(path, count_lines(path)) for path in _files(name)] for name in (gold, system)}
+    if len(files[gold]) == len(files[system]):
+        # Shard by shard: the first pair of files that differs is where it went wrong.
+        gold_file, system_file = next(
+            pair for pair in zip(files[gold], files[system]) if pair[0][1] != pair[1][1]
+        )
+    else:
+        gold_file = (gold, sum(lines for _, lines in files[gold]))
+        system_file = (system, sum(lines for _, lines in files[system]))
+    (shorter, fewer), (longer, _) = sorted((gold_file, system_file), key=lambda file: file[1])
+    raise AlignmentLengthError(
+        f"{longer}:{fewer + 1}: this line has no partner in {shorter}: expected one line a sentence pair;"
+        f" got {gold_file[1]} lines in {gold_file[0]} and {system_file[1]} in {system_file[0]}"
+    )
+
+
+def _one_based_warnings(name: str, links: CorpusLinks, one_based: bool, option: str) -> list[str]:
+    """A file without a single position 0 over many pairs most likely counts from 1."""
+    if one_based or len(links) < 20 or not len(links.source):
+        return []
+    if int(min(links.source.min(), links.target.min())) > 0:
+        return [
+            f"{name}: no link of {len(links)} sentence pairs has position 0;"
+            f" if the file counts from 1, add {option}"
+        ]
+    return []
+
+
+def _signature(args: argparse.Namespace, gold: CorpusLinks, resampled: bool) -> str:
+    """Everything that two scores must share to be compared."""
+    parts = [
+        "AER",
+        f"pairs:{len(gold)}",
+        "gold:" + ("sure" if bool(np.all(gold.sures())) else "sure+possible"),
+        f"base:{int(args.one_based)}",
+        f"gold-base:{int(args.gold_one_based)}",
+    ]
+    if resampled:
+        parts += [f"level:{args.level:g}", f"samples:{args.samples}", f"seed:{args.seed}"]
+    return "|".join([*parts, f"version:{__version__}"])
+
+
+def _table(systems: list[SystemScore]) -> str:
+    with_interval = systems[0].aer_interval
+    header = "AER" if with_interval is None else f"AER [{100 * with_interval.level:g} % interval]"
+    rows: list[tuple[str, ...]] = [("system", "links", "precision", "recall", "F1", header)]
+    for system in systems:
+        counts, interval = system.counts, system.aer_interval
+        aer = f"{100 * counts.aer:.2f}"
+        if interval is not None:
+            aer += f" [{100 * interval.low:.2f}, {100 * interval.high:.2f}]"
+        scores = [f"{100 * value:.2f}" for value in (counts.precision, counts.recall, counts.f1)]
+        rows.append((system.name, str(counts.predicted), *scores, aer))
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join([row[0].ljust(widths[0])] + [cell.rjust(w) for cell, w in zip(row[1:], widths[1:])])
+        for row in rows
+    )
+
+
+def _sentence(first: str, second: str, comparison: Comparison) -> str:
+    difference = comparison.difference
+    return (
+        f"{second} against {first}: AER {100 * difference.score:+.2f}"
+        f" [{100 * difference.low:+.2f}, {100 * difference.high:+.2f}], p = {comparison.p_value:.4f};"
+        f" better in {100 * comparison.second_wins:.1f} % of the resamples,"
+        f" worse in {100 * comparison.first_wins:.1f} %"
+    )
+
+
+def _as_json(
+    signature: str, systems: list[SystemScore], comparisons: list[Comparison], warnings: list[str]
+) -> dict[str, Any]:
+    return {
+        "signature": signature,
+        "systems": [system.as_json() for system in systems],
+        "comparisons": [
+            {"baseline": systems[0].name, "system": system.name, "metric": "aer", **asdict(comparison)}
+            for system, comparison in zip(systems[1:], comparisons)
+        ],
+        "warnings": warnings,
+    }
