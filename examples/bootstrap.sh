@@ -55,7 +55,7 @@ find_python() {
         fi
         tried+=("$candidate $reason")
     done
-    die "no fitting Python found; wanted: Python 3.10, 3.11 or 3.12 with venv." "${tried[@]}" \
+    die "no fitting Python found; wanted: Python 3.10, 3.11 or 3.12 with venv." ${tried[@]+"${tried[@]}"} \
         "Install one (Debian, Ubuntu: apt install python3.11 python3.11-venv; macOS: brew install python@3.11)," \
         "or name one: PYTHON=/path/to/python3.11"
 }
@@ -82,8 +82,36 @@ pip_install() {
 # install LAYER KEY: runs install_LAYER unless the environment is stamped with KEY, so after an interruption too.
 install() {
     if stamped "$1" "$2"; then return; fi
-    "install_$1"
-    printf '%s\n' "$2" >"$VENV/.stamp-$1"
+    lock
+    # Whoever held the lock may have done it.
+    if ! stamped "$1" "$2"; then
+        "install_$1"
+        printf '%s\n' "$2" >"$VENV/.stamp-$1"
+    fi
+    unlock
+}
+
+# One installation at a time: both commands of the README may be started at once. A folder, because making one
+# either succeeds or fails on every system; it holds the process id, so that a killed run blocks nobody.
+lock() {
+    local told='' holder
+    until mkdir "$VENV.lock" 2>/dev/null; do
+        holder=$(cat "$VENV.lock/pid" 2>/dev/null || true)
+        if [ -n "$holder" ] && ! kill -0 "$holder" 2>/dev/null; then
+            rm -rf "$VENV.lock"
+            continue
+        fi
+        [ -n "$told" ] || say "waiting for another installation into $VENV (process ${holder:-unknown})"
+        told=yes
+        sleep 1
+    done
+    echo $$ >"$VENV.lock/pid"
+    trap unlock EXIT
+}
+
+unlock() {
+    rm -rf "$VENV.lock"
+    trap - EXIT
 }
 
 install_run() {

@@ -108,14 +108,42 @@ def test_layers_are_installed_once_per_fingerprint(tmp_path: Path) -> None:
     assert run.stdout.split() == ["installing", "installing"]
 
 
-def test_an_interrupted_installation_is_not_stamped(tmp_path: Path) -> None:
+def test_two_installations_wait_for_each_other(tmp_path: Path) -> None:
     script = f"""
         . {ROOT}/examples/bootstrap.sh
-        VENV={tmp_path} BASE_PYTHON={sys.executable}
+        mkdir {tmp_path}/env
+        VENV={tmp_path}/env BASE_PYTHON={sys.executable}
+        install_run() {{ echo start; sleep 0.5; echo end; }}
+        (install run key) &
+        (install run key)
+        wait
+    """
+    run = subprocess.run([BASH, "-c", script], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["start", "end"]
+    assert not (tmp_path / "env.lock").exists()
+
+
+def test_the_lock_of_a_killed_run_is_taken_over(tmp_path: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    (tmp_path / "env.lock").mkdir()
+    (tmp_path / "env.lock/pid").write_text(f"{ended.pid}\n")
+    script = f'. {ROOT}/examples/bootstrap.sh; VENV={tmp_path}/env; lock; echo taken'
+    run = subprocess.run([BASH, "-c", script], capture_output=True, text=True, check=True, timeout=10)
+    assert run.stdout == "taken\n"
+    assert not (tmp_path / "env.lock").exists()
+
+
+def test_an_interrupted_installation_is_not_stamped(tmp_path: Path) -> None:
+    (tmp_path / "env").mkdir()
+    script = f"""
+        . {ROOT}/examples/bootstrap.sh
+        VENV={tmp_path}/env BASE_PYTHON={sys.executable}
         install_run() {{ die "pip failed"; }}
         install run key
     """
     run = subprocess.run([BASH, "-c", script], capture_output=True, text=True, check=False)
     assert run.returncode == 1
     assert "pip failed" in run.stderr
-    assert os.listdir(tmp_path) == []
+    assert os.listdir(tmp_path) == ["env"]
+    assert os.listdir(tmp_path / "env") == []
