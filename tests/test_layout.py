@@ -41,6 +41,7 @@ ORDER = [
     "significance",
     "plots",
     "forced_attention",
+    "extraction",
     "generation",
     "criterion",
     "task",
