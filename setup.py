@@ -28,7 +28,7 @@ FAIRSEQ = [
     've-fairseq==0.12.3; python_version >= "3.11"',
 ]
 SENTENCEPIECE = ["sentencepiece>=0.1.97"]
-PLOTS = ["matplotlib>=3.5"]
+PLOTS = ["matplotlib>=3.6"]
 ALIGNER = ["eflomal==2.0.0"]
 
 setup(

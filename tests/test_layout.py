@@ -39,6 +39,7 @@ ORDER = [
     "decode_links",
     "metrics",
     "significance",
+    "fonts",
     "plots",
     "forced_attention",
     "extraction",

@@ -7,20 +7,22 @@ need. Everything it makes lies below one folder; a second run reuses what is don
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import fairseq_guided_align
 from examples.greek_english import corpus
 from examples.greek_english.settings import MAIN, QUICK, SOURCE, TARGET, Settings
 from examples.made_up_text import make_text
-from examples.stages import Pipeline, Stage, StageError
+from examples.stages import Pipeline, Stage, StageError, duration
 from examples.training import train
 
 HERE = Path(__file__).resolve().parent
@@ -119,6 +121,34 @@ class Example:
                 )
             )
 
+        readings = self.readings()
+        add(
+            Stage(
+                "links",
+                "links of the test verses, read from attention",
+                self.extract,
+                tuple(f"{name}.align" for name, _, _ in readings),
+                {"readings": readings},
+                ("data-bin", *self.models),
+            )
+        )
+        add(
+            Stage(
+                "scores",
+                "scores against the links made by hand",
+                self.score,
+                ("scores.json",),
+                needs=("text", "links"),
+            )
+        )
+
+    def readings(self) -> list[tuple[str, str, str]]:
+        """What links are read from: name, model, attention."""
+        found = [("guided", "guided", "guided"), ("last-layer", "guided", "last-layer")]
+        if "unguided" in self.models:
+            found.append(("unguided", "unguided", "last-layer"))
+        return found
+
     def write_text(self, folder: Path) -> None:
         if self.settings.made_up_sentences:
             pairs = make_text(self.settings.made_up_sentences)
@@ -164,19 +194,78 @@ class Example:
         show(command)
         train(command, folder / "train.log", self.settings.updates)
 
-    def run(self, *parts: str | Sequence[str | Path]) -> None:
-        """Runs a command, given as text to be split at spaces and as lists of whole arguments."""
+    def extract(self, folder: Path) -> None:
+        for name, model, attention in self.readings():
+            self.run(
+                ["fairseq-guided-align", "extract", self.pipeline.folder(model) / "checkpoint_last.pt"],
+                ["--data", self.pipeline.folder("data-bin"), "--split", "test", "--attention", attention],
+                ["--output", folder / f"{name}.align"],
+            )
+
+    def score(self, folder: Path) -> None:
+        links = self.pipeline.folder("links")
+        systems = [links / f"{name}.align" for name, _, _ in self.readings()]
+        gold = self.pipeline.folder("text") / "test.align"
+        printed = self.run(["fairseq-guided-align", "aer", "--json", gold, *systems], capture=True)
+        write_atomically(folder / "scores.json", printed)
+
+    def run(self, *parts: str | Sequence[str | Path], capture: bool = False) -> str:
+        """Runs a command, given as text to be split at spaces and as lists of whole arguments.
+
+        Returns what it prints to stdout if `capture`, which goes to the screen otherwise.
+        """
         words: list[str] = []
         for part in parts:
             words += part.split() if isinstance(part, str) else [str(word) for word in part]
         command = [program(words[0]), *words[1:]]
         show(command)
-        done = subprocess.run(command, check=False, stdout=sys.stderr)
+        stdout = subprocess.PIPE if capture else sys.stderr
+        done = subprocess.run(command, check=False, stdout=stdout, encoding="utf-8")
         if done.returncode:
             raise StageError(f"{words[0]} failed with exit code {done.returncode}; the reason stands above")
+        return done.stdout or ""
 
     def report(self) -> None:
-        pass
+        """Writes results.json and prints the table."""
+        scores = json.loads((self.pipeline.folder("scores") / "scores.json").read_text(encoding="utf-8"))
+        rows = []
+        for (name, model, attention), score in zip(self.readings(), scores["systems"]):
+            row = {"name": name, "model": model, "attention": attention, "description": DESCRIPTIONS[name]}
+            rows.append({**row, **{key: value for key, value in score.items() if key != "name"}})
+        results = {
+            "systems": rows,
+            "signature": scores["signature"],
+            "settings": self.settings.as_dict(),
+            "seconds": {stage: round(self.pipeline.seconds(stage), 1) for stage in self.pipeline.stages},
+            "versions": versions(),
+        }
+        write_atomically(self.work / "results.json", json.dumps(results, indent=2, ensure_ascii=False) + "\n")
+        print(table(rows))
+        say(f"all of it took {duration(sum(map(self.pipeline.seconds, self.pipeline.stages)))}")
+        say(f"the same in {os.path.relpath(self.work / 'results.json')}")
+
+
+DESCRIPTIONS = {
+    "guided": "guided attention",
+    "last-layer": "the same model, last layer, all heads averaged",
+    "unguided": "unguided twin, last layer, all heads averaged",
+}
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Scores in per cent, one line a reading."""
+    width = max(len(row["description"]) for row in rows)
+    lines = [f"{'links of the test verses read from':<{width}}  precision  recall    AER"]
+    for row in rows:
+        figures = f"{100 * row['precision']:9.1f}  {100 * row['recall']:6.1f}  {100 * row['aer']:5.1f}"
+        lines.append(f"{row['description']:<{width}}  {figures}")
+    return "\n".join(lines)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
 
 
 def program(name: str) -> str:
