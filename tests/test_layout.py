@@ -41,6 +41,9 @@ ORDER = [
     "significance",
     "fonts",
     "plots",
+    "training_log",
+    "training_curves",
+    "page",
     "forced_attention",
     "extraction",
     "generation",
@@ -60,7 +63,11 @@ TEXT_ONLY = [
     "store",
     "metrics",
     "significance",
+    "fonts",
     "plots",
+    "training_log",
+    "training_curves",
+    "page",
 ]
 TEXT_ONLY_COMMANDS = ["main", "user_dir", "check", "aer"]
 HEAVY = {"torch", "fairseq", "fairseq_cli"}
