@@ -1,0 +1,81 @@
+"""Shared by the whole suite: a made-up text, binarised once, and one small model trained on it once."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# Small models gain nothing from more threads, and several suites may run side by side.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@dataclass(frozen=True)
+class MadeUpData:
+    """A made-up text with known links, and its binarised form.
+
+    :param text: folder with ``{split}.src``, ``{split}.tgt`` and ``{split}.align`` for train, valid and test.
+    :param binarised: fairseq's data folder, with fairseq's own binary alignments.
+    """
+
+    text: Path
+    binarised: Path
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A small model, trained with guided alignment on the made-up text until it has learned its links.
+
+    :param checkpoint: its last checkpoint.
+    :param log: records of its training, see ``fairseq_runs.run_for_figures``.
+    """
+
+    checkpoint: Path
+    log: list[dict[str, Any]]
+
+
+@pytest.fixture(scope="session")
+def made_up(tmp_path_factory: pytest.TempPathFactory) -> MadeUpData:
+    """A made-up text of 400, 40 and 40 sentence pairs; do not write into its folders."""
+    from examples.made_up_text import make_text
+    from fairseq_runs import run
+
+    text = tmp_path_factory.mktemp("made-up-text")
+    pairs = make_text(480, words=30)
+    for split, part in (("train", pairs[80:]), ("valid", pairs[:40]), ("test", pairs[40:80])):
+        write_text(text, split, part)
+    binarised = tmp_path_factory.mktemp("made-up") / "bin"
+    run(
+        "preprocess", "--source-lang", "src", "--target-lang", "tgt", "--destdir", binarised,
+        "--trainpref", text / "train", "--validpref", text / "valid", "--testpref", text / "test",
+        "--align-suffix", "align",
+    )  # fmt: skip
+    return MadeUpData(text, binarised)
+
+
+def write_text(folder: Path, split: str, pairs: list[Any]) -> None:
+    """``{split}.src``, ``{split}.tgt`` and ``{split}.align`` of made-up sentence pairs."""
+    for suffix, lines in (
+        ("src", [" ".join(pair.source) for pair in pairs]),
+        ("tgt", [" ".join(pair.target) for pair in pairs]),
+        ("align", [" ".join(f"{s}-{t}" for s, t in pair.links) for pair in pairs]),
+    ):
+        (folder / f"{split}.{suffix}").write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def trained(made_up: MadeUpData, tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
+    """A small guided model (2 decoder layers of 2 heads, the last layer's head 0 guided)."""
+    from fairseq_runs import train
+
+    folder = tmp_path_factory.mktemp("trained")
+    log = train(
+        made_up.binarised, folder, "--batch-size", 32, "--lr", 0.01, "--log-interval", 25,
+        "--save-interval", 1000, "--validate-interval", 1000,
+        "--encoder-embed-dim", 32, "--decoder-embed-dim", 32,
+        updates=300,
+    )  # fmt: skip
+    return TrainedModel(folder / "checkpoint_last.pt", log)

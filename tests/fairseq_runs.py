@@ -1,0 +1,119 @@
+"""fairseq's own commands, run inside this process: importing fairseq again for each run would take seconds."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Optional
+
+import fairseq_guided_align
+
+USER_DIR = str(Path(fairseq_guided_align.__file__).parent)
+
+TINY_MODEL = (
+    "--arch transformer --share-decoder-input-output-embed --encoder-layers 1 --decoder-layers 2 "
+    "--encoder-embed-dim 16 --encoder-ffn-embed-dim 32 --encoder-attention-heads 2 "
+    "--decoder-embed-dim 16 --decoder-ffn-embed-dim 32 --decoder-attention-heads 2 --dropout 0"
+).split()
+TINY_TRAINING = (
+    "--optimizer adam --lr 0.005 --lr-scheduler fixed --batch-size 16 --seed 1 --cpu --num-workers 0 "
+    "--no-progress-bar --log-interval 1 --max-epoch 1000"
+).split()
+GUIDED = ["--task", "translation_guided_alignment", "--criterion", "guided_alignment_ce"]
+PROGRESS = "fairseq.logging.progress_bar"
+"""The logger of fairseq that all figures go through."""
+
+STOCK_TASK = ["--task", "translation", "--load-alignments", "--criterion", "guided_alignment_ce"]
+
+
+def run(main: str, *arguments: object) -> None:
+    """Run one of fairseq's commands, such as ``train``, as its console script would.
+
+    :raises SystemExit: as the command does.
+    """
+    import importlib
+
+    command = importlib.import_module(f"fairseq_cli.{main}")
+    fairseq_guided_align.register()
+    with _as_started(f"fairseq-{main}", [str(one) for one in arguments]):
+        command.cli_main()
+
+
+@contextlib.contextmanager
+def _as_started(name: str, arguments: Sequence[str]) -> Iterator[None]:
+    """The command line; what the commands change in the process is put back."""
+    loggers = [logging.getLogger(), logging.getLogger(PROGRESS)]
+    before = [(logger, list(logger.handlers), logger.level) for logger in loggers]
+    argv = sys.argv
+    sys.argv = [name, *arguments]
+    try:
+        yield
+    finally:
+        sys.argv = argv
+        for logger, handlers, level in before:
+            for handler in set(logger.handlers) - set(handlers):
+                handler.close()
+            logger.handlers[:] = handlers
+            logger.setLevel(level)
+
+
+class _Figures(logging.Handler):
+    """Collects the figures that fairseq logs in JSON form."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.records: list[dict[str, Any]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = record.getMessage()
+        if message.startswith("{"):
+            self.records.append({**json.loads(message), "logger": record.name})
+
+
+def run_for_figures(main: str, *arguments: object) -> list[dict[str, Any]]:
+    """Run a command with ``--log-format json``; its figures, each with the ``logger``, such as ``train_inner``."""
+    figures = _Figures()
+    progress = logging.getLogger(PROGRESS)
+    level = progress.level
+    progress.addHandler(figures)
+    progress.setLevel(logging.INFO)
+    try:
+        run(main, *arguments, "--log-format", "json")
+    finally:
+        progress.removeHandler(figures)
+        progress.setLevel(level)
+    return figures.records
+
+
+def train(
+    data: Path, folder: Path, *options: object, updates: int = 4, model: Sequence[str] = TINY_MODEL
+) -> list[dict[str, Any]]:
+    """Train a tiny model; checkpoints go to ``folder``.
+
+    :param options: after ours, so that they win; without ``--task`` it is guided alignment with our task.
+    :return: figures of the log, see :func:`run_for_figures`.
+    """
+    task = [] if "--task" in options else GUIDED
+    return run_for_figures(
+        "train", data, "--user-dir", USER_DIR, *task, *model, *TINY_TRAINING, "--save-dir", folder,
+        "--max-update", updates, *options,
+    )  # fmt: skip
+
+
+def validate(data: Path, checkpoint: Path, *options: object) -> dict[str, Any]:
+    """Figures of ``fairseq-validate`` on the valid split."""
+    (found,) = run_for_figures(
+        "validate", data, "--user-dir", USER_DIR, *GUIDED[:2], "--path", checkpoint, "--cpu", "--num-workers", 0,
+        "--batch-size", 16, *options,
+    )  # fmt: skip
+    return found
+
+
+def of_logger(log: Sequence[dict[str, Any]], logger: str, key: Optional[str] = None) -> list[Any]:
+    """The records of one logger, or one of their figures."""
+    chosen = [record for record in log if record["logger"] == logger]
+    return chosen if key is None else [float(record[key]) for record in chosen]
