@@ -130,6 +130,30 @@ def test_a_missing_file_is_a_message(
     assert f"error: {missing}: No such file or directory" in capsys.readouterr().err
 
 
+def test_a_fairseq_that_is_not_installed_is_a_message_that_says_what_to_install(
+    fake_subcommand: types.ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # What the import system itself does for a module that is not there.
+    monkeypatch.setitem(sys.modules, "fairseq", None)
+    fake_subcommand.run = lambda args: fairseq_guided_align.register()  # type: ignore[attr-defined]
+    assert cli.main(["user-dir"]) == 2
+    error = capsys.readouterr().err
+    assert "pip install 'fairseq-guided-align[fairseq]'" in error
+    assert ("ve-fairseq==0.12.3" if sys.version_info >= (3, 11) else "fairseq==0.12.2") in error
+    assert "Traceback" not in error
+
+
+def test_an_import_that_fails_inside_the_program_keeps_its_traceback(fake_subcommand: types.ModuleType) -> None:
+    def run(args: argparse.Namespace) -> int:
+        import no_such_module_at_all  # noqa: F401
+
+        return 0
+
+    fake_subcommand.run = run  # type: ignore[attr-defined]
+    with pytest.raises(ImportError, match="no_such_module_at_all"):
+        cli.main(["user-dir"])
+
+
 def test_a_defect_keeps_its_traceback(fake_subcommand: types.ModuleType) -> None:
     def run(args: argparse.Namespace) -> int:
         raise ZeroDivisionError

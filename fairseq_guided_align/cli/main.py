@@ -39,7 +39,8 @@ EXIT_BROKEN_PIPE = 141
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one subcommand; returns its exit code.
 
-    2 for wrong usage and for every GuidedAlignError (its message goes to stderr, without a traceback),
+    2 for wrong usage, for every GuidedAlignError, for files that cannot be opened and for packages that are
+    not installed (the message goes to stderr, without a traceback),
     130 after Ctrl-C, 141 when the reader of the output went away. Any other exception is a defect of the
     program and keeps its traceback.
     """
@@ -63,6 +64,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _silence_stdout()
         return EXIT_BROKEN_PIPE
+    except ImportError as error:
+        # Told by us, with the real one as its cause: what is not installed and how to install it.
+        if error.__cause__ is None:
+            raise
+        return _fail(name, str(error))
     except OSError as error:
         if error.filename is None:
             raise
