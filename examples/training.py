@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Optional, TextIO
 
@@ -22,10 +22,16 @@ SECONDS_BETWEEN_LINES = 15.0
 TAIL = 25
 
 
-def train(command: Sequence[str], log_path: Path, updates: int, screen: Optional[TextIO] = None) -> None:
+def train(
+    command: Sequence[str],
+    log_path: Path,
+    updates: int,
+    environment: Optional[Mapping[str, str]] = None,
+    screen: Optional[TextIO] = None,
+) -> None:
     """Runs the command to its end; its output goes to `log_path`, its progress to `screen` (default: stderr).
 
-    updates: those that the command is told to do (--max-update).
+    updates: those that the command is told to do (--max-update); environment: its variables (default: ours).
     Raises StageError with the end of the log if it fails.
     """
     progress = Progress(updates, screen or sys.stderr)
@@ -35,6 +41,7 @@ def train(command: Sequence[str], log_path: Path, updates: int, screen: Optional
         print(shlex.join(command), file=log, flush=True)
         process = subprocess.Popen(
             command,
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -148,7 +148,7 @@ def test_training_lines_are_told_from_others() -> None:
 def test_training_shows_its_progress_and_keeps_the_log(tmp_path: Path) -> None:
     screen = io.StringIO()
     code = f"print({LINE % 10!r}); print('chatter'); print({LINE % 20!r})"
-    training.train([sys.executable, "-c", code], tmp_path / "log", 20, screen)
+    training.train([sys.executable, "-c", code], tmp_path / "log", 20, screen=screen)
     assert screen.getvalue().splitlines() == [
         "      10 of 20 updates (50 %), loss 9.50, alignment loss 1.25",
         "      20 of 20 updates (100 %), loss 9.50, alignment loss 1.25",
@@ -159,7 +159,7 @@ def test_training_shows_its_progress_and_keeps_the_log(tmp_path: Path) -> None:
 def test_a_failing_training_shows_the_end_of_its_log(tmp_path: Path) -> None:
     code = "import sys; print('out of luck'); sys.exit(3)"
     with pytest.raises(StageError, match=r"exit code 3(?s:.)*out of luck"):
-        training.train([sys.executable, "-c", code], tmp_path / "log", 20, io.StringIO())
+        training.train([sys.executable, "-c", code], tmp_path / "log", 20, screen=io.StringIO())
 
 
 def test_time_left_counts_from_where_this_run_started() -> None:

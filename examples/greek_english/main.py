@@ -82,6 +82,9 @@ class Example:
         self.settings = settings
         self.work = work
         self.models = ["guided", "unguided"] if with_twin else ["guided"]
+        self.environment = dict(os.environ)
+        if settings.threads:
+            self.environment.setdefault("OMP_NUM_THREADS", str(settings.threads))
         self.pipeline = Pipeline(work, say)
         self._add_stages()
 
@@ -192,7 +195,7 @@ class Example:
             *("--keep-interval-updates", "1", "--validate-interval", "1000", "--save-interval", "1000"),
         ]
         show(command)
-        train(command, folder / "train.log", self.settings.updates)
+        train(command, folder / "train.log", self.settings.updates, self.environment)
 
     def extract(self, folder: Path) -> None:
         for name, model, attention in self.readings():
@@ -220,7 +223,7 @@ class Example:
         command = [program(words[0]), *words[1:]]
         show(command)
         stdout = subprocess.PIPE if capture else sys.stderr
-        done = subprocess.run(command, check=False, stdout=stdout, encoding="utf-8")
+        done = subprocess.run(command, check=False, stdout=stdout, encoding="utf-8", env=self.environment)
         if done.returncode:
             raise StageError(f"{words[0]} failed with exit code {done.returncode}; the reason stands above")
         return done.stdout or ""
