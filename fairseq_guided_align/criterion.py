@@ -12,6 +12,7 @@ from fairseq.criterions import FairseqCriterion, register_criterion
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from fairseq.logging import metrics
 from omegaconf import II, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
 
 from fairseq_guided_align.attention import AttentionReader, check_model, heads_of_layers, returned_attention
@@ -120,6 +121,7 @@ class GuidedAlignmentCrossEntropy(FairseqCriterion):
     def __init__(self, cfg: GuidedAlignmentCrossEntropyConfig, task: Any) -> None:
         super().__init__(task)
         self.cfg = cfg
+        self.sentence_avg = _sentence_avg(cfg)
         self.schedule = WeightSchedule(
             cfg.guided_alignment_weight,
             str(cfg.guided_alignment_decay),
@@ -155,7 +157,7 @@ class GuidedAlignmentCrossEntropy(FairseqCriterion):
             raise GuidedAlignError(f"--label-smoothing: expected 0 or more and below 1; got {cfg.label_smoothing}")
         if cfg.ignore_prefix_size < 0:
             raise GuidedAlignError(f"--ignore-prefix-size: expected 0 or more tokens; got {cfg.ignore_prefix_size}")
-        if self.opennmt_tf and cfg.sentence_avg:
+        if self.opennmt_tf and self.sentence_avg:
             raise GuidedAlignError(
                 "--guided-alignment-normalization opennmt-tf divides by target tokens, which --sentence-avg "
                 "contradicts; leave one of them out"
@@ -233,12 +235,13 @@ class GuidedAlignmentCrossEntropy(FairseqCriterion):
         costs = self._guided_costs(model, net_output, reading, sample) if self.guides else None
 
         ntokens, nsentences = sample["ntokens"], sample["target"].size(0)
-        sample_size = nsentences if self.cfg.sentence_avg else ntokens
+        sample_size = nsentences if self.sentence_avg else ntokens
         loss = smoothed
-        zero = smoothed.new_zeros(())
+        # an epoch's sum in float32 would lose the decimals that are printed
+        zero = smoothed.new_zeros((), dtype=torch.float64)
         log = {
-            "loss": smoothed.detach().sum(),
-            "nll_loss": likelihood.detach().sum(),
+            "loss": smoothed.detach().sum(dtype=torch.float64),
+            "nll_loss": likelihood.detach().sum(dtype=torch.float64),
             "ntokens": ntokens,
             "nsentences": nsentences,
             "sample_size": sample_size,
@@ -254,7 +257,7 @@ class GuidedAlignmentCrossEntropy(FairseqCriterion):
             if self.opennmt_tf:
                 weight /= max(ntokens - nsentences, 1)
             loss = smoothed + weight * costs.cost
-            log["alignment_loss"] = costs.cost.detach().sum()
+            log["alignment_loss"] = costs.cost.detach().sum(dtype=torch.float64)
             log["weighted_alignment_loss"] = weight * log["alignment_loss"]
             log["guided_tokens"] = costs.guided.sum()
             log["linked_tokens"] = costs.linked.sum()
@@ -266,10 +269,7 @@ class GuidedAlignmentCrossEntropy(FairseqCriterion):
     def _sequence_loss(
         self, model: Any, net_output: Any, sample: Dict[str, Any]
     ) -> Tuple[Tensor, Tensor, Optional[Tensor], Optional[Tensor]]:
-        if hasattr(model, "get_normalized_probs"):
-            log_probabilities = model.get_normalized_probs(net_output, log_probs=True)
-        else:
-            log_probabilities = torch.log_softmax(net_output[0].float(), dim=-1)
+        log_probabilities = _log_probabilities(model, net_output)
         target = sample["target"]
         ignored = self.cfg.ignore_prefix_size
         if ignored > 0:
@@ -288,7 +288,7 @@ class GuidedAlignmentCrossEntropy(FairseqCriterion):
         self, model: torch.nn.Module, net_output: Any, reading: Optional[AttentionReader], sample: Dict[str, Any]
     ) -> TokenCosts:
         attentions = reading.attentions() if reading is not None else [returned_attention(net_output)]
-        if model.training and torch.is_grad_enabled() and not attentions[0].requires_grad:
+        if reading and model.training and torch.is_grad_enabled() and not attentions[0].requires_grad:
             raise GuidedAlignError(
                 "no gradient flows through the guided attention (a frozen decoder, or activation checkpointing); "
                 "train the decoder, or use --guided-alignment-weight 0"
@@ -366,3 +366,26 @@ class GuidedAlignmentCrossEntropy(FairseqCriterion):
         return True
 
 
+def _sentence_avg(cfg: GuidedAlignmentCrossEntropyConfig) -> bool:
+    """fairseq's ``--sentence-avg``; its default where the criterion is built outside of fairseq's programs.
+
+    There, what points to the node ``optimization`` of the whole configuration stays a piece of text or cannot be
+    resolved.
+    """
+    try:
+        return cfg.sentence_avg is True
+    except OmegaConfBaseException:
+        return False
+
+
+def _log_probabilities(model: Any, net_output: Any) -> Tensor:
+    """(batch, target, vocabulary), in float32 at least; by the model's own method where it has one."""
+    normalized = getattr(model, "get_normalized_probs", None)
+    if normalized is not None:
+        try:
+            return normalized(net_output, log_probs=True)
+        except NotImplementedError:
+            # fairseq's base class has the method, but only for models with a decoder
+            pass
+    logits = net_output[0]
+    return torch.log_softmax(logits if logits.dtype == torch.float64 else logits.float(), dim=-1)

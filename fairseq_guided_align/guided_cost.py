@@ -107,6 +107,7 @@ class GuidedCost:
                 sizes = torch.full((batch,), columns, device=attention.device)
             else:
                 sizes = source_is_real.sum(dim=1)
+                shifted = shifted * source_is_real.unsqueeze(1)
             cost = guided_alignment_mean_squared_error(
                 shifted.reshape(batch * width, columns),
                 probabilities,

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from typing import Any, Callable, Mapping
 
+import numpy as np
+
 
 class SixDecimals(float):
     """A float that every log of fairseq's prints with six decimals; ``{:g}``, which they use, would keep three."""
 
     def __format__(self, specification: str) -> str:
         return super().__format__(".6f" if specification == "g" else specification)
+
+    def __reduce__(self) -> Any:
+        # a checkpoint holds its --best-checkpoint-metric, and must load where this class is unknown or not trusted
+        return np.float64(self).__reduce__()
 
 
 def ratio(numerator: str, denominator: str, scale: float = 1.0) -> Callable[[Mapping[str, Any]], float]:

@@ -93,7 +93,12 @@ def guided_alignment_cross_entropy(
     :param number_of_rows: target tokens of the batch, padding included.
     :return: (number_of_rows,) cost of each target token; 0 for tokens without links.
     """
-    cost = -gold * probabilities.clamp(min=torch.finfo(probabilities.dtype).tiny).log()
+    precision = torch.finfo(probabilities.dtype)
+    floored = probabilities.clamp(min=precision.tiny)
+    if floored.requires_grad:
+        # times the loss scale of half-precision training, 1 / p could become infinite
+        floored.register_hook(lambda gradient: gradient.clamp(-precision.max / 4, precision.max / 4))
+    cost = -gold * floored.log()
     return cost.new_zeros(number_of_rows).index_add(0, rows, cost)
 
 
@@ -120,9 +125,10 @@ def keras_probabilities(probabilities: Tensor, row_totals: Tensor) -> Tensor:
     """Probabilities as Keras' categorical cross-entropy sees them, for OpenNMT-tf's exact numbers.
 
     Keras divides a row by its sum, then clips it to [1e-7, 1 - 1e-7]; the gradient is 0 where it clips, as in
-    OpenNMT-tf.
+    OpenNMT-tf. A row of zeros, which Keras makes NaN, stays 0 before the clipping.
 
     :param probabilities: (n,) attention at the links.
     :param row_totals: (n,) sum of the attention over the source for each link's target token.
     """
+    row_totals = row_totals.clamp(min=torch.finfo(row_totals.dtype).tiny)
     return (probabilities / row_totals).clamp(KERAS_EPSILON, 1.0 - KERAS_EPSILON)
