@@ -25,6 +25,8 @@ ORDER = [
     "symmetrise",
     "spelling",
     "subwords",
+    "spelling",
+    "sentencepiece_models",
     "sentencepiece_models",
     "store",
     "link_sources",

@@ -1,0 +1,101 @@
+"""SentencePiece models: read one, train one, and ask which part of a line each piece stands for."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Optional
+
+from fairseq_guided_align.atomic_files import atomic_file
+from fairseq_guided_align.byte_lines import PathLike
+from fairseq_guided_align.errors import GuidedAlignError
+
+MODEL_TYPES = ("unigram", "bpe")
+
+
+class PieceEncoder:
+    """A SentencePiece model that cuts lines into the pieces that fairseq reads.
+
+    :param path: the ``.model`` file.
+    :raises GuidedAlignError: the file is missing or is no SentencePiece model, or the package is not installed.
+    """
+
+    def __init__(self, path: PathLike) -> None:
+        sentencepiece = _sentencepiece()
+        self.path = Path(path)
+        if not self.path.is_file():
+            raise GuidedAlignError(f"{path}: cannot be read: no such file")
+        try:
+            self._model = sentencepiece.SentencePieceProcessor(model_file=str(path))
+        except (RuntimeError, OSError) as error:
+            raise GuidedAlignError(f"{path}: expected a SentencePiece model; cannot be read as one") from error
+
+    def encode(self, lines: Sequence[str], threads: int = 1) -> list[list[str]]:
+        """The pieces of each line, as fairseq will read them: whitespace inside a piece cuts it.
+
+        :param threads: lines are cut by this many at once.
+        """
+        cut: list[list[str]] = self._model.encode(list(lines), out_type=str, num_threads=threads)
+        return [" ".join(pieces).split() for pieces in cut]
+
+    def surfaces_of(self, line: str, pieces: Sequence[str]) -> Optional[Sequence[str]]:
+        """The part of ``line`` that each piece stands for: empty for a dummy space, and for all but the last of the
+        pieces that one character became. None where the model cuts the line into other pieces than these.
+        """
+        try:
+            cut = self._model.encode(line, out_type="proto").pieces
+        except (ValueError, ImportError, RuntimeError):
+            # Before version 0.2.3, `proto` needed the protobuf package.
+            cut = self._model.encode(line, out_type="immutable_proto").pieces
+        surfaces = []
+        found = []
+        for one in cut:
+            tokens = one.piece.split()
+            found.extend(tokens)
+            # What whitespace cuts in two stands for the same part, which the last of them gets.
+            surfaces.extend([""] * (len(tokens) - 1) + [one.surface] if tokens else [])
+        return surfaces if found == list(pieces) else None
+
+
+def train_model(lines: Iterable[str], path: PathLike, vocab_size: int, model_type: str = "unigram") -> None:
+    """Train a model on lines of text and write it to ``path``.
+
+    Settings other than those named are SentencePiece's own, but for ``hard_vocab_limit``: where the text gives fewer
+    pieces than ``vocab_size``, unigram models are smaller.
+
+    :param vocab_size: pieces of the model, with its 3 special ones.
+    :param model_type: one of :data:`MODEL_TYPES`.
+    :raises GuidedAlignError: SentencePiece cannot train on this text; the message is its own.
+    """
+    sentencepiece = _sentencepiece()
+    if model_type not in MODEL_TYPES:
+        raise GuidedAlignError(f"expected a model type out of {', '.join(MODEL_TYPES)}; got {model_type!r}")
+    model = io.BytesIO()
+    settings: dict[str, Any] = {"hard_vocab_limit": False} if model_type == "unigram" else {}
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(lines),
+            model_writer=model,
+            vocab_size=vocab_size,
+            model_type=model_type,
+            minloglevel=2,
+            **settings,
+        )
+    except (RuntimeError, OSError) as error:
+        raise GuidedAlignError(
+            f"{path}: SentencePiece cannot train a {model_type} model of {vocab_size} pieces: {error}"
+        ) from error
+    with atomic_file(path) as stream:
+        stream.write(model.getvalue())
+
+
+def _sentencepiece() -> Any:
+    try:
+        import sentencepiece
+    except ImportError as error:
+        raise GuidedAlignError(
+            "SentencePiece is not installed: pip install 'fairseq-guided-align[sentencepiece]', or use text that is"
+            " already cut, with --subwords words or bpe"
+        ) from error
+    return sentencepiece
