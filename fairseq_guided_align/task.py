@@ -13,7 +13,7 @@ from fairseq.tasks.translation import TranslationConfig, TranslationTask
 from fairseq_guided_align.coverage import LinkCoverage, measure_coverage
 from fairseq_guided_align.dataset import GuidedPairDataset, pair_counts
 from fairseq_guided_align.errors import AlignmentRangeError, GuidedAlignError
-from fairseq_guided_align.generation import GuidedSequenceGenerator
+from fairseq_guided_align.generation import GuidedSequenceGenerator, GuidedSequenceScorer
 from fairseq_guided_align.guided_heads import GuidedHeads
 from fairseq_guided_align.link_sources import (
     ConcatenatedLinks,
@@ -66,6 +66,7 @@ class TranslationGuidedAlignmentTask(TranslationTask):
         self._model: Any = None
         # decoding needs no links; training and validation do, and only they build a criterion
         self._guides = False
+        self._interactive = False
         self.state.add_factory("finished_updates", int)
 
     @property
@@ -99,14 +100,26 @@ class TranslationGuidedAlignmentTask(TranslationTask):
         return super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad)
 
     def build_generator(self, models: List[Any], args: Any, *others: Any, **kwargs: Any) -> Any:
-        """The generator; with ``--print-alignment``, one that reads the guided heads during the search."""
-        if getattr(args, "print_alignment", None) and not getattr(args, "score_reference", False):
-            kwargs["seq_gen_cls"] = GuidedSequenceGenerator
-            kwargs["extra_gen_cls_kwargs"] = {
-                **(kwargs.get("extra_gen_cls_kwargs") or {}),
-                "print_alignment": args.print_alignment,
-            }
+        """The generator; where alignments are asked for, one that reads the guided heads."""
+        # --replace-unk copies the source word that a token is aligned to
+        form = getattr(args, "print_alignment", None) or ("hard" if getattr(args, "replace_unk", None) else None)
+        if not form:
+            return super().build_generator(models, args, *others, **kwargs)
+        if getattr(args, "score_reference", False):
+            return GuidedSequenceScorer(self.target_dictionary, form, lambda: self._interactive)
+        kwargs["seq_gen_cls"] = GuidedSequenceGenerator
+        kwargs["extra_gen_cls_kwargs"] = {
+            **(kwargs.get("extra_gen_cls_kwargs") or {}),
+            "print_alignment": form,
+            "soft_as_links": lambda: self._interactive,
+            "left_pad_target": self.cfg.left_pad_target,
+        }
         return super().build_generator(models, args, *others, **kwargs)
+
+    def build_dataset_for_inference(self, *args: Any, **kwargs: Any) -> Any:
+        """Text that is typed or piped in, for ``fairseq-interactive``."""
+        self._interactive = True
+        return super().build_dataset_for_inference(*args, **kwargs)
 
     # Loading links
 
