@@ -71,7 +71,7 @@ TEXT_ONLY = [
     "training_curves",
     "page",
 ]
-TEXT_ONLY_COMMANDS = ["main", "user_dir", "check", "aer"]
+TEXT_ONLY_COMMANDS = ["main", "user_dir", "check", "aer", "curves", "view"]
 HEAVY = {"torch", "fairseq", "fairseq_cli"}
 # Formulas that anybody can use on tensors.
 FAIRSEQ_FREE = ["losses"]
