@@ -80,6 +80,14 @@ def merge_duplicate_links(keys: Tensor, gold: Tensor, add: bool) -> Tensor:
     return torch.zeros_like(gold).index_copy(0, order, values * first.to(values.dtype))
 
 
+def _finite_gradient(gradient: Optional[Tensor]) -> Optional[Tensor]:
+    """Keep ``1 / p``, times the loss scale of half-precision training, from becoming infinite."""
+    if gradient is None:
+        return None
+    limit = torch.finfo(gradient.dtype).max / 4
+    return gradient.clamp(-limit, limit)
+
+
 def guided_alignment_cross_entropy(
     probabilities: Tensor, rows: Tensor, gold: Tensor, number_of_rows: int
 ) -> Tensor:
@@ -93,11 +101,9 @@ def guided_alignment_cross_entropy(
     :param number_of_rows: target tokens of the batch, padding included.
     :return: (number_of_rows,) cost of each target token; 0 for tokens without links.
     """
-    precision = torch.finfo(probabilities.dtype)
-    floored = probabilities.clamp(min=precision.tiny)
+    floored = probabilities.clamp(min=torch.finfo(probabilities.dtype).tiny)
     if floored.requires_grad:
-        # times the loss scale of half-precision training, 1 / p could become infinite
-        floored.register_hook(lambda gradient: gradient.clamp(-precision.max / 4, precision.max / 4))
+        floored.register_hook(_finite_gradient)
     cost = -gold * floored.log()
     return cost.new_zeros(number_of_rows).index_add(0, rows, cost)
 

@@ -40,8 +40,9 @@ class TrainedModel:
 @pytest.fixture(scope="session")
 def made_up(tmp_path_factory: pytest.TempPathFactory) -> MadeUpData:
     """A made-up text of 400, 40 and 40 sentence pairs; do not write into its folders."""
-    from examples.made_up_text import make_text
     from fairseq_runs import run
+
+    from examples.made_up_text import make_text
 
     text = tmp_path_factory.mktemp("made-up-text")
     pairs = make_text(480, words=30)

@@ -14,15 +14,19 @@ import fairseq_guided_align
 
 USER_DIR = str(Path(fairseq_guided_align.__file__).parent)
 
-TINY_MODEL = (
-    "--arch transformer --share-decoder-input-output-embed --encoder-layers 1 --decoder-layers 2 "
-    "--encoder-embed-dim 16 --encoder-ffn-embed-dim 32 --encoder-attention-heads 2 "
-    "--decoder-embed-dim 16 --decoder-ffn-embed-dim 32 --decoder-attention-heads 2 --dropout 0"
-).split()
-TINY_TRAINING = (
-    "--optimizer adam --lr 0.005 --lr-scheduler fixed --batch-size 16 --seed 1 --cpu --num-workers 0 "
-    "--no-progress-bar --log-interval 1 --max-epoch 1000"
-).split()
+# fmt: off
+TINY_MODEL = [
+    "--arch", "transformer", "--share-decoder-input-output-embed",
+    "--encoder-layers", "1", "--decoder-layers", "2",
+    "--encoder-embed-dim", "16", "--encoder-ffn-embed-dim", "32", "--encoder-attention-heads", "2",
+    "--decoder-embed-dim", "16", "--decoder-ffn-embed-dim", "32", "--decoder-attention-heads", "2",
+    "--dropout", "0",
+]
+TINY_TRAINING = [
+    "--optimizer", "adam", "--lr", "0.005", "--lr-scheduler", "fixed", "--batch-size", "16", "--seed", "1",
+    "--cpu", "--num-workers", "0", "--no-progress-bar", "--log-interval", "1", "--max-epoch", "1000",
+]
+# fmt: on
 GUIDED = ["--task", "translation_guided_alignment", "--criterion", "guided_alignment_ce"]
 PROGRESS = "fairseq.logging.progress_bar"
 """The logger of fairseq that all figures go through."""
