@@ -5,9 +5,10 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from pathlib import Path
-from typing import BinaryIO, Union, cast
+from typing import BinaryIO, NoReturn, Union, cast
+
+import numpy as np
 
 from fairseq_guided_align.errors import AlignmentFormatError, AlignmentLengthError, GuidedAlignError
 
@@ -111,39 +112,51 @@ def decode_line(line: bytes, path: PathLike, line_number: int) -> str:
         ) from error
 
 
-def read_lines_together(paths: Sequence[PathLike], group: int = 10_000) -> Iterator[tuple[int, list[list[str]]]]:
-    """Groups of lines that belong together: (first line number, a list of lines for each file).
+def read_blocks_together(paths: Sequence[PathLike], lines: int = 1000) -> Iterator[tuple[int, list[bytes]]]:
+    """Blocks of lines that belong together: (number of the first line, a block of whole lines for each file).
 
-    :param group: lines of each file in a group; the last group may be shorter.
+    Every line of every block ends in a line feed.
+
+    :param lines: lines of each file in a block; the last block may have fewer.
     :raises AlignmentLengthError: the files differ in their number of lines.
-    :raises AlignmentFormatError: a line is not UTF-8.
+    :raises GuidedAlignError: a file cannot be read.
     """
-    streams = [read_lines(path) for path in paths]
-    with ExitStack() as stack:
-        for stream in streams:
-            stack.callback(stream.close)  # type: ignore[attr-defined]
-        first_line = 1
-        while True:
-            lines = [_take(stream, group) for stream in streams]
-            counts = {len(some) for some in lines}
-            if len(counts) > 1:
-                raise_length_error(paths)
-            if counts == {0} or not counts:
-                return
-            yield first_line, lines
-            first_line += len(lines[0])
+    readers = [_take_lines(path, lines) for path in paths]
+    first_line = 1
+    while True:
+        blocks = [next(reader, b"") for reader in readers]
+        counts = {block.count(b"\n") for block in blocks}
+        if len(counts) > 1:
+            raise_length_error(paths)
+        taken = counts.pop()
+        if not taken:
+            return
+        yield first_line, blocks
+        first_line += taken
 
 
-def raise_length_error(paths: Sequence[PathLike]) -> None:
+def raise_length_error(paths: Sequence[PathLike]) -> NoReturn:
     """:raises AlignmentLengthError: always, with every file's number of lines."""
     counts = ", ".join(f"{path} has {count_lines(path)}" for path in paths)
     raise AlignmentLengthError(f"expected files with the same number of lines, one line a sentence pair; got: {counts}")
 
 
-def _take(stream: Iterator[str], count: int) -> list[str]:
-    taken = []
-    for line in stream:
-        taken.append(line)
-        if len(taken) == count:
-            break
-    return taken
+def _take_lines(path: PathLike, lines: int) -> Iterator[bytes]:
+    """The file in blocks of this many lines, each line ended by a line feed; the last block may have fewer."""
+    parts: list[bytes] = []
+    missing = lines
+    for _, block in read_blocks(path):
+        if not block.endswith(b"\n"):
+            block += b"\n"
+        ends = np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n")) + 1
+        begin = taken = 0
+        while len(ends) - taken >= missing:
+            taken += missing
+            end = int(ends[taken - 1])
+            yield b"".join([*parts, block[begin:end]])
+            parts, missing, begin = [], lines, end
+        if begin < len(block):
+            parts.append(block[begin:])
+            missing -= len(ends) - taken
+    if parts:
+        yield b"".join(parts)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Optional, Union
 
 import numpy as np
@@ -79,53 +80,36 @@ def parse_block(
 
 def format_block(links: CorpusLinks, one_based: bool = False) -> bytes:
     """Whole lines, each ended by a line feed, which :func:`parse_block` reads as the same links."""
-    if links.weight is not None:
+    largest = max(int(links.source.max()), int(links.target.max())) + int(one_based) if len(links.source) else 0
+    if links.weight is not None or largest >= _TABLE_SIZE:
         return b"".join(format_line(sentence, one_based).encode() + b"\n" for sentence in links)
-    base = int(one_based)
-    source = links.source.astype(np.int64) + base
-    target = links.target.astype(np.int64) + base
-    source_width, target_width = _digits(source), _digits(target)
-    # Each link is written with one byte after it: a space, or the line feed when it is its sentence's last.
+    # Every link takes two numbers' width, and every sentence without links as much; unused bytes are zero, and go.
+    source = _table(ord("-"))[links.source + np.int32(one_based)]
+    if links.sure is not None:
+        source = np.where(links.sure, source, _table(ord("?"))[links.source + np.int32(one_based)])
     counts = np.diff(links.offsets)
-    width = source_width + target_width + 2
-    ends = np.cumsum(width)
-    empty_before = np.cumsum(counts == 0)
-    sentence = links.sentence()
-    ends += empty_before[sentence]
-    text = np.full((int(ends[-1]) if len(ends) else 0) + _trailing_empty(counts), ord("\n"), np.uint8)
-    text[ends - 1] = ord(" ")
-    last = links.offsets[1:][counts > 0] - 1
-    text[ends[last] - 1] = ord("\n")
-    _write_digits(text, ends - 2, target, target_width)
-    separator = ends - 2 - target_width
-    text[separator] = ord("-") if links.sure is None else np.where(links.sure, ord("-"), ord("?"))
-    _write_digits(text, separator - 1, source, source_width)
-    return text.tobytes()
+    taken = np.maximum(counts, 1)
+    last = np.cumsum(taken) - 1
+    text = np.zeros((int(taken.sum()), 2), "<u8")
+    rows = np.ones(len(text), bool)
+    rows[last[counts == 0]] = False
+    text[rows, 0] = source
+    text[rows, 1] = _table(ord(" "))[links.target + np.int32(one_based)]
+    text[last, 1] &= np.uint64(0x00FFFFFFFFFFFFFF)
+    text[last, 1] |= np.uint64(ord("\n") << 56)
+    return text.tobytes().translate(None, b"\0")
 
 
-def _trailing_empty(counts: np.ndarray) -> int:
-    filled = np.flatnonzero(counts)
-    return len(counts) - (int(filled[-1]) + 1 if len(filled) else 0)
+_TABLE_SIZE = 10_000
 
 
-def _digits(values: np.ndarray) -> np.ndarray:
-    width = np.ones(len(values), np.int64)
-    bound, largest = 10, int(values.max()) if len(values) else 0
-    while bound <= largest:
-        width += values >= bound
-        bound *= 10
-    return width
-
-
-def _write_digits(text: np.ndarray, last: np.ndarray, values: np.ndarray, width: np.ndarray) -> None:
-    """Decimal digits of ``values`` into ``text``, each ending at position ``last``."""
-    position = 0
-    while len(values):
-        rest = values // 10
-        text[last - position] = values - rest * 10 + ord("0")
-        position += 1
-        more = width > position
-        last, values, width = last[more], rest[more], width[more]
+@cache
+def _table(separator: int) -> np.ndarray:
+    """(_TABLE_SIZE,) numbers as text: 8 bytes each, digits after zero bytes, the separator last."""
+    return np.array(
+        [int.from_bytes((b"%d%c" % (number, separator)).rjust(8, b"\0"), "little") for number in range(_TABLE_SIZE)],
+        "<u8",
+    )
 
 
 def _format_weight(weight: np.float32) -> str:

@@ -253,12 +253,32 @@ def subword_links_to_word_links(
 def _all_pairs(
     source_start: np.ndarray, source_count: np.ndarray, target_start: np.ndarray, target_count: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Every pair of a source and a target position of each row's two ranges: (source, target, row)."""
-    size = source_count * target_count
-    row = np.repeat(np.arange(len(size)), size)
-    within = np.arange(len(row)) - np.repeat(np.cumsum(size) - size, size)
-    down, across = np.divmod(within, target_count[row])
-    return source_start[row] + down, target_start[row] + across, row
+    """Every pair of a source and a target position of each row's two ranges: (source, target, row).
+
+    Neighbouring rows of one target range come out interleaved, so that sorted rows give sorted pairs, as long as the
+    ranges do not overlap.
+    """
+    source_row = np.repeat(np.arange(len(source_count)), source_count)
+    source = np.arange(len(source_row)) + np.repeat(source_start - _total_before(source_count), source_count)
+    # A group: neighbouring rows whose target range is the same, with all their source positions.
+    fresh = np.ones(len(target_start), bool)
+    fresh[1:] = (target_start[1:] != target_start[:-1]) | (target_count[1:] != target_count[:-1])
+    if not len(fresh):
+        return source, source, source_row
+    begin = np.flatnonzero(fresh)
+    group_size = np.add.reduceat(source_count, begin)
+    group_start = _total_before(group_size)
+    # Each group's source positions stand once for each of its target positions.
+    copies = target_count[begin]
+    copy_size = np.repeat(group_size, copies)
+    copy_start = np.repeat(group_start, copies)
+    target_of_copy = np.arange(len(copy_size)) + np.repeat(target_start[begin] - _total_before(copies), copies)
+    chosen = np.arange(int(copy_size.sum())) + np.repeat(copy_start - _total_before(copy_size), copy_size)
+    return source[chosen], np.repeat(target_of_copy, copy_size), source_row[chosen]
+
+
+def _total_before(sizes: np.ndarray) -> np.ndarray:
+    return np.cumsum(sizes) - sizes
 
 
 def _words_of_pieces(side: WordPieces, sentence: np.ndarray, piece: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -346,6 +346,23 @@ def test_byte_pieces() -> None:
     assert as_sets(match_sentence(["<0x41>", "b"], ["▁<0x41>", "▁b"], "sentencepiece")) == [[{0}, {1}]]
 
 
+def test_the_mark_of_sentencepiece_is_text_elsewhere() -> None:
+    for kind in ("bpe", "words"):
+        assert as_sets(match_lines("▁ a▁ b\n".encode(), "▁ a▁ b\n".encode(), kind)) == [[{0}, {1}, {2}]]
+    assert as_sets(match_lines("a▁b c\n".encode(), "▁a ▁b ▁c\n".encode(), "sentencepiece")) == [[{0, 1}, {2}]]
+
+
+def test_spaces_beyond_one() -> None:
+    for words, pieces in (("a  b", "▁a ▁ ▁b"), (" a b ", "▁ ▁a ▁b ▁"), ("a\tb", "▁a ▁b"), ("a b", "▁a  ▁b")):
+        sets = as_sets(match_lines(words.encode(), pieces.encode(), "sentencepiece"))
+        assert sets == [by_characters(words.split(), pieces.split(), "▁")]
+    for pieces in ("a@@  b c", "a@@ b  c ", " a@@ b\tc"):
+        assert as_sets(match_lines(b"ab c\n", pieces.encode() + b"\n", "bpe")) == [[{0, 1}, {2}]]
+    with pytest.raises(SubwordMismatchError):
+        match_lines(b"a b c\n", b"a@@  b c d\n", "bpe")
+    assert as_sets(match_lines(b"a b c\n", b"a@@  b c\n", "bpe")) == [[{0}, {1}, {2}]]
+
+
 def test_words_that_end_in_the_mark_of_bpe() -> None:
     assert as_sets(match_sentence(["a@@", "b"], ["a@@", "b"], "bpe")) == [[{0}, {1}]]
     assert as_sets(match_lines(b"a@@ b\nab c\n", b"a@@ b\na@@ b c\n", "bpe")) == [[{0}, {1}], [{0, 1}, {2}]]
@@ -356,6 +373,13 @@ def test_whitespace_that_only_fairseq_splits_at() -> None:
     assert as_sets(side) == [[{0, 1}, {2}]]
     lines = match_lines("10\u00a0000 x\n".encode(), "10\u00a0000 x\n".encode(), "words")
     assert as_sets(lines) == [[{0, 1}, {2}]]
+
+
+def test_every_rare_whitespace_is_known() -> None:
+    letters = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
+    rare = [letter for letter in letters if letter.isspace() and letter not in " \t\n\r\v\f"]
+    assert all(spelling._has_rare_space(f"a{letter}b".encode()) for letter in rare)
+    assert not spelling._has_rare_space("".join(letter for letter in letters if letter not in rare).encode())
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,111 @@
+"""Files read as blocks of lines, against reading them whole; several files line by line; work in processes."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fairseq_guided_align.atomic_files import atomic_file, atomic_folder
+from fairseq_guided_align.byte_lines import count_lines, read_blocks, read_blocks_together, read_lines
+from fairseq_guided_align.errors import AlignmentFormatError, AlignmentLengthError, GuidedAlignError
+from fairseq_guided_align.worker_processes import map_in_order
+
+TEXT = st.lists(st.sampled_from(["", "a", "b c", "\u2028é", "a\rb"]), max_size=9).map("\n".join)
+
+
+@settings(max_examples=100)
+@given(text=TEXT, block_bytes=st.integers(1, 9), zipped=st.booleans())
+def test_blocks_are_the_file(
+    tmp_path_factory: pytest.TempPathFactory, text: str, block_bytes: int, zipped: bool
+) -> None:
+    path = tmp_path_factory.mktemp("text") / "file"
+    data = text.encode()
+    path.write_bytes(gzip.compress(data) if zipped else data)
+    blocks = list(read_blocks(path, block_bytes))
+    assert b"".join(block for _, block in blocks) == data
+    assert all(block.endswith(b"\n") for _, block in blocks[:-1])
+    for index, (first_line, _) in enumerate(blocks):
+        assert first_line == 1 + sum(block.count(b"\n") for _, block in blocks[:index])
+    lines = text.split("\n")[: -1 if text.endswith("\n") or not text else None]
+    assert list(read_lines(path)) == lines
+    assert count_lines(path) == len(lines)
+
+
+@settings(max_examples=100)
+@given(
+    lines=st.lists(st.tuples(st.text("ab ", max_size=30), st.text("é", max_size=3)), max_size=20),
+    size=st.integers(1, 6),
+)
+def test_blocks_of_several_files(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[tuple[str, str]], size: int
+) -> None:
+    folder = tmp_path_factory.mktemp("text")
+    paths = [folder / "one", folder / "other"]
+    for side, path in enumerate(paths):
+        path.write_text("\n".join(line[side] for line in lines) + ("\n" if lines else ""), encoding="utf-8")
+    found = list(read_blocks_together(paths, size))
+    for side in (0, 1):
+        assert b"".join(blocks[side] for _, blocks in found).decode() == "".join(line[side] + "\n" for line in lines)
+    assert [first for first, _ in found] == list(range(1, len(lines) + 1, size))
+    assert all(blocks[0].count(b"\n") == size for _, blocks in found[:-1])
+
+
+def test_files_of_different_lengths_are_all_named(tmp_path: Path) -> None:
+    for name, count in (("a", 3), ("b", 3), ("c", 5)):
+        (tmp_path / name).write_text("x\n" * count)
+    with pytest.raises(AlignmentLengthError, match=r"a has 3, .*b has 3, .*c has 5"):
+        list(read_blocks_together([tmp_path / name for name in "abc"], 2))
+
+
+def test_bytes_that_are_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "latin1.txt"
+    path.write_bytes("ok\nna\u00efve\n".encode("latin-1"))
+    with pytest.raises(AlignmentFormatError, match=r"latin1\.txt:2: expected UTF-8 text; got byte 0xef at byte 3"):
+        list(read_lines(path))
+
+
+def test_file_appears_complete_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    with pytest.raises(RuntimeError), atomic_file(path) as stream:  # noqa: PT012  # the error comes from inside
+        stream.write(b"half")
+        raise RuntimeError
+    assert os.listdir(tmp_path) == []
+    with atomic_file(path) as stream:
+        stream.write(b"whole")
+    assert path.read_bytes() == b"whole"
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_folder_appears_complete_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "out"
+    with pytest.raises(KeyboardInterrupt), atomic_folder(path) as folder:  # noqa: PT012
+        (folder / "half").write_text("")
+        raise KeyboardInterrupt
+    assert os.listdir(path.parent) == []
+    path.mkdir()
+    with atomic_folder(path) as folder:
+        (folder / "whole").write_text("")
+    assert os.listdir(path.parent) == ["out"]
+    assert os.listdir(path) == ["whole"]
+    with pytest.raises(GuidedAlignError, match="does not exist yet, or an empty one"), atomic_folder(path):
+        pass
+
+
+def halved(number: int) -> int:
+    if number % 2:
+        raise GuidedAlignError(f"{number} is odd")
+    return number // 2
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_results_in_order_and_errors_in_place(workers: int) -> None:
+    assert list(map_in_order(halved, range(0, 40, 2), workers)) == list(range(20))
+    results = map_in_order(halved, [2, 4, 5, 6], workers)
+    assert [next(results), next(results)] == [1, 2]
+    with pytest.raises(GuidedAlignError, match="5 is odd"):
+        next(results)
