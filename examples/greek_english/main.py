@@ -23,7 +23,7 @@ from examples.greek_english import corpus
 from examples.greek_english.settings import MAIN, QUICK, SOURCE, TARGET, Settings
 from examples.made_up_text import make_text
 from examples.stages import Pipeline, Stage, StageError, duration
-from examples.training import train
+from examples.training import mend_checkpoints, train
 
 HERE = Path(__file__).resolve().parent
 USER_DIR = Path(fairseq_guided_align.__file__).resolve().parent
@@ -85,6 +85,8 @@ class Example:
         self.environment = dict(os.environ)
         if settings.threads:
             self.environment.setdefault("OMP_NUM_THREADS", str(settings.threads))
+        # torch's remarks on fairseq's code are of no use to somebody who runs an example.
+        self.environment.setdefault("PYTHONWARNINGS", "ignore::UserWarning")
         self.pipeline = Pipeline(work, say)
         self._add_stages()
 
@@ -144,6 +146,16 @@ class Example:
                 needs=("text", "links"),
             )
         )
+        add(
+            Stage(
+                "picture",
+                "picture of a test verse",
+                self.draw,
+                ("attention.png",),
+                {"readings": readings, "number": settings.picture},
+                ("text", "data-bin", *self.models),
+            )
+        )
 
     def readings(self) -> list[tuple[str, str, str]]:
         """What links are read from: name, model, attention."""
@@ -191,16 +203,19 @@ class Example:
             *("--source-lang", SOURCE, "--target-lang", TARGET),
             *self.settings.training(guided),
             # One validation at the end; checkpoints on the way are for going on after an interruption.
-            *("--save-dir", str(folder), "--no-epoch-checkpoints", "--save-interval-updates", "250"),
-            *("--keep-interval-updates", "1", "--validate-interval", "1000", "--save-interval", "1000"),
+            *("--save-dir", str(folder), "--no-epoch-checkpoints", "--keep-interval-updates", "1"),
+            *("--save-interval-updates", str(self.settings.updates_between_checkpoints)),
+            *("--validate-interval", "1000", "--save-interval", "1000"),
         ]
         show(command)
+        if mend_checkpoints(folder):
+            say("      goes on from the last checkpoint")
         train(command, folder / "train.log", self.settings.updates, self.environment)
 
     def extract(self, folder: Path) -> None:
         for name, model, attention in self.readings():
             self.run(
-                ["fairseq-guided-align", "extract", self.pipeline.folder(model) / "checkpoint_last.pt"],
+                ["fairseq-guided-align", "extract", self.checkpoint(model)],
                 ["--data", self.pipeline.folder("data-bin"), "--split", "test", "--attention", attention],
                 ["--output", folder / f"{name}.align"],
             )
@@ -211,6 +226,20 @@ class Example:
         gold = self.pipeline.folder("text") / "test.align"
         printed = self.run(["fairseq-guided-align", "aer", "--json", gold, *systems], capture=True)
         write_atomically(folder / "scores.json", printed)
+
+    def draw(self, folder: Path) -> None:
+        # Only now: this imports torch and fairseq, which takes seconds.
+        from examples.greek_english.picture import Reading, draw
+
+        readings = [
+            Reading(DESCRIPTIONS[name].replace(", ", ",\n"), self.checkpoint(model), attention)
+            for name, model, attention in self.readings()
+        ]
+        data, text = self.pipeline.folder("data-bin"), self.pipeline.folder("text")
+        draw(readings, data, text, self.settings.picture, folder / "attention.png")
+
+    def checkpoint(self, model: str) -> Path:
+        return self.pipeline.folder(model) / "checkpoint_last.pt"
 
     def run(self, *parts: str | Sequence[str | Path], capture: bool = False) -> str:
         """Runs a command, given as text to be split at spaces and as lists of whole arguments.
@@ -245,7 +274,8 @@ class Example:
         write_atomically(self.work / "results.json", json.dumps(results, indent=2, ensure_ascii=False) + "\n")
         print(table(rows))
         say(f"all of it took {duration(sum(map(self.pipeline.seconds, self.pipeline.stages)))}")
-        say(f"the same in {os.path.relpath(self.work / 'results.json')}")
+        say(f"the same figures: {os.path.relpath(self.work / 'results.json')}")
+        say(f"attention, drawn: {os.path.relpath(self.pipeline.folder('picture') / 'attention.png')}")
 
 
 DESCRIPTIONS = {
@@ -281,9 +311,18 @@ def program(name: str) -> str:
 
 
 def show(command: Sequence[str]) -> None:
-    """Prints a command as one would type it here."""
-    words = [os.path.relpath(word) if os.path.isabs(word) else word for word in command[1:]]
-    say(f"      $ {shlex.join([Path(command[0]).name, *words])}")
+    """Prints a command as one would type it here, an option and its values never on two lines."""
+    groups: list[list[str]] = [[Path(command[0]).name]]
+    for word in command[1:]:
+        if word.startswith("--"):
+            groups.append([])
+        groups[-1].append(os.path.relpath(word) if os.path.isabs(word) else word)
+    lines = [""]
+    for group in map(shlex.join, groups):
+        if lines[-1] and len(lines[-1]) + len(group) > 100:
+            lines.append("")
+        lines[-1] += f" {group}"
+    say("      $" + " \\\n         ".join(lines))
 
 
 def versions() -> dict[str, str]:

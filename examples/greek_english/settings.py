@@ -12,24 +12,26 @@ class Settings:
     """What is trained on what.
 
     made_up_sentences: sentences of made-up text, 0 for the real one; vocabulary: SentencePiece pieces a
-    language; updates: of each model; model, optimisation, guidance: options of fairseq-train; threads: of torch,
-    0 for as many as it likes; picture: number of the test sentence whose attention is drawn, counted from 0.
+    language; updates: of each model; updates_between_checkpoints: the most that an interruption costs; model,
+    optimisation, guidance: options of fairseq-train; weight: of the guided-alignment cost; threads: of torch, 0 for
+    as many as it likes; picture: number of the test sentence whose attention is drawn, counted from 0.
     """
 
     made_up_sentences: int
     vocabulary: int
     updates: int
+    updates_between_checkpoints: int
     model: str
     optimisation: str
     guidance: str
+    weight: float
     threads: int
     picture: int
 
     def training(self, guided: bool) -> list[str]:
         """Options of one training; the unguided twin differs in the weight alone."""
-        options = f"{self.model} {self.optimisation} {self.guidance}"
-        if not guided:
-            options += " --guided-alignment-weight 0"
+        weight = self.weight if guided else 0
+        options = f"{self.model} {self.optimisation} {self.guidance} --guided-alignment-weight {weight:g}"
         return [*options.split(), "--max-update", str(self.updates)]
 
     def as_dict(self) -> dict[str, object]:
@@ -40,6 +42,7 @@ MAIN = Settings(
     made_up_sentences=0,
     vocabulary=4000,
     updates=1000,
+    updates_between_checkpoints=200,
     model=(
         "--arch transformer --encoder-layers 3 --decoder-layers 3 --encoder-embed-dim 256 --decoder-embed-dim 256 "
         "--encoder-ffn-embed-dim 1024 --decoder-ffn-embed-dim 1024 --encoder-attention-heads 4 "
@@ -50,9 +53,9 @@ MAIN = Settings(
         "--warmup-init-lr 1e-7 --clip-norm 1.0 --label-smoothing 0.1 --dropout 0.1 --max-tokens 2048 --seed 1"
     ),
     guidance=(
-        "--criterion guided_alignment_ce --guided-alignment-weight 1 --guided-alignment-position next "
-        "--guided-alignment-unlinked eos"
+        "--criterion guided_alignment_ce --guided-alignment-position next --guided-alignment-unlinked eos"
     ),
+    weight=1,
     threads=0,
     picture=0,
 )
@@ -62,6 +65,7 @@ QUICK = Settings(
     made_up_sentences=440,
     vocabulary=120,
     updates=60,
+    updates_between_checkpoints=25,
     model=(
         "--arch transformer --encoder-layers 1 --decoder-layers 2 --encoder-embed-dim 64 --decoder-embed-dim 64 "
         "--encoder-ffn-embed-dim 128 --decoder-ffn-embed-dim 128 --encoder-attention-heads 2 "
@@ -72,6 +76,7 @@ QUICK = Settings(
         "--label-smoothing 0.1 --dropout 0.1 --max-tokens 1024 --seed 1"
     ),
     guidance=MAIN.guidance,
+    weight=1,
     # More threads than one only get into each other's way in a model this small.
     threads=1,
     picture=0,
