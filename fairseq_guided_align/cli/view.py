@@ -1,0 +1,255 @@
+"""`fairseq-guided-align view`: one HTML file to look through the links of a text."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from typing import Optional
+
+import numpy as np
+
+from fairseq_guided_align.atomic_files import atomic_file
+from fairseq_guided_align.byte_lines import raise_length_error, read_lines
+from fairseq_guided_align.errors import AlignmentRangeError, GuidedAlignError, SubwordMismatchError
+from fairseq_guided_align.links import CorpusLinks, SentenceLinks
+from fairseq_guided_align.page import PageData, Pair, page_html, view
+from fairseq_guided_align.pharaoh import read_links
+from fairseq_guided_align.spelling import split_words
+from fairseq_guided_align.subwords import KINDS, subword_links_to_word_links, word_of_piece
+
+HELP = "write one HTML page to look through links: gold, hard and soft, of several systems"
+
+DESCRIPTION = """\
+Writes one self-contained HTML file: a list of the sentence pairs, sortable by AER or length, and for each pair its
+tokens joined by lines; hard links, soft links with their probability, gold links, two systems side by side, the
+matrix, words or pieces. It needs no network and no server: open it in a browser.
+
+Link files are Pharaoh text, one line a sentence pair, positions from 0; gold links may be possible (3?5); soft links
+carry their probability (3-5:0.8), as `extract --method threshold` writes them. A --links file with such weights
+serves as soft links too, unless --soft gives others for that NAME."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = DESCRIPTION
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--source", metavar="FILE", required=True, help="source text, words separated by spaces")
+    parser.add_argument("--target", metavar="FILE", required=True, help="target text, likewise")
+    parser.add_argument("--gold", metavar="FILE", help="gold links of the words")
+    parser.add_argument(
+        "--links", metavar="NAME=FILE", action="append", default=[], help="hard links of a system; repeatable"
+    )
+    parser.add_argument(
+        "--soft", metavar="NAME=FILE", action="append", default=[], help="soft links of a system; repeatable"
+    )
+    pieces = parser.add_argument_group("subword pieces, for a switch between words and pieces")
+    pieces.add_argument("--source-pieces", metavar="FILE", help="the source text in pieces")
+    pieces.add_argument("--target-pieces", metavar="FILE", help="the target text in pieces")
+    pieces.add_argument(
+        "--subwords", choices=KINDS, default="sentencepiece", help="how pieces make up words (default: sentencepiece)"
+    )
+    pieces.add_argument(
+        "--piece-links", metavar="NAME=FILE", action="append", default=[], help="hard links between pieces; a system"
+        " without --links shows them between words too",
+    )  # fmt: skip
+    pieces.add_argument(
+        "--piece-soft", metavar="NAME=FILE", action="append", default=[], help="soft links between pieces, likewise"
+    )
+    parser.add_argument("--out", "-o", metavar="FILE", required=True, help="page to write, such as links.html")
+    parser.add_argument("--title", default="Word alignments", help="of the page")
+    parser.add_argument("--source-name", default="source", help="name or code of the source language, such as grc")
+    parser.add_argument("--target-name", default="target", help="the same for the target, such as en")
+    parser.add_argument("--one-based", action="store_true", help="positions in all link files but GOLD count from 1")
+    parser.add_argument("--gold-one-based", action="store_true", help="positions in GOLD count from 1")
+    parser.add_argument("--limit", type=int, default=1000, metavar="N", help="show the first N pairs (default: 1000)")
+
+
+@dataclass
+class System:
+    """A system's link files as they were given; what was not given is None."""
+
+    name: str
+    hard: Optional[CorpusLinks] = None
+    soft: Optional[CorpusLinks] = None
+    piece_hard: Optional[CorpusLinks] = None
+    piece_soft: Optional[CorpusLinks] = None
+
+
+def run(args: argparse.Namespace) -> int:
+    if bool(args.source_pieces) != bool(args.target_pieces):
+        raise GuidedAlignError("expected both --source-pieces and --target-pieces, or neither; got one")
+    if (args.piece_links or args.piece_soft) and not args.source_pieces:
+        raise GuidedAlignError("--piece-links and --piece-soft need --source-pieces and --target-pieces")
+    if args.limit < 1:
+        raise GuidedAlignError(f"expected --limit of at least 1; got {args.limit}")
+    source, target = _words(args.source), _words(args.target)
+    if len(source) != len(target):
+        raise_length_error([args.source, args.target])
+    source_pieces = target_pieces = None
+    if args.source_pieces:
+        source_pieces, target_pieces = _pieces(args.source_pieces), _pieces(args.target_pieces)
+        for path, lines in ((args.source_pieces, source_pieces), (args.target_pieces, target_pieces)):
+            if len(lines) != len(source):
+                raise_length_error([args.source, path])
+    gold = _links(args.gold, args.gold_one_based, args.source, source, target) if args.gold else None
+    systems = _systems(args, source, target, source_pieces, target_pieces)
+    shown = min(args.limit, len(source))
+    pairs: list[Pair] = []
+    for i in range(shown):
+        words_of: Optional[tuple[np.ndarray, np.ndarray]] = None
+        if source_pieces is not None and target_pieces is not None:
+            words_of = (
+                _words_of(args.source_pieces, i, source_pieces[i], source[i], args.subwords),
+                _words_of(args.target_pieces, i, target_pieces[i], target[i], args.subwords),
+            )
+        gold_links = None if gold is None else gold[i]
+        word_links = [_word_level(system, i, words_of) for system in systems]
+        pair: Pair = {
+            "id": str(i + 1),
+            "words": view(source[i], target[i], gold_links, word_links),
+            "pieces": None,
+        }
+        if words_of is not None and source_pieces is not None and target_pieces is not None:
+            pair["pieces"] = view(
+                source_pieces[i],
+                target_pieces[i],
+                None if gold_links is None else _spread(gold_links, *words_of),
+                [_piece_level(system, i, words_of) for system in systems],
+            )
+        pairs.append(pair)
+    data: PageData = {
+        "title": args.title,
+        "source": args.source_name,
+        "target": args.target_name,
+        "systems": [system.name for system in systems],
+        "pairs": pairs,
+    }
+    page = page_html(data).encode("utf-8")
+    with atomic_file(args.out) as stream:
+        stream.write(page)
+    rest = "" if shown == len(source) else f" (the first of {len(source)}; --limit shows more)"
+    names = ", ".join(system.name for system in systems)
+    print(f"wrote {args.out}: {shown} sentence pairs{rest}, links of {names}, {len(page) / 1e6:.1f} MB")
+    return 0
+
+
+def _words(path: str) -> list[list[str]]:
+    """What ASCII whitespace separates: a no-break space is part of a word for aligners."""
+    return [split_words(line) for line in read_lines(path)]
+
+
+def _pieces(path: str) -> list[list[str]]:
+    """What fairseq reads as tokens: separated by any whitespace."""
+    return [line.split() for line in read_lines(path)]
+
+
+def _named(argument: str, option: str) -> tuple[str, str]:
+    name, equals, path = argument.partition("=")
+    if not (name and equals and path):
+        raise GuidedAlignError(f"{option}: expected NAME=FILE, such as guided=guided.align; got {argument!r}")
+    return name, path
+
+
+def _links(
+    path: str, one_based: bool, text_path: str, source: list[list[str]], target: list[list[str]]
+) -> CorpusLinks:
+    """Links of a file, checked against the text they belong to."""
+    links = read_links(path, one_based)
+    if len(links) != len(source):
+        raise_length_error([text_path, path])
+    sentence = links.sentence()
+    outside = (links.source >= np.array([len(line) for line in source], np.int64)[sentence]) | (
+        links.target >= np.array([len(line) for line in target], np.int64)[sentence]
+    )
+    if bool(outside.any()):
+        first = int(np.flatnonzero(outside)[0])
+        line, base = int(sentence[first]), int(one_based)
+        raise AlignmentRangeError(
+            f"{path}:{line + 1}: expected links within {len(source[line])} source and {len(target[line])} target"
+            f" tokens; got {links.source[first] + base}-{links.target[first] + base}. Are the links of another"
+            " tokenisation, or of the other direction?"
+        )
+    return links
+
+
+def _systems(
+    args: argparse.Namespace,
+    source: list[list[str]],
+    target: list[list[str]],
+    source_pieces: Optional[list[list[str]]],
+    target_pieces: Optional[list[list[str]]],
+) -> list[System]:
+    """Every system in the order in which its first file was given."""
+    systems: dict[str, System] = {}
+    for option, slot in (
+        ("--links", "hard"),
+        ("--soft", "soft"),
+        ("--piece-links", "piece_hard"),
+        ("--piece-soft", "piece_soft"),
+    ):
+        for argument in getattr(args, option[2:].replace("-", "_")):
+            name, path = _named(argument, option)
+            system = systems.setdefault(name, System(name))
+            if getattr(system, slot) is not None:
+                raise GuidedAlignError(f"{option}: expected one file a system; got a second one for {name!r}")
+            of_pieces = slot.startswith("piece") and source_pieces is not None and target_pieces is not None
+            sides = (source_pieces, target_pieces) if of_pieces else (source, target)
+            text_path = args.source_pieces if of_pieces else args.source
+            setattr(system, slot, _links(path, args.one_based, text_path, *sides))  # type: ignore[arg-type]
+    if not systems:
+        raise GuidedAlignError("expected links to show: --links, --soft, --piece-links or --piece-soft NAME=FILE")
+    for system in systems.values():
+        if system.soft is None and system.hard is not None and system.hard.weight is not None:
+            system.soft = system.hard
+        if system.piece_soft is None and system.piece_hard is not None and system.piece_hard.weight is not None:
+            system.piece_soft = system.piece_hard
+    return list(systems.values())
+
+
+def _words_of(path: str, index: int, pieces: list[str], words: list[str], kind: str) -> np.ndarray:
+    """The word of each piece, checked: as many words as there are in the text."""
+    word = word_of_piece(pieces, kind)
+    found = int(word.max(initial=-1)) + 1
+    if found != len(words):
+        raise SubwordMismatchError(
+            f"{path}:{index + 1}: expected pieces of {len(words)} words, as in the text; got pieces of {found}."
+            f" Is {kind} the right kind of subwords?"
+        )
+    return word
+
+
+def _word_level(
+    system: System, index: int, words_of: Optional[tuple[np.ndarray, np.ndarray]]
+) -> tuple[Optional[SentenceLinks], Optional[SentenceLinks]]:
+    def one(own: Optional[CorpusLinks], of_pieces: Optional[CorpusLinks]) -> Optional[SentenceLinks]:
+        if own is not None:
+            return own[index]
+        if of_pieces is None or words_of is None:
+            return None
+        return subword_links_to_word_links(of_pieces[index], *words_of)
+
+    return one(system.hard, system.piece_hard), one(system.soft, system.piece_soft)
+
+
+def _piece_level(
+    system: System, index: int, words_of: tuple[np.ndarray, np.ndarray]
+) -> tuple[Optional[SentenceLinks], Optional[SentenceLinks]]:
+    def one(of_pieces: Optional[CorpusLinks], own: Optional[CorpusLinks]) -> Optional[SentenceLinks]:
+        if of_pieces is not None:
+            return of_pieces[index]
+        return None if own is None else _spread(own[index], *words_of)
+
+    return one(system.piece_hard, system.hard), one(system.piece_soft, system.soft)
+
+
+def _spread(links: SentenceLinks, source_word: np.ndarray, target_word: np.ndarray) -> SentenceLinks:
+    """Word links on all pieces of their words."""
+    rows, source, target = [], [], []
+    for row, (s, t) in enumerate(links.pairs()):
+        for i in np.flatnonzero(source_word == s).tolist():
+            for j in np.flatnonzero(target_word == t).tolist():
+                rows.append(row)
+                source.append(i)
+                target.append(j)
+    return SentenceLinks.from_columns(
+        np.array(source, np.int64), np.array(target, np.int64), links.weight[rows], links.sure[rows]
+    )
