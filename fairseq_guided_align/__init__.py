@@ -27,6 +27,7 @@ def register() -> None:
     compat.require_fairseq()
     compat.allow_checkpoint_types()
     compat.avoid_encoder_fast_path()
+    compat.read_bare_replace_unk()
     from fairseq_guided_align import criterion, task  # noqa: F401
 
     _registered = True

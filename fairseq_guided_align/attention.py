@@ -35,23 +35,31 @@ def cross_attentions(model: nn.Module) -> List[nn.Module]:
     return [module for module in found if module is not None] if all(m is not None for m in found) else []
 
 
+def check_has_attention(model: nn.Module) -> None:
+    """Refuse those of fairseq's own models whose attention is of no use to us.
+
+    :raises GuidedAlignError: a decoder of fairseq's without cross-attention modules. Any other model may return its
+        attention, which the first batch shows.
+    """
+    decoder = find_decoder(model)
+    if decoder is None or cross_attentions(model) or not type(decoder).__module__.startswith("fairseq."):
+        return
+    raise GuidedAlignError(
+        f"guided alignment needs the cross-attention of a Transformer decoder, and {type(decoder).__name__} "
+        "gives none while it trains; use a Transformer, for instance --arch transformer"
+    )
+
+
 def check_model(model: nn.Module) -> None:
     """Refuse at start-up a model whose attention cannot be guided.
 
     :raises GuidedAlignError: with the reason and the way out.
     """
+    check_has_attention(model)
     decoder = find_decoder(model)
-    if decoder is None:
-        return
     layers = getattr(decoder, "layers", None)
     if not cross_attentions(model):
-        if not type(decoder).__module__.startswith("fairseq."):
-            # it may return its attention; the first batch shows it
-            return
-        raise GuidedAlignError(
-            f"guided alignment needs the cross-attention of a Transformer decoder, and {type(decoder).__name__} "
-            "gives none while it trains; use a Transformer, for instance --arch transformer"
-        )
+        return
     if type(layers).__name__ == "LayerDropModuleList":
         raise GuidedAlignError(
             "--decoder-layerdrop skips the guided layer in a share of the updates and renumbers the layers; "

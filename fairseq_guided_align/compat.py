@@ -76,3 +76,19 @@ def avoid_encoder_fast_path() -> None:
         self.ever_training = True
 
     TransformerEncoderLayerBase.__init__ = constructed
+
+
+def read_bare_replace_unk() -> None:
+    """Let ``--replace-unk`` without a dictionary copy source words, as its help says.
+
+    fairseq up to 0.12.3 takes the option's own placeholder for the name of a dictionary file and stops.
+    """
+    from fairseq import utils
+
+    load = utils.load_align_dict
+
+    @functools.wraps(load)
+    def loaded(replace_unk: Any) -> Any:
+        return load("" if replace_unk == "@@ " else replace_unk)
+
+    utils.load_align_dict = loaded

@@ -8,30 +8,34 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fairseq_guided_align.attention import AttentionReader, heads_of_layers
+from fairseq_guided_align.attention import AttentionReader, cross_attentions, heads_of_layers, returned_attention
 from fairseq_guided_align.guided_heads import GuidedHeads
 
 
 def heads_to_read(model: torch.nn.Module) -> GuidedHeads:
-    """The heads that a model's checkpoint says were guided; for others, what fairseq reads: the last layer's mean."""
+    """The heads that a model's checkpoint says were guided; for others, what fairseq reads: the last layer's mean.
+
+    Without layers and heads for a model that has no cross-attention modules, but returns its attention.
+    """
     guided = getattr(model, "guided_heads", None)
-    return guided if guided is not None else unguided_heads(model)
+    if guided is not None:
+        return guided
+    return unguided_heads(model) if cross_attentions(model) else GuidedHeads((), ())
 
 
 def unguided_heads(model: torch.nn.Module) -> GuidedHeads:
     """What stock fairseq reads whatever was trained: all heads of the last layer, averaged, the predicting row."""
-    sizes = heads_of_layers(model)
-    return GuidedHeads.resolve((-1,), None, sizes)
+    return GuidedHeads.resolve((-1,), None, heads_of_layers(model))
 
 
 def rows_of_tokens(attention: Tensor, position: str) -> Tensor:
-    """Attention with target token t's row at t.
+    """Attention of one sentence with target token t's row at t.
 
-    :param attention: (batch, target, source), the decoder's rows.
-    :param position: of :class:`~fairseq_guided_align.guided_heads.GuidedHeads`; with ``next`` the last row is of no
-        use, which is the one of ``</s>``.
+    :param attention: (target, source), the decoder's rows for a sentence's own tokens, ``</s>`` included.
+    :param position: of :class:`~fairseq_guided_align.guided_heads.GuidedHeads`; with ``next``, ``</s>`` keeps the
+        row that predicts it, because the decoder stops before the one after it.
     """
-    return attention.roll(-1, dims=1) if position == "next" else attention
+    return torch.cat([attention[1:], attention[-1:]]) if position == "next" else attention
 
 
 @torch.no_grad()
@@ -46,12 +50,16 @@ def forced_attentions(
         rows sum to 1.
     """
     net_input = sample["net_input"]
-    with AttentionReader(model, guided) as reader:
-        model(**net_input)
-    attention = rows_of_tokens(reader.attention(), guided.position).float().cpu().numpy()
-    target_is_real = sample["target"].ne(padding).cpu().numpy()
-    source_is_real = net_input["src_tokens"].ne(padding).cpu().numpy()
+    if guided.layers:
+        with AttentionReader(model, guided) as reader:
+            model(**net_input)
+        read = reader.attention()
+    else:
+        read = returned_attention(model(**net_input))
+    attention = read.float().cpu()
+    target_is_real = sample["target"].ne(padding).cpu()
+    source_is_real = net_input["src_tokens"].ne(padding).cpu()
     return [
-        matrix[np.flatnonzero(rows)[:-1]][:, np.flatnonzero(columns)]
+        rows_of_tokens(matrix[rows][:, columns], guided.position)[:-1].numpy()
         for matrix, rows, columns in zip(attention, target_is_real, source_is_real)
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import Any, Callable, Dict, List, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 import torch
 from fairseq.data import data_utils
@@ -11,11 +11,11 @@ from fairseq.sequence_generator import EnsembleModel, SequenceGenerator
 from fairseq.sequence_scorer import SequenceScorer
 from torch import Tensor
 
-from fairseq_guided_align.attention import AttentionReader
+from fairseq_guided_align.attention import AttentionReader, cross_attentions
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.forced_attention import heads_to_read, rows_of_tokens
 from fairseq_guided_align.guided_heads import GuidedHeads
-from fairseq_guided_align.printed_alignment import hard_alignment, soft_alignment, soft_links
+from fairseq_guided_align.printed_alignment import PrintedAlignment, PrintedForm
 
 
 class ModelReaders(ExitStack):
@@ -23,23 +23,35 @@ class ModelReaders(ExitStack):
 
     def __init__(self, models: Sequence[torch.nn.Module], guided: Sequence[GuidedHeads]) -> None:
         super().__init__()
-        self._readers = [self.enter_context(AttentionReader(model, one)) for model, one in zip(models, guided)]
+        self._readers = [
+            self.enter_context(AttentionReader(model, one)) for model, one in zip(models, guided) if one.layers
+        ]
 
-    def attention(self) -> Tensor:
-        """The average over the models, (batch, target, source)."""
+    def attention(self) -> Optional[Tensor]:
+        """The average over the models, (batch, target, source); None for models that return theirs themselves."""
+        if not self._readers:
+            return None
+        if len(self._readers) == 1:
+            return self._readers[0].attention()
         return torch.stack([reader.attention() for reader in self._readers]).mean(dim=0)
 
 
 def heads_of_ensemble(models: Sequence[torch.nn.Module]) -> List[GuidedHeads]:
     """What each model's checkpoint says was guided.
 
-    :raises GuidedAlignError: the models differ in what a row of their attention means.
+    :raises GuidedAlignError: the models differ in what a row of their attention means, or only some of them have
+        cross-attention that can be read.
     """
     guided = [heads_to_read(model) for model in models]
     if len({(one.position, one.unlinked) for one in guided}) > 1:
         raise GuidedAlignError(
             "the models of an ensemble need the same --guided-alignment-position and --guided-alignment-unlinked for "
             f"their attention to be averaged; got {'; '.join(map(str, guided))}"
+        )
+    if len({bool(cross_attentions(model)) for model in models}) > 1:
+        raise GuidedAlignError(
+            "the attention of a Transformer cannot be averaged with that of a model without cross-attention; "
+            f"got {', '.join(type(model).__name__ for model in models)}"
         )
     return guided
 
@@ -54,74 +66,75 @@ class GuidedEnsembleModel(EnsembleModel):
     def forward_decoder(self, *args: Any, **kwargs: Any) -> Any:
         """One step of the search; attention (batch * beam, source) of the row that predicts the next token."""
         with ModelReaders(self.models, self.guided) as readers:
-            log_probabilities, _ = super().forward_decoder(*args, **kwargs)
-        return log_probabilities, readers.attention()[:, -1, :]
+            log_probabilities, returned = super().forward_decoder(*args, **kwargs)
+        attention = readers.attention()
+        return log_probabilities, returned if attention is None else attention[:, -1, :]
 
 
 class AlignmentPrinter:
     """Puts the guided heads' alignment into hypotheses.
 
-    :param form: ``hard`` or ``soft``, of ``--print-alignment``.
-    :param as_links: tells whether soft alignments are wanted as weighted links, the only ones that
-        ``fairseq-interactive`` can print, instead of rows.
+    :param dictionaries: of source and target.
     """
 
-    def __init__(
-        self, guided: GuidedHeads, form: str, as_links: Callable[[], bool], padding: int, eos: int
-    ) -> None:
-        self._guided, self._form, self._as_links = guided, form, as_links
-        self._padding, self._eos = padding, eos
+    def __init__(self, guided: GuidedHeads, form: PrintedForm, dictionaries: Sequence[Any]) -> None:
+        self._guided, self._form = guided, form
+        self._source_dictionary, self._target_dictionary = dictionaries
 
     def attach(self, hypothesis: Dict[str, Any], attention: Tensor, source: Tensor) -> None:
-        """Set ``alignment`` of a hypothesis.
+        """Set ``attention`` (source columns, target tokens) and ``alignment`` of a hypothesis.
 
-        :param attention: (target tokens with ``</s>``, source columns) with target token t's attention in row t.
+        :param attention: (target tokens with ``</s>``, source columns), the decoder's rows.
         :param source: (source columns,) tokens, padding included.
         """
-        matrix = attention.float().cpu().numpy()[:, source.ne(self._padding).cpu().numpy()]
+        rows = rows_of_tokens(attention, self._guided.position)
         tokens = hypothesis["tokens"]
-        if self._form == "soft" and not self._as_links():
-            hypothesis["alignment"] = soft_alignment(matrix)
-            return
-        if len(tokens) and int(tokens[-1]) == self._eos:
-            matrix = matrix[:-1]
-        hypothesis["alignment"] = soft_links(matrix) if self._form == "soft" else hard_alignment(matrix, self._guided)
+        real = source.ne(self._source_dictionary.pad())
+        hypothesis["attention"] = rows.t()
+        hypothesis["alignment"] = PrintedAlignment(
+            lambda: rows[:, real].float().cpu().numpy(),
+            lambda: _pieces(source[real], self._source_dictionary),
+            lambda: _pieces(tokens, self._target_dictionary),
+            self._guided,
+            self._form,
+        )
+
+
+def _pieces(tokens: Tensor, dictionary: Any) -> List[str]:
+    return [dictionary[token] for token in tokens.tolist()[:-1]]
 
 
 class GuidedSequenceGenerator(SequenceGenerator):
     """``SequenceGenerator`` whose hypotheses carry the alignments of the guided heads.
 
     Each hypothesis gets ``attention`` (source, target), the guided one with target token t's in column t, and
-    ``alignment``. Models with ``--full-context-alignment`` need a second, forced pass; others do not.
+    ``alignment``, see :class:`~fairseq_guided_align.printed_alignment.PrintedAlignment`. Models with
+    ``--full-context-alignment`` need a second, forced pass; others do not.
     """
 
     def __init__(
         self,
         models: List[torch.nn.Module],
         tgt_dict: Any,
-        print_alignment: str = "hard",
-        soft_as_links: Callable[[], bool] = bool,
+        source_dictionary: Any,
+        printed_form: PrintedForm,
         left_pad_target: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(GuidedEnsembleModel(models), tgt_dict, **kwargs)
         self._left_pad_target = left_pad_target
         self._full_context = any(getattr(model, "full_context_alignment", False) for model in models)
-        self._printer = AlignmentPrinter(self.model.guided[0], print_alignment, soft_as_links, self.pad, self.eos)
+        self._printer = AlignmentPrinter(self.model.guided[0], printed_form, (source_dictionary, tgt_dict))
 
     @torch.no_grad()
     def generate(self, models: Any, sample: Dict[str, Any], **kwargs: Any) -> List[List[Dict[str, Any]]]:
         """Translate a batch."""
         finalized = super()._generate(sample, **kwargs)
-        position = self.model.guided[0].position
         if self._full_context:
             self._force(sample, finalized)
         for source, hypotheses in zip(sample["net_input"]["src_tokens"], finalized):
             for hypothesis in hypotheses:
-                attention = hypothesis["attention"].t().unsqueeze(0)
-                attention = rows_of_tokens(attention, position).squeeze(0)
-                hypothesis["attention"] = attention.t()
-                self._printer.attach(hypothesis, attention, source)
+                self._printer.attach(hypothesis, hypothesis["attention"].t(), source)
         return finalized
 
     def _force(self, sample: Dict[str, Any], finalized: List[List[Dict[str, Any]]]) -> None:
@@ -143,17 +156,19 @@ class GuidedSequenceGenerator(SequenceGenerator):
         with ModelReaders(self.model.models, self.model.guided) as readers:
             for model in self.model.models:
                 model(**net_input)
+        attentions = readers.attention()
+        assert attentions is not None, "only Transformers have a full context"
         real = net_input["prev_output_tokens"].ne(self.pad)
-        for hypothesis, attention, rows in zip(hypotheses, readers.attention(), real):
+        for hypothesis, attention, rows in zip(hypotheses, attentions, real):
             hypothesis["attention"] = attention[rows].t()
 
 
 class GuidedSequenceScorer(SequenceScorer):
     """``SequenceScorer`` (``--score-reference``) whose hypotheses carry the alignments of the guided heads."""
 
-    def __init__(self, tgt_dict: Any, print_alignment: str = "hard", soft_as_links: Callable[[], bool] = bool) -> None:
+    def __init__(self, tgt_dict: Any, source_dictionary: Any, printed_form: PrintedForm) -> None:
         super().__init__(tgt_dict)
-        self._form, self._soft_as_links = print_alignment, soft_as_links
+        self._form, self._dictionaries = printed_form, (source_dictionary, tgt_dict)
 
     @torch.no_grad()
     def generate(self, models: List[Any], sample: Dict[str, Any], **kwargs: Any) -> List[List[Dict[str, Any]]]:
@@ -161,12 +176,11 @@ class GuidedSequenceScorer(SequenceScorer):
         guided = heads_of_ensemble(models)
         with ModelReaders(models, guided) as readers:
             hypotheses = super().generate(models, sample, **kwargs)
-        attentions = rows_of_tokens(readers.attention(), guided[0].position)
-        printer = AlignmentPrinter(guided[0], self._form, self._soft_as_links, self.pad, self.eos)
+        read = readers.attention()
+        attentions = [best[0]["attention"] for best in hypotheses] if read is None else read
+        printer = AlignmentPrinter(guided[0], self._form, self._dictionaries)
         for best, attention, target, source in zip(
             hypotheses, attentions, sample["target"], sample["net_input"]["src_tokens"]
         ):
-            attention = attention[target.ne(self.pad)]
-            best[0]["attention"] = attention.t()
-            printer.attach(best[0], attention, source)
+            printer.attach(best[0], attention[target.ne(self.pad)], source)
         return hypotheses

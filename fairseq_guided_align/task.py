@@ -7,9 +7,11 @@ from typing import Any, Dict, List, Optional
 import numpy as np
 from fairseq import utils
 from fairseq.data import ConcatDataset, LanguagePairDataset
+from fairseq.dataclass import ChoiceEnum
 from fairseq.tasks import register_task
 from fairseq.tasks.translation import TranslationConfig, TranslationTask
 
+from fairseq_guided_align.attention import check_has_attention
 from fairseq_guided_align.coverage import LinkCoverage, measure_coverage
 from fairseq_guided_align.dataset import GuidedPairDataset, pair_counts
 from fairseq_guided_align.errors import AlignmentRangeError, GuidedAlignError
@@ -22,6 +24,9 @@ from fairseq_guided_align.link_sources import (
     parse_alignment_files,
 )
 from fairseq_guided_align.links import CorpusLinks
+from fairseq_guided_align.printed_alignment import PrintedForm
+from fairseq_guided_align.subword_settings import subword_kind
+from fairseq_guided_align.subwords import KINDS
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +52,25 @@ class TranslationGuidedAlignmentConfig(TranslationConfig):
         default=False,
         metadata={"help": "train although splits or shards have no alignments; they are used without guidance"},
     )
+    alignment_level: ChoiceEnum(["pieces", "words"]) = field(  # type: ignore[valid-type]
+        default="pieces",
+        metadata={"help": "what the links of --print-alignment join: the model's subword pieces, or words"},
+    )
+    alignment_subwords: Optional[ChoiceEnum(list(KINDS))] = field(  # type: ignore[valid-type]
+        default=None,
+        metadata={
+            "help": "how pieces make up words, for --alignment-level words (default: as the data folder's "
+            "guided_alignment.json says)"
+        },
+    )
+    alignment_threshold: Optional[float] = field(
+        default=None,
+        metadata={
+            "help": "--print-alignment soft prints weighted links (source-target:probability) of at least this "
+            "probability, above 0 and at most 1 (default: fairseq-generate prints rows of probabilities, and "
+            "fairseq-interactive links of at least 0.01)"
+        },
+    )
 
 
 @register_task("translation_guided_alignment", dataclass=TranslationGuidedAlignmentConfig)
@@ -58,6 +82,14 @@ class TranslationGuidedAlignmentTask(TranslationTask):
     """
 
     def __init__(self, cfg: TranslationGuidedAlignmentConfig, src_dict: Any, tgt_dict: Any) -> None:
+        if cfg.num_batch_buckets > 0 and not hasattr(np, "compat"):
+            raise GuidedAlignError(
+                f"--num-batch-buckets: fairseq's bucketing needs numpy.compat, which numpy {np.__version__} no longer "
+                "has; install numpy below 2, or leave the option out"
+            )
+        if cfg.upsample_primary < 1:
+            # fairseq's default, -1, is meant as 1 but repeats the first of several shards -1 times
+            cfg.upsample_primary = 1
         # the parent would read fairseq's own alignments a second time
         cfg.load_alignments = False
         super().__init__(cfg, src_dict, tgt_dict)
@@ -102,19 +134,35 @@ class TranslationGuidedAlignmentTask(TranslationTask):
     def build_generator(self, models: List[Any], args: Any, *others: Any, **kwargs: Any) -> Any:
         """The generator; where alignments are asked for, one that reads the guided heads."""
         # --replace-unk copies the source word that a token is aligned to
-        form = getattr(args, "print_alignment", None) or ("hard" if getattr(args, "replace_unk", None) else None)
+        form = getattr(args, "print_alignment", None)
+        if form is None and getattr(args, "replace_unk", None) is not None:
+            form = "hard"
         if not form:
             return super().build_generator(models, args, *others, **kwargs)
+        for model in models:
+            check_has_attention(model)
+        printed = PrintedForm(
+            form,
+            # hard alignments that only --replace-unk wants have nothing to cut
+            self.cfg.alignment_threshold if getattr(args, "print_alignment", None) else None,
+            self._word_kind(),
+            in_rows=lambda: not self._interactive,
+        )
         if getattr(args, "score_reference", False):
-            return GuidedSequenceScorer(self.target_dictionary, form, lambda: self._interactive)
+            return GuidedSequenceScorer(self.target_dictionary, self.source_dictionary, printed)
         kwargs["seq_gen_cls"] = GuidedSequenceGenerator
         kwargs["extra_gen_cls_kwargs"] = {
             **(kwargs.get("extra_gen_cls_kwargs") or {}),
-            "print_alignment": form,
-            "soft_as_links": lambda: self._interactive,
+            "source_dictionary": self.source_dictionary,
+            "printed_form": printed,
             "left_pad_target": self.cfg.left_pad_target,
         }
         return super().build_generator(models, args, *others, **kwargs)
+
+    def _word_kind(self) -> Optional[str]:
+        if str(self.cfg.alignment_level) == "pieces":
+            return None
+        return subword_kind(self.cfg.data, self.cfg.alignment_subwords, "--alignment-subwords")
 
     def build_dataset_for_inference(self, *args: Any, **kwargs: Any) -> Any:
         """Text that is typed or piped in, for ``fairseq-interactive``."""
