@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -80,3 +81,17 @@ def trained(made_up: MadeUpData, tmp_path_factory: pytest.TempPathFactory) -> Tr
         updates=300,
     )  # fmt: skip
     return TrainedModel(folder / "checkpoint_last.pt", log)
+
+
+@pytest.fixture
+def old_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What fairseq's --num-batch-buckets needs of numpy and versions from 2.0 and 2.4 on no longer have."""
+    import numpy as np
+
+    percentile = np.percentile
+
+    def with_interpolation(*arguments: Any, interpolation: str = "linear", **options: Any) -> Any:
+        return percentile(*arguments, method=interpolation, **options)
+
+    monkeypatch.setattr(np, "compat", SimpleNamespace(long=int), raising=False)
+    monkeypatch.setattr(np, "percentile", with_interpolation)
