@@ -390,6 +390,7 @@ def test_printing_leaves_the_controls_out(page: Any) -> None:
         }  # fmt: skip
         pdf = base64.b64decode(page.execute_cdp_cmd("Page.printToPDF", {})["data"])
         assert pdf.startswith(b"%PDF")
+        assert pdf.count(b"/Type /Page\n") == 1  # a short pair stands below its title, not on a page of its own
     finally:
         page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
 
