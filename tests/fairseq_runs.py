@@ -78,15 +78,17 @@ class _Figures(logging.Handler):
             self.records.append({**json.loads(message), "logger": record.name})
 
 
-def run_for_figures(main: str, *arguments: object) -> list[dict[str, Any]]:
-    """Run a command with ``--log-format json``; its figures, each with the ``logger``, such as ``train_inner``."""
+def run_for_figures(
+    main: str, *arguments: object, log_format: Sequence[str] = ("--log-format", "json")
+) -> list[dict[str, Any]]:
+    """Run a command that logs in JSON form; its figures, each with the ``logger``, such as ``train_inner``."""
     figures = _Figures()
     progress = logging.getLogger(PROGRESS)
     level = progress.level
     progress.addHandler(figures)
     progress.setLevel(logging.INFO)
     try:
-        run(main, *arguments, "--log-format", "json")
+        run(main, *arguments, *log_format)
     finally:
         progress.removeHandler(figures)
         progress.setLevel(level)
@@ -121,3 +123,38 @@ def of_logger(log: Sequence[dict[str, Any]], logger: str, key: Optional[str] = N
     """The records of one logger, or one of their figures."""
     chosen = [record for record in log if record["logger"] == logger]
     return chosen if key is None else [float(record[key]) for record in chosen]
+
+
+def hydra_train(data: Path, folder: Path, *overrides: str, updates: int = 4) -> list[dict[str, Any]]:
+    """The same training as :func:`train` with ``fairseq-hydra-train``, configured by a YAML file.
+
+    :param overrides: after ours, such as ``criterion.label_smoothing=0.1``.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    config = folder / "guided.yaml"
+    config.write_text(HYDRA_CONFIG, encoding="utf-8")
+    return run_for_figures(
+        "hydra_train", "--config-dir", folder, "--config-name", config.stem, f"hydra.run.dir={folder / 'run'}",
+        f"common.user_dir={USER_DIR}", f"task.data={data}", f"checkpoint.save_dir={folder}",
+        f"optimization.max_update={updates}", *overrides, log_format=(),
+    )  # fmt: skip
+
+
+HYDRA_CONFIG = """\
+# @package _group_
+common: {cpu: true, log_format: json, log_interval: 1, seed: 1}
+task: {_name: translation_guided_alignment, data: "", source_lang: src, target_lang: tgt}
+criterion: {_name: guided_alignment_ce}
+dataset: {batch_size: 16, num_workers: 0}
+optimization: {lr: [0.005], max_update: 4, max_epoch: 1000}
+optimizer: {_name: adam}
+lr_scheduler: {_name: fixed}
+model:
+  _name: transformer
+  share_decoder_input_output_embed: true
+  dropout: 0.0
+  base_layers: 0  # fairseq 0.12.2 forgets its own default
+  encoder: {layers: 1, embed_dim: 16, ffn_embed_dim: 32, attention_heads: 2}
+  decoder: {layers: 2, embed_dim: 16, ffn_embed_dim: 32, attention_heads: 2}
+"""
+"""The training of :func:`train` as a YAML file."""
