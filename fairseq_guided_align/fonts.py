@@ -116,7 +116,7 @@ def _find_new_fonts() -> None:
 @functools.cache
 def _candidates() -> tuple[FontEntry, ...]:
     """One upright, regular font a family, sans serif first: among equals the first one is taken."""
-    plain = {}
+    plain: dict[str, FontEntry] = {}
     for entry in fontManager.ttflist:
         regular = entry.style == "normal" and str(entry.weight) in ("400", "normal", "regular")
         # Colour emoji have no outlines that matplotlib could draw; Last Resort has a box for every character.
