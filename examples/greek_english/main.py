@@ -108,7 +108,7 @@ class Example:
                 "subword models, subword links, binary data",
                 self.preprocess,
                 (f"dict.{SOURCE}.txt", f"dict.{TARGET}.txt"),
-                {"vocabulary": settings.vocabulary, "version": fairseq_guided_align.__version__},
+                {"subwords": settings.subwords, "version": fairseq_guided_align.__version__},
                 ("text",),
             )
         )
@@ -185,7 +185,7 @@ class Example:
             "fairseq-guided-align preprocess",
             f"--source-lang {SOURCE} --target-lang {TARGET} --align-suffix align",
             ["--trainpref", text / "train", "--validpref", text / "valid", "--testpref", text / "test"],
-            f"--sentencepiece-vocab-size {self.settings.vocabulary} --workers {workers()}",
+            f"{self.settings.subwords} --workers {workers()}",
             ["--destdir", folder],
         )
 

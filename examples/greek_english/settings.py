@@ -11,14 +11,14 @@ SOURCE, TARGET = "grc", "en"
 class Settings:
     """What is trained on what.
 
-    made_up_sentences: sentences of made-up text, 0 for the real one; vocabulary: SentencePiece pieces a
-    language; updates: of each model; updates_between_checkpoints: the most that an interruption costs; model,
-    optimisation, guidance: options of fairseq-train; weight: of the guided-alignment cost; threads: of torch, 0 for
+    made_up_sentences: sentences of made-up text, 0 for the real one; subwords: options of
+    fairseq-guided-align preprocess; updates: of each model; updates_between_checkpoints: the most that an
+    interruption costs; model, optimisation, guidance: options of fairseq-train; weight: of the guided-alignment cost; threads: of torch, 0 for
     as many as it likes; picture: number of the test sentence whose attention is drawn, counted from 0.
     """
 
     made_up_sentences: int
-    vocabulary: int
+    subwords: str
     updates: int
     updates_between_checkpoints: int
     model: str
@@ -40,7 +40,7 @@ class Settings:
 
 MAIN = Settings(
     made_up_sentences=0,
-    vocabulary=4000,
+    subwords="--sentencepiece-vocab-size 4000",
     updates=1000,
     updates_between_checkpoints=200,
     model=(
@@ -63,7 +63,7 @@ MAIN = Settings(
 # Every step on a few hundred sentences in well under a minute: it shows that all works, its figures mean little.
 QUICK = Settings(
     made_up_sentences=440,
-    vocabulary=120,
+    subwords="--sentencepiece-vocab-size 120",
     updates=60,
     updates_between_checkpoints=25,
     model=(
