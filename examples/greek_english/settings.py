@@ -11,10 +11,10 @@ SOURCE, TARGET = "grc", "en"
 class Settings:
     """What is trained on what.
 
-    made_up_sentences: sentences of made-up text, 0 for the real one; subwords: options of
-    fairseq-guided-align preprocess; updates: of each model; updates_between_checkpoints: the most that an
-    interruption costs; model, optimisation, guidance: options of fairseq-train; weight: of the guided-alignment cost; threads: of torch, 0 for
-    as many as it likes; picture: number of the test sentence whose attention is drawn, counted from 0.
+    made_up_sentences: sentences of made-up text, 0 for the real one; subwords: options of preprocess; updates: of
+    each model; updates_between_checkpoints: the most that an interruption costs; model, optimisation, guidance:
+    options of fairseq-train; weight: of the guided-alignment cost; threads: of torch, 0 for as many as it likes;
+    picture: number of the test sentence whose attention is drawn, counted from 0.
     """
 
     made_up_sentences: int
