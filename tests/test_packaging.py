@@ -17,8 +17,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
-def metadata(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """PKG-INFO as setuptools writes it from setup.py."""
+def egg_info(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What setuptools writes about the package from setup.py."""
     out = tmp_path_factory.mktemp("egg")
     subprocess.run(
         [sys.executable, "setup.py", "-q", "egg_info", "--egg-base", str(out)],
@@ -26,7 +26,12 @@ def metadata(tmp_path_factory: pytest.TempPathFactory) -> str:
         check=True,
         capture_output=True,
     )
-    return (out / "fairseq_guided_align.egg-info" / "PKG-INFO").read_text(encoding="utf-8")
+    return out / "fairseq_guided_align.egg-info"
+
+
+@pytest.fixture(scope="module")
+def metadata(egg_info: Path) -> str:
+    return (egg_info / "PKG-INFO").read_text(encoding="utf-8")
 
 
 def requirements(metadata: str) -> list[Requirement]:
@@ -70,6 +75,14 @@ def test_extra_installs_the_fairseq_that_fits(metadata: str, python: str, wanted
 @pytest.mark.parametrize("extra", ["sentencepiece", "plots", "aligner", "test"])
 def test_extras_exist(metadata: str, extra: str) -> None:
     assert installed_by(metadata, extra, "3.11")
+
+
+def test_every_file_of_the_package_is_installed(egg_info: Path) -> None:
+    package = ROOT / "fairseq_guided_align"
+    there = {path.relative_to(ROOT).as_posix() for path in package.rglob("*") if path.is_file()}
+    there = {name for name in there if "__pycache__" not in name}
+    installed = set((egg_info / "SOURCES.txt").read_text(encoding="utf-8").splitlines())
+    assert there - installed == set()
 
 
 def test_changelog_has_an_entry_for_this_version() -> None:
