@@ -28,6 +28,7 @@ def register() -> None:
     compat.allow_checkpoint_types()
     compat.avoid_encoder_fast_path()
     compat.read_bare_replace_unk()
+    compat.keep_last_batch()
     from fairseq_guided_align import criterion, task  # noqa: F401
 
     _registered = True

@@ -10,6 +10,8 @@ A batch (fairseq's ``sample`` dictionary) carries
     float64: fairseq's ``--fp16`` and ``--bf16`` round every float32 of a batch to half precision, never float64.
 ``link_weights``
     (n,) float64 weights as given in the alignment files, 1 for a plain link; absent in stock fairseq's batches.
+``link_sure``
+    (n,) bool, false for possible links; absent in stock fairseq's batches.
 ``link_counts``
     dictionary of whole numbers on the host: ``links``, ``dropped`` (links of these sentences that pointed outside
     the text); absent in stock fairseq's batches.
@@ -73,6 +75,7 @@ def collate_links(
         "alignments": torch.from_numpy(np.stack([source, rows], axis=1).astype(np.int64)),
         "align_weights": torch.from_numpy(shares),
         "link_weights": torch.from_numpy(weight),
+        "link_sure": torch.from_numpy(np.concatenate([one.sure for one in links]).astype(bool)),
         "link_counts": {"links": len(rows), "dropped": dropped},
     }
 

@@ -92,3 +92,26 @@ def read_bare_replace_unk() -> None:
         return load("" if replace_unk == "@@ " else replace_unk)
 
     utils.load_align_dict = loaded
+
+
+def keep_last_batch() -> None:
+    """Keep the sentences that do not fill a batch to ``--required-batch-size-multiple``, as fairseq 0.12.2 does.
+
+    fairseq 0.12.3 leaves the last batch out without a word when its size is no multiple of 8: ``fairseq-generate``
+    and ``fairseq-validate`` lose the longest sentences of a text, and all of one with fewer than 8.
+    """
+    import numpy as np
+    from fairseq.data import data_utils
+
+    cut = data_utils.batch_by_size
+
+    @functools.wraps(cut)
+    def batches(indices: Any, *args: Any, **kwargs: Any) -> Any:
+        indices = indices if isinstance(indices, np.ndarray) else np.fromiter(indices, dtype=np.int64, count=-1)
+        made = cut(indices, *args, **kwargs)
+        if (args[5] if len(args) > 5 else kwargs.get("fixed_shapes")) is not None:
+            return made
+        rest = indices[sum(len(batch) for batch in made) :]
+        return [*made, rest] if len(rest) else made
+
+    data_utils.batch_by_size = batches

@@ -4,7 +4,7 @@ import logging
 import math
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import torch
 from fairseq import utils
@@ -140,6 +140,8 @@ class GuidedAlignmentCrossEntropy(FairseqCriterion):
         )
         self._check_options()
         self._guided: Optional[GuidedHeads] = None
+        # told what was read, so that nobody has to run the model a second time
+        self.attention_observer: Optional[Callable[[List[Tensor], GuidedHeads, Dict[str, Any]], None]] = None
 
     @classmethod
     def build_criterion(cls, cfg: GuidedAlignmentCrossEntropyConfig, task: Any) -> "GuidedAlignmentCrossEntropy":
@@ -166,11 +168,14 @@ class GuidedAlignmentCrossEntropy(FairseqCriterion):
         parse_indices(cfg.guided_alignment_heads, "--guided-alignment-heads")
         if not self.guides:
             return
-        task_cfg = getattr(self.task, "cfg", None)
-        if not getattr(task_cfg, "load_alignments", True) and not hasattr(self.task, "link_coverage"):
+        task_cfg = getattr(self.task, "cfg", None) or getattr(self.task, "args", None)
+        # a task from elsewhere may bring its links in its own way
+        unknown = not type(self.task).__module__.startswith("fairseq.")
+        if not getattr(task_cfg, "load_alignments", unknown) and not hasattr(self.task, "link_coverage"):
             raise GuidedAlignError(
                 f"the task {type(self.task).__name__} loads no alignments, so nothing would be guided; use --task "
-                "translation_guided_alignment, or add --load-alignments, or --guided-alignment-weight 0"
+                "translation_guided_alignment, or a task that has --load-alignments with that option, or "
+                "--guided-alignment-weight 0"
             )
         if self.schedule.varies and not hasattr(self.task, "finished_updates"):
             raise GuidedAlignError(
@@ -187,9 +192,10 @@ class GuidedAlignmentCrossEntropy(FairseqCriterion):
             return
         check_model(model)
         sizes = heads_of_layers(model)
-        if not sizes:
-            return
         model_cfg = self._model_configuration()
+        if not sizes:
+            self._store(self._returned_heads(), model_cfg)
+            return
         layers = parse_indices(self.cfg.guided_alignment_layers, "--guided-alignment-layers")
         heads = parse_indices(self.cfg.guided_alignment_heads, "--guided-alignment-heads")
         if self.cfg.guided_alignment_layers is None:
@@ -206,9 +212,19 @@ class GuidedAlignmentCrossEntropy(FairseqCriterion):
             str(self.cfg.guided_alignment_unlinked),
         )
         logger.info(f"guided attention: {self._guided}, of {len(sizes)} decoder layers with {sizes[0]} heads")
+        self._store(self._guided, model_cfg)
+
+    @staticmethod
+    def _store(guided: GuidedHeads, model_cfg: Any) -> None:
         if model_cfg is not None:
             with open_dict(model_cfg) if OmegaConf.is_config(model_cfg) else nullcontext():
-                self._guided.store(model_cfg)
+                guided.store(model_cfg)
+
+    def _returned_heads(self) -> GuidedHeads:
+        """How to read the attention that a model returns itself."""
+        return GuidedHeads(
+            (), (), "mean", str(self.cfg.guided_alignment_position), str(self.cfg.guided_alignment_unlinked)
+        )
 
     def _model_configuration(self) -> Any:
         """The model's node of the configuration that the trainer saves, or None outside fairseq's programs."""
@@ -304,6 +320,8 @@ class GuidedAlignmentCrossEntropy(FairseqCriterion):
                 f"targets {tuple(sample['target'].shape)} and sources "
                 f"{None if source is None else tuple(source.shape)}"
             )
+        if self.attention_observer is not None:
+            self.attention_observer(attentions, self._guided or self._returned_heads(), sample)
         links = batch_links(sample, columns)
         target_is_real = sample["target"].ne(self.padding_idx)
         costs = [self.cost(attention, links, target_is_real, source_is_real) for attention in attentions]

@@ -46,7 +46,7 @@ def _resolve(indices: Optional[Sequence[int]], size: int, option: str, what: str
 class GuidedHeads:
     """The attention that is guided in training and read at decoding.
 
-    :param layers: decoder layers, from 0.
+    :param layers: decoder layers, from 0; none for a model that returns its attention beside its logits.
     :param heads: heads of each of these layers, from 0.
     :param reduction: ``mean``: the average of the heads' probabilities is one attention; ``each``: every head of
         every layer is guided by itself (readers average them).
@@ -116,8 +116,8 @@ class GuidedHeads:
         if layers is None or heads is None:
             return None
         return cls(
-            parse_indices(layers, "guided_alignment_layers") or (),
-            parse_indices(heads, "guided_alignment_heads") or (),
+            parse_indices(layers, "guided_alignment_layers") or () if layers else (),
+            parse_indices(heads, "guided_alignment_heads") or () if heads else (),
             getattr(model_config, "guided_alignment_reduction", "mean"),
             getattr(model_config, "guided_alignment_position", "same"),
             getattr(model_config, "guided_alignment_unlinked", "ignore"),

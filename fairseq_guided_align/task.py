@@ -11,10 +11,11 @@ from fairseq.dataclass import ChoiceEnum
 from fairseq.tasks import register_task
 from fairseq.tasks.translation import TranslationConfig, TranslationTask
 
-from fairseq_guided_align.attention import check_has_attention
+from fairseq_guided_align.attention import AttentionReader, check_has_attention, cross_attentions
 from fairseq_guided_align.coverage import LinkCoverage, measure_coverage
 from fairseq_guided_align.dataset import GuidedPairDataset, pair_counts
 from fairseq_guided_align.errors import AlignmentRangeError, GuidedAlignError
+from fairseq_guided_align.forced_attention import heads_to_read
 from fairseq_guided_align.generation import GuidedSequenceGenerator, GuidedSequenceScorer
 from fairseq_guided_align.guided_heads import GuidedHeads
 from fairseq_guided_align.link_sources import (
@@ -27,6 +28,7 @@ from fairseq_guided_align.links import CorpusLinks
 from fairseq_guided_align.printed_alignment import PrintedForm
 from fairseq_guided_align.subword_settings import subword_kind
 from fairseq_guided_align.subwords import KINDS
+from fairseq_guided_align.validation_aer import count_batch, log_entries, log_scores
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +53,14 @@ class TranslationGuidedAlignmentConfig(TranslationConfig):
     allow_missing_alignments: bool = field(
         default=False,
         metadata={"help": "train although splits or shards have no alignments; they are used without guidance"},
+    )
+    eval_aer: bool = field(
+        default=False,
+        metadata={
+            "help": "validation reports aer, alignment_precision and alignment_recall (fractions) of the links that "
+            "the attention shows against those of the split; pairs without links are left out. For "
+            "--best-checkpoint-metric aer"
+        },
     )
     alignment_level: ChoiceEnum(["pieces", "words"]) = field(  # type: ignore[valid-type]
         default="pieces",
@@ -98,6 +108,7 @@ class TranslationGuidedAlignmentTask(TranslationTask):
         self._model: Any = None
         # decoding needs no links; training and validation do, and only they build a criterion
         self._guides = False
+        self._validates = False
         self._interactive = False
         self.state.add_factory("finished_updates", int)
 
@@ -122,6 +133,12 @@ class TranslationGuidedAlignmentTask(TranslationTask):
         self._guides = getattr(criterion, "guides", False)
         if self._model is not None and hasattr(criterion, "prepare"):
             criterion.prepare(self._model)
+        if self.cfg.eval_aer and not self._guides and not cross_attentions(self._model):
+            raise GuidedAlignError(
+                f"--eval-aer reads the cross-attention of a Transformer decoder, which {type(self._model).__name__} "
+                "does not have; leave it out"
+            )
+        self._validates = True
         return criterion
 
     def train_step(
@@ -130,6 +147,37 @@ class TranslationGuidedAlignmentTask(TranslationTask):
         """Forward and backward pass of a batch."""
         self.state.merge_state_dict({"finished_updates": update_num})
         return super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad)
+
+    def valid_step(self, sample: Any, model: Any, criterion: Any) -> Any:
+        """Losses of a batch, and with ``--eval-aer`` the counts of its links, off the same forward pass."""
+        if not self.cfg.eval_aer:
+            return super().valid_step(sample, model, criterion)
+        padding, counts = self.target_dictionary.pad(), []
+
+        def observe(attentions: List[Any], guided: GuidedHeads, seen: Any) -> None:
+            counts.append(count_batch(attentions, seen, guided, padding))
+
+        def watched(model: Any, sample: Any) -> Any:
+            if getattr(criterion, "guides", False):
+                criterion.attention_observer = observe
+                try:
+                    return criterion(model, sample)
+                finally:
+                    criterion.attention_observer = None
+            guided = heads_to_read(model)
+            with AttentionReader(model, guided) as reader:
+                outcome = criterion(model, sample)
+            observe([reader.attention()], guided, sample)
+            return outcome
+
+        loss, sample_size, log = super().valid_step(sample, model, watched)
+        log.update(log_entries(counts[0]))
+        return loss, sample_size, log
+
+    def reduce_metrics(self, logging_outputs: List[Dict[str, Any]], criterion: Any) -> None:
+        """Log the figures of the batches of all workers."""
+        super().reduce_metrics(logging_outputs, criterion)
+        log_scores(logging_outputs)
 
     def build_generator(self, models: List[Any], args: Any, *others: Any, **kwargs: Any) -> Any:
         """The generator; where alignments are asked for, one that reads the guided heads."""
@@ -191,6 +239,8 @@ class TranslationGuidedAlignmentTask(TranslationTask):
             self._find_links(split, split + (str(k) if k else ""), epoch, size) for k, size in enumerate(sizes)
         ]
         if all(links is None for links in found):
+            if self.cfg.eval_aer and self._validates and split != self.cfg.train_subset:
+                raise GuidedAlignError(f"--eval-aer: {split!r} has no alignments; add them, or leave the option out")
             return
         parts = [links if links is not None else _no_links(size) for links, size in zip(found, sizes)]
         self.link_coverage[split] = self._coverage(split, pairs, parts, repeats)

@@ -56,6 +56,7 @@ ORDER = [
     "printed_alignment",
     "subword_settings",
     "forced_attention",
+    "validation_aer",
     "extraction",
     "generation",
     "criterion",
