@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import Any, Callable, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
 
 import fairseq_guided_align
+from fairseq_guided_align.attention import heads_of_layers
 from fairseq_guided_align.decode_links import (
     argmax_links,
     combine_directions,
@@ -17,9 +18,9 @@ from fairseq_guided_align.decode_links import (
     mutual_argmax_links,
     threshold_links,
 )
-from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.errors import AlignmentRangeError, GuidedAlignError
 from fairseq_guided_align.forced_attention import forced_attentions, heads_to_read, unguided_heads
-from fairseq_guided_align.guided_heads import GuidedHeads
+from fairseq_guided_align.guided_heads import GuidedHeads, parse_indices
 from fairseq_guided_align.links import SentenceLinks
 
 METHODS = ("argmax", "mutual-argmax", "threshold")
@@ -97,7 +98,9 @@ class AlignmentModel:
     :param attention: ``guided``: the heads that were guided; ``last-layer``: all heads of the last layer, averaged,
         which stock fairseq reads.
     :param device: where the model runs; None: a GPU where there is one.
-    :raises GuidedAlignError: the checkpoint cannot be read or has no cross-attention.
+    :param layers: other layers to read than ``attention`` says, such as ``-2,-1`` or ``all``.
+    :param heads: heads of these layers, likewise, averaged; ``all`` where only ``layers`` is given.
+    :raises GuidedAlignError: the checkpoint cannot be read, has no cross-attention, or not these layers and heads.
     """
 
     def __init__(
@@ -106,6 +109,8 @@ class AlignmentModel:
         data: Optional[str] = None,
         attention: str = "guided",
         device: Optional[str] = None,
+        layers: Optional[str] = None,
+        heads: Optional[str] = None,
     ) -> None:
         fairseq_guided_align.register()
         from fairseq import checkpoint_utils
@@ -122,6 +127,8 @@ class AlignmentModel:
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.model.to(self.device)
         self.guided = heads_to_read(self.model) if attention == "guided" else unguided_heads(self.model)
+        if layers is not None or heads is not None:
+            self.guided = _other_heads(self.guided, layers, heads, heads_of_layers(self.model))
 
     def align_split(self, split: str, max_tokens: int = 4000) -> Iterator[Tuple[int, AlignedPair]]:
         """Aligned pairs of a split of the data folder with their numbers, in batches of similar length.
@@ -135,6 +142,32 @@ class AlignmentModel:
         ).next_epoch_itr(shuffle=False)
         for batch in batches:
             yield from self.align_batch(batch)
+
+    def align_sentences(
+        self, split: str, numbers: Sequence[int], max_tokens: int = 4000
+    ) -> Iterator[Tuple[int, AlignedPair]]:
+        """Aligned pairs of some sentences of a split, in batches of similar length.
+
+        :param numbers: positions in the split, from 0.
+        :param max_tokens: tokens of a batch, padding included; a longer pair is a batch of its own.
+        :raises AlignmentRangeError: the split has no such sentence.
+        """
+        size = self.split_size(split)
+        for number in numbers:
+            if not 0 <= number < size:
+                raise AlignmentRangeError(
+                    f"{split!r} has {size} sentence pairs, so a number lies in 1..{size}; got {number + 1}"
+                )
+        dataset = self.task.dataset(split)
+        batch: List[int] = []
+        for number in sorted(numbers, key=dataset.num_tokens):
+            # the longest so far is the newest
+            if batch and dataset.num_tokens(number) * (len(batch) + 1) > max_tokens:
+                yield from self.align_batch(dataset.collater([dataset[i] for i in batch]))
+                batch = []
+            batch.append(number)
+        if batch:
+            yield from self.align_batch(dataset.collater([dataset[i] for i in batch]))
 
     def align_batch(self, batch: Any) -> Iterator[Tuple[int, AlignedPair]]:
         """Aligned pairs of one batch with their numbers."""
@@ -166,6 +199,20 @@ class AlignmentModel:
         from fairseq import utils
 
         return utils.resolve_max_positions(self.task.max_positions(), self.model.max_positions())
+
+
+def _other_heads(
+    guided: GuidedHeads, layers: Optional[str], heads: Optional[str], sizes: Sequence[int]
+) -> GuidedHeads:
+    if not sizes:
+        raise GuidedAlignError("--layers, --heads: this model returns its attention itself; there is nothing to choose")
+    chosen = guided.layers if layers is None else parse_indices(layers, "--layers")
+    try:
+        return GuidedHeads.resolve(
+            chosen, parse_indices(heads, "--heads"), sizes, "mean", guided.position, guided.unlinked
+        )
+    except GuidedAlignError as error:
+        raise GuidedAlignError(str(error).replace("--guided-alignment-", "--")) from None
 
 
 def _pieces(tokens: torch.Tensor, dictionary: Any) -> List[str]:
