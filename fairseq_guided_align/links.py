@@ -223,6 +223,28 @@ class CorpusLinks:
             sure,
         )
 
+    @classmethod
+    def empty(cls, sentences: int) -> CorpusLinks:
+        """Sentence pairs without links."""
+        return cls(np.zeros(sentences + 1, np.int64), np.empty(0, np.int32), np.empty(0, np.int32))
+
+    def select(self, sentences: np.ndarray) -> CorpusLinks:
+        """The given sentence pairs, in the given order.
+
+        :param sentences: (m,) integers in [0, len(self)).
+        """
+        counts = np.diff(self.offsets)[sentences]
+        offsets = np.zeros(len(sentences) + 1, np.int64)
+        np.cumsum(counts, out=offsets[1:])
+        rows = np.repeat(self.offsets[sentences] - offsets[:-1], counts) + np.arange(offsets[-1])
+        return CorpusLinks(
+            offsets,
+            self.source[rows],
+            self.target[rows],
+            None if self.weight is None else self.weight[rows],
+            None if self.sure is None else self.sure[rows],
+        )
+
     def weights(self) -> np.ndarray:
         """(n,) float32: the weights, also when ``weight`` is None."""
         return np.ones(len(self.source), np.float32) if self.weight is None else self.weight

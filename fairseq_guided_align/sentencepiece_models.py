@@ -13,6 +13,9 @@ from fairseq_guided_align.errors import GuidedAlignError
 
 MODEL_TYPES = ("unigram", "bpe")
 
+SENTENCES_TO_TRAIN_ON = 2_000_000
+"""A model is trained on a sample of this many lines of a larger text: SentencePiece holds them in memory."""
+
 
 class PieceEncoder:
     """A SentencePiece model that cuts lines into the pieces that fairseq reads.
@@ -38,6 +41,12 @@ class PieceEncoder:
         """
         cut: list[list[str]] = self._model.encode(list(lines), out_type=str, num_threads=threads)
         return [" ".join(pieces).split() for pieces in cut]
+
+    def vocabulary(self) -> list[str]:
+        """Every piece that the model can give, without ``<unk>``, ``<s>`` and their like."""
+        model = self._model
+        every = range(model.get_piece_size())
+        return [model.id_to_piece(i) for i in every if not (model.is_control(i) or model.is_unknown(i))]
 
     def surfaces_of(self, line: str, pieces: Sequence[str]) -> Optional[Sequence[str]]:
         """The part of ``line`` that each piece stands for: empty for a dummy space, and for all but the last of the
@@ -79,6 +88,8 @@ def train_model(lines: Iterable[str], path: PathLike, vocab_size: int, model_typ
             model_writer=model,
             vocab_size=vocab_size,
             model_type=model_type,
+            input_sentence_size=SENTENCES_TO_TRAIN_ON,
+            shuffle_input_sentence=True,
             minloglevel=2,
             **settings,
         )

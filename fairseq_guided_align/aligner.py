@@ -1,0 +1,125 @@
+"""Word links by eflomal, in both directions and symmetrised.
+
+eflomal (Östling and Tiedemann 2016) is an optional package of its own, under the GPL. It holds the numbers of all
+words in memory, 4 bytes each; everything else here is streamed.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Optional
+
+from fairseq_guided_align.byte_lines import PathLike, read_blocks_together
+from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError
+from fairseq_guided_align.links import CorpusLinks
+from fairseq_guided_align.pharaoh import parse_block
+from fairseq_guided_align.symmetrise import symmetrise_corpus
+
+LONGEST_SENTENCE = 1023
+"""Words of the longest sentence that eflomal aligns; longer ones get no links."""
+
+
+@dataclass(frozen=True)
+class AlignerSettings:
+    """eflomal's own defaults.
+
+    :param method: how the two directions become one; one of ``symmetrise.METHODS``.
+    :param model: 1: IBM 1, 2: HMM, 3: HMM with fertility.
+    :param samplers: independent samplers, each a thread.
+    :param relative_iterations: sampling iterations relative to the number that eflomal chooses.
+    :param null_prior: prior probability of no link.
+    """
+
+    method: str = "grow-diag-final-and"
+    model: int = 3
+    samplers: int = 3
+    relative_iterations: float = 1.0
+    null_prior: float = 0.2
+
+
+@dataclass
+class AlignedText:
+    """What was seen while the text went to the aligner."""
+
+    sentences: int = 0
+    too_long: int = 0
+
+
+def align_text(
+    source: Iterable[str],
+    target: Iterable[str],
+    settings: AlignerSettings,
+    seen: Optional[AlignedText] = None,
+    forward_copy: Optional[PathLike] = None,
+    reverse_copy: Optional[PathLike] = None,
+) -> Iterator[CorpusLinks]:
+    """Links of consecutive sentence pairs, some thousand at a time.
+
+    :param source: lines of words separated by ASCII whitespace.
+    :param target: as many lines.
+    :param seen: counts, filled in while reading.
+    :param forward_copy: where to leave eflomal's links of the forward direction, not symmetrised.
+    :param reverse_copy: the same of the reverse direction.
+    :raises AlignmentLengthError: one text has more lines than the other.
+    :raises GuidedAlignError: eflomal is not installed, or it failed.
+    """
+    eflomal = _eflomal()
+    seen = AlignedText() if seen is None else seen
+    counts = {"source": AlignedText(), "target": AlignedText()}
+    with tempfile.TemporaryDirectory(prefix="align-") as folder:
+        forward = Path(forward_copy or Path(folder) / "forward")
+        reverse = Path(reverse_copy or Path(folder) / "reverse")
+        aligner = eflomal.Aligner(
+            model=settings.model,
+            n_samplers=settings.samplers,
+            rel_iterations=settings.relative_iterations,
+            null_prior=settings.null_prior,
+        )
+        try:
+            aligner.align(
+                _lines_for_eflomal(source, counts["source"]),
+                _lines_for_eflomal(target, counts["target"]),
+                links_filename_fwd=str(forward),
+                links_filename_rev=str(reverse),
+            )
+        except subprocess.CalledProcessError as error:
+            raise GuidedAlignError(
+                f"eflomal failed with exit code {error.returncode}; if it was killed, it may have run out of memory"
+            ) from error
+        except ValueError as error:
+            if counts["source"].sentences == counts["target"].sentences:
+                raise
+            raise AlignmentLengthError(
+                f"expected as many lines of source as of target; got {counts['source'].sentences} and"
+                f" {counts['target'].sentences}"
+            ) from error
+        seen.sentences = counts["source"].sentences
+        seen.too_long = max(side.too_long for side in counts.values())
+        for first_line, (one, other) in read_blocks_together([forward, reverse], 10_000):
+            yield symmetrise_corpus(
+                parse_block(one, forward, first_line), parse_block(other, reverse, first_line), settings.method
+            )
+
+
+def _lines_for_eflomal(lines: Iterable[str], seen: AlignedText) -> Iterator[str]:
+    """Lines in which only spaces separate words: eflomal also splits at other whitespace, which would shift links."""
+    for line in lines:
+        words = line.encode().split()
+        seen.sentences += 1
+        seen.too_long += len(words) > LONGEST_SENTENCE
+        yield " ".join("_".join(word.decode().split()) or "_" for word in words) + "\n"
+
+
+def _eflomal() -> Any:
+    try:
+        import eflomal
+    except ImportError as error:
+        raise GuidedAlignError(
+            "eflomal is not installed: pip install 'fairseq-guided-align[aligner]' (it is compiled, which takes a C"
+            " compiler; it is under the GPL)"
+        ) from error
+    return eflomal

@@ -1,0 +1,165 @@
+"""What is in an alignment file, counted against its two texts: links, coverage, and everything that is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Optional
+
+import numpy as np
+
+from fairseq_guided_align.byte_lines import PathLike, count_lines, read_blocks_together
+from fairseq_guided_align.errors import AlignmentFormatError, AlignmentRangeError
+from fairseq_guided_align.links import CorpusLinks
+from fairseq_guided_align.pharaoh import parse_block, parse_line
+
+MANY = 20
+"""Sentence pairs with links from which the absence of a position 0 is no chance."""
+
+
+@dataclass
+class AlignmentReport:
+    """Counts over sentence pairs; ``problems`` holds the first of each kind, with file and line.
+
+    A link is out of range when it points outside its sentence; such links count nowhere else.
+    """
+
+    sentences: int = 0
+    sentences_with_links: int = 0
+    empty_sentences: int = 0
+    links: int = 0
+    possible: int = 0
+    weighted: int = 0
+    source_words: int = 0
+    target_words: int = 0
+    source_words_linked: int = 0
+    target_words_linked: int = 0
+    out_of_range: int = 0
+    out_of_range_if_inverted: int = 0
+    out_of_range_if_one_based: int = 0
+    at_position_zero: int = 0
+    unreadable_lines: int = 0
+    lines: dict[str, int] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def same_length(self) -> bool:
+        return len(set(self.lines.values())) <= 1
+
+    @property
+    def looks_one_based(self) -> bool:
+        """Whether no link of many sentence pairs has position 0 on either side."""
+        return self.sentences_with_links >= MANY and self.at_position_zero == 0
+
+    @property
+    def looks_inverted(self) -> bool:
+        """Whether links point outside that would all be inside with source and target swapped."""
+        return self.out_of_range > 0 and self.out_of_range_if_inverted == 0
+
+    @property
+    def errors(self) -> int:
+        """Things that training would stumble over or silently lose."""
+        return self.unreadable_lines + self.out_of_range + (not self.same_length)
+
+
+def report_on(
+    links: PathLike, source: PathLike, target: PathLike, one_based: bool = False, problems: int = 5
+) -> AlignmentReport:
+    """Read the three files side by side and count.
+
+    :param source: text, words or pieces separated by whitespace, in which source positions count.
+    :param problems: how many examples of each kind of problem to keep.
+    :raises GuidedAlignError: a file cannot be read.
+    """
+    report = AlignmentReport()
+    paths = [links, source, target]
+    report.lines = {str(path): count_lines(path) for path in paths}
+    if not report.same_length:
+        counts = ", ".join(f"{path} has {count}" for path, count in report.lines.items())
+        report.problems.append(f"expected as many lines in each file; {counts}")
+        return report
+    for first_line, blocks in read_blocks_together(paths, 2000):
+        found = _readable(report, blocks[0], links, first_line, one_based, problems)
+        _add(report, found, _words(blocks[1]), _words(blocks[2]), links, first_line, one_based, problems)
+    return report
+
+
+def one_based_warning(name: PathLike, sentences_with_links: int, at_position_zero: int) -> Optional[str]:
+    """What to tell the user about a file in which no link has position 0; None where nothing is suspicious."""
+    if sentences_with_links < MANY or at_position_zero:
+        return None
+    return (
+        f"{name}: none of {sentences_with_links} sentence pairs with links has a link at position 0;"
+        " if the file counts from 1, add --one-based"
+    )
+
+
+def _words(block: bytes) -> np.ndarray:
+    return np.array([len(line.split()) for line in block.split(b"\n")[:-1]], np.int64)
+
+
+def _readable(
+    report: AlignmentReport, block: bytes, path: PathLike, first_line: int, one_based: bool, problems: int
+) -> CorpusLinks:
+    try:
+        return parse_block(block, path, first_line, one_based)
+    except (AlignmentFormatError, AlignmentRangeError):
+        return CorpusLinks.from_sentences(_lines_that_parse(report, block, path, first_line, one_based, problems))
+
+
+def _lines_that_parse(
+    report: AlignmentReport, block: bytes, path: PathLike, first_line: int, one_based: bool, problems: int
+) -> Iterator:
+    for line_number, line in enumerate(block.split(b"\n")[:-1], start=first_line):
+        try:
+            yield parse_line(line, f"{path}:{line_number}", one_based)
+        except (AlignmentFormatError, AlignmentRangeError) as error:
+            report.unreadable_lines += 1
+            if report.unreadable_lines <= problems:
+                report.problems.append(str(error))
+            yield parse_line(b"")
+
+
+def _add(
+    report: AlignmentReport,
+    links: CorpusLinks,
+    source_words: np.ndarray,
+    target_words: np.ndarray,
+    path: PathLike,
+    first_line: int,
+    one_based: bool,
+    problems: int,
+) -> None:
+    sentence = links.sentence()
+    sources, targets = source_words[sentence], target_words[sentence]
+    inside = (links.source < sources) & (links.target < targets)
+    report.sentences += len(links)
+    report.empty_sentences += int(((source_words == 0) | (target_words == 0)).sum())
+    report.source_words += int(source_words.sum())
+    report.target_words += int(target_words.sum())
+    report.links += int(inside.sum())
+    if links.sure is not None:
+        report.possible += int((~links.sure & inside).sum())
+    if links.weight is not None:
+        report.weighted += int(((links.weight != 1) & inside).sum())
+    report.sentences_with_links += len(np.unique(sentence[inside]))
+    report.at_position_zero += int(((links.source == 0) | (links.target == 0)).sum())
+    report.source_words_linked += _distinct(sentence[inside], links.source[inside])
+    report.target_words_linked += _distinct(sentence[inside], links.target[inside])
+    report.out_of_range_if_inverted += int(((links.target >= sources) | (links.source >= targets)).sum())
+    shift = 0 if one_based else 1
+    report.out_of_range_if_one_based += int(
+        ((links.source - shift >= sources) | (links.target - shift >= targets)).sum()
+    )
+    base = int(one_based)
+    for row in np.flatnonzero(~inside):
+        report.out_of_range += 1
+        if report.out_of_range <= problems:
+            report.problems.append(
+                f"{path}:{first_line + sentence[row]}: link {links.source[row] + base}-{links.target[row] + base}"
+                f" points outside the sentence pair of {sources[row]} source and {targets[row]} target words"
+            )
+
+
+def _distinct(sentence: np.ndarray, position: np.ndarray) -> int:
+    return len(np.unique((sentence << 32) | position.astype(np.int64)))

@@ -1,0 +1,90 @@
+"""`fairseq-guided-align align`: word links of a text that has none."""
+
+from __future__ import annotations
+
+import argparse
+
+from fairseq_guided_align.aligner import LONGEST_SENTENCE, AlignedText, AlignerSettings, align_text
+from fairseq_guided_align.atomic_files import atomic_file
+from fairseq_guided_align.byte_lines import count_lines, raise_length_error, read_lines
+from fairseq_guided_align.pharaoh import format_block
+from fairseq_guided_align.progress import line_counter, say
+from fairseq_guided_align.symmetrise import METHODS
+
+HELP = "make word links with eflomal, in both directions, symmetrised"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Makes word links of a text with eflomal, an aligner of its own (pip install"
+        " 'fairseq-guided-align[aligner]'): in both directions, then symmetrised. Give it all the text there is: it"
+        " learns from what it aligns."
+    )
+    parser.add_argument("--source", metavar="FILE", required=True, help="source text, words separated by spaces")
+    parser.add_argument("--target", metavar="FILE", required=True, help="target text, as many lines")
+    parser.add_argument("--output", "-o", metavar="FILE", required=True, help="links to write, Pharaoh text")
+    add_aligner_arguments(parser)
+    parser.add_argument("--forward-output", metavar="FILE", help="also write eflomal's forward links here")
+    parser.add_argument("--reverse-output", metavar="FILE", help="also write eflomal's reverse links here")
+
+
+def add_aligner_arguments(parser: argparse.ArgumentParser) -> None:
+    standard = AlignerSettings()
+    parser.add_argument(
+        "--method",
+        choices=METHODS,
+        default=standard.method,
+        help=f"how the two directions become one (default: {standard.method})",
+    )
+    parser.add_argument(
+        "--model",
+        type=int,
+        choices=(1, 2, 3),
+        default=standard.model,
+        help="IBM 1, HMM, or HMM with fertility (default: 3)",
+    )
+    parser.add_argument(
+        "--samplers", type=int, default=standard.samplers, metavar="N", help="independent samplers (default: 3)"
+    )
+    parser.add_argument(
+        "--length",
+        type=float,
+        default=standard.relative_iterations,
+        metavar="X",
+        help="iterations, relative to what eflomal chooses (default: 1)",
+    )
+    parser.add_argument(
+        "--null-prior",
+        type=float,
+        default=standard.null_prior,
+        metavar="P",
+        help="prior probability of a word without a link (default: 0.2)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    settings = AlignerSettings(args.method, args.model, args.samplers, args.length, args.null_prior)
+    # Before the aligner has worked for hours.
+    lines = count_lines(args.source)
+    if lines != count_lines(args.target):
+        raise_length_error([args.source, args.target])
+    say(f"aligning {lines} sentence pairs; eflomal says nothing until it is done")
+    seen = AlignedText()
+    links = with_links = 0
+    with atomic_file(args.output) as stream, line_counter("symmetrise") as bar:
+        for chunk in align_text(
+            read_lines(args.source),
+            read_lines(args.target),
+            settings,
+            seen,
+            args.forward_output,
+            args.reverse_output,
+        ):
+            stream.write(format_block(chunk))
+            links += len(chunk.source)
+            with_links += sum(1 for count in (chunk.offsets[1:] - chunk.offsets[:-1]).tolist() if count)
+            bar.update(len(chunk))
+    if seen.too_long:
+        say(f"warning: {seen.too_long} sentence pairs have more than {LONGEST_SENTENCE} words on a side: no links")
+    say(f"{args.output}: {seen.sentences} sentence pairs, {with_links} with links; {links} links")
+    return 0

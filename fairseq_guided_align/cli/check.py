@@ -1,0 +1,96 @@
+"""`fairseq-guided-align check`: are these alignments of these texts? One report, and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+
+from fairseq_guided_align.alignment_report import AlignmentReport, report_on
+from fairseq_guided_align.errors import GuidedAlignError
+
+HELP = "check alignment files against their texts: lines, ranges, coverage"
+
+EXIT_PROBLEMS = 1
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Checks alignment files against the texts that they align: number of lines, links that cannot be read or point"
+        " outside their sentence, coverage, files that look 1-based or inverted. Exits 0 if all is well, 1 on"
+        " problems, 2 if a file cannot be read."
+    )
+    parser.add_argument(
+        "prefixes", nargs="*", metavar="PREFIX", help="checks PREFIX.align against PREFIX.SOURCE and PREFIX.TARGET"
+    )
+    parser.add_argument("--source-lang", "-s", metavar="LANG", help="suffix of the source texts")
+    parser.add_argument("--target-lang", "-t", metavar="LANG", help="suffix of the target texts")
+    parser.add_argument("--align-suffix", default="align", metavar="SUFFIX", help="of the links (default: align)")
+    parser.add_argument("--links", metavar="FILE", help="instead of prefixes: links")
+    parser.add_argument("--source", metavar="FILE", help="with --links: source text")
+    parser.add_argument("--target", metavar="FILE", help="with --links: target text")
+    parser.add_argument("--one-based", action="store_true", help="positions in the links count from 1")
+    parser.add_argument("--examples", type=int, default=5, metavar="N", help="problems shown of a kind (default: 5)")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    reports = [
+        (str(links), report_on(links, source, target, args.one_based, args.examples))
+        for links, source, target in _files(args)
+    ]
+    if args.json:
+        print(
+            json.dumps(
+                [{"file": name, **asdict(report), "errors": report.errors} for name, report in reports], indent=2
+            )
+        )
+    else:
+        for name, report in reports:
+            print("\n".join(_lines(name, report, args.one_based)))
+    return EXIT_PROBLEMS if any(report.errors for _, report in reports) else 0
+
+
+def _files(args: argparse.Namespace) -> list[tuple[str, str, str]]:
+    named = [args.links, args.source, args.target]
+    if any(named):
+        if not all(named) or args.prefixes:
+            raise GuidedAlignError("--links, --source and --target go together, and without PREFIX")
+        return [(args.links, args.source, args.target)]
+    if not (args.prefixes and args.source_lang and args.target_lang):
+        raise GuidedAlignError(
+            "expected PREFIX with --source-lang and --target-lang, or --links, --source and --target"
+        )
+    return [
+        (f"{prefix}.{args.align_suffix}", f"{prefix}.{args.source_lang}", f"{prefix}.{args.target_lang}")
+        for prefix in args.prefixes
+    ]
+
+
+def _lines(name: str, report: AlignmentReport, one_based: bool) -> list[str]:
+    lines = [f"{name}:"]
+    if report.same_length:
+        lines += [
+            f"  {report.sentences} sentence pairs, {_share(report.sentences_with_links, report.sentences)} with links,"
+            f" {report.empty_sentences} with an empty side",
+            f"  {report.links} links: {report.links - report.possible} sure, {report.possible} possible,"
+            f" {report.weighted} with a weight",
+            f"  {_share(report.source_words_linked, report.source_words)} of {report.source_words} source tokens and"
+            f" {_share(report.target_words_linked, report.target_words)} of {report.target_words} target tokens linked",
+        ]
+    lines += [f"  error: {problem}" for problem in report.problems]
+    if report.unreadable_lines:
+        lines.append(f"  error: {report.unreadable_lines} lines cannot be read")
+    if report.out_of_range:
+        lines.append(f"  error: {report.out_of_range} links point outside their sentence pair")
+    if report.looks_inverted:
+        lines.append("  hint: every link is inside with source and target swapped: are the links TARGET-SOURCE?")
+    if report.looks_one_based and not one_based:
+        hint = "; all links would be inside" if report.out_of_range and not report.out_of_range_if_one_based else ""
+        lines.append(f"  warning: no link has position 0; if the file counts from 1, add --one-based{hint}")
+    lines.append(f"  {'problems found' if report.errors else 'no problems'}")
+    return lines
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part} ({100 * part / whole:.1f} %)" if whole else str(part)

@@ -1,0 +1,170 @@
+"""`fairseq-guided-align preprocess`: raw text and word links to a data folder for fairseq-train."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+
+from fairseq_guided_align.aligner import AlignerSettings
+from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.preprocessing import SPLITS, PreprocessSettings, find_corpora, preprocess
+from fairseq_guided_align.progress import say
+from fairseq_guided_align.projection import ProjectionSettings
+from fairseq_guided_align.sentencepiece_models import MODEL_TYPES
+from fairseq_guided_align.subwords import KINDS, POLICIES
+from fairseq_guided_align.symmetrise import METHODS
+
+HELP = "from raw text and word links to a data folder that fairseq trains on"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    standard = PreprocessSettings("", "")
+    parser.description = (
+        "Makes a data folder for fairseq-train: cuts the text into subword pieces, runs stock fairseq-preprocess on"
+        " them, turns word links into links between pieces and binarises these. The folder appears when it is"
+        " complete. Text and links may be gzip."
+    )
+    files = parser.add_argument_group("files")
+    files.add_argument("--source-lang", "-s", required=True, metavar="LANG", help="suffix of the source texts")
+    files.add_argument("--target-lang", "-t", required=True, metavar="LANG", help="suffix of the target texts")
+    for split in SPLITS:
+        files.add_argument(
+            f"--{split}pref",
+            metavar="PREFIX[,PREFIX]",
+            help=f"{split} files are PREFIX.SOURCE, PREFIX.TARGET, PREFIX.align; further prefixes make {split}1, ...",
+        )
+    files.add_argument(
+        "--align-suffix", default=standard.align_suffix, metavar="SUFFIX", help="of the word links (default: align)"
+    )
+    files.add_argument("--destdir", required=True, metavar="DIR", help="data folder to make; must not exist yet")
+    for side in ("source", "target"):
+        files.add_argument(
+            f"--{side}-words-suffix",
+            metavar="SUFFIX",
+            help=f"the links count the words of PREFIX.SUFFIX, not those of the {side} text: for text without spaces,"
+            " or tokenised otherwise",
+        )
+    files.add_argument("--discard-text", action="store_true", help="do not keep words and pieces in DIR/text")
+
+    subwords = parser.add_argument_group("subwords")
+    subwords.add_argument(
+        "--subwords",
+        choices=KINDS,
+        default=standard.subwords,
+        help="sentencepiece: cut raw text; bpe: the text is cut already, with @@; words: plain words"
+        " (default: sentencepiece)",
+    )
+    subwords.add_argument(
+        "--sentencepiece-vocab-size",
+        type=int,
+        metavar="N",
+        help=f"pieces of each model that is trained (default: {standard.vocab_size})",
+    )
+    subwords.add_argument(
+        "--sentencepiece-model-type", choices=MODEL_TYPES, help="of models that are trained (default: unigram)"
+    )
+    for side in ("source", "target"):
+        subwords.add_argument(f"--{side}-sentencepiece-model", metavar="FILE", help=f"use this model for the {side}")
+    subwords.add_argument(
+        "--joined-dictionary", action="store_true", help="one dictionary, and one model, for both languages"
+    )
+    for side, option in (("source", "--srcdict"), ("target", "--tgtdict")):
+        subwords.add_argument(option, metavar="FILE", help=f"use this {side} dictionary, such as a trained model's")
+
+    links = parser.add_argument_group("links")
+    links.add_argument(
+        "--policy",
+        choices=POLICIES,
+        default="all",
+        help="link all pairs of pieces of two linked words, or only their first pieces (default: all)",
+    )
+    links.add_argument("--one-based", action="store_true", help="positions in the links count from 1")
+    links.add_argument("--inverted", action="store_true", help="the links are TARGET-SOURCE")
+    links.add_argument(
+        "--on-mismatch",
+        choices=("error", "drop-links"),
+        default="error",
+        help="where words and pieces of a pair spell different text: stop, or leave the pair without links and count it"
+        " (default: error)",
+    )
+    links.add_argument("--allow-missing-alignments", action="store_true", help="splits may have no file of links")
+    links.add_argument("--aligner", choices=("eflomal",), help="make the links of splits that have no file of them")
+    links.add_argument(
+        "--symmetrisation", choices=METHODS, help="with --aligner: how two directions become one (default:"
+        " grow-diag-final-and)"
+    )  # fmt: skip
+
+    cleaning = parser.add_argument_group("training pairs to leave out, with their links")
+    cleaning.add_argument("--max-pieces", type=int, metavar="N", help="with more pieces on a side, or with none")
+    cleaning.add_argument(
+        "--max-ratio", type=float, metavar="X", help="where one side has more than X times the pieces of the other"
+    )
+
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: 1)")
+    parser.add_argument(
+        "--fairseq-options",
+        default="",
+        metavar="OPTIONS",
+        help="further options of fairseq-preprocess, in one argument, such as '--dataset-impl lazy'",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    settings = _settings(args)
+    prefixes = {split: (getattr(args, f"{split}pref") or "").split(",") for split in SPLITS}
+    corpora = find_corpora({split: [prefix for prefix in some if prefix] for split, some in prefixes.items()}, settings)
+    preprocess(corpora, args.destdir, settings)
+    say(f"{args.destdir}: complete")
+    return 0
+
+
+def _settings(args: argparse.Namespace) -> PreprocessSettings:
+    models = (args.source_sentencepiece_model, args.target_sentencepiece_model)
+    training = {
+        "--sentencepiece-vocab-size": args.sentencepiece_vocab_size,
+        "--sentencepiece-model-type": args.sentencepiece_model_type,
+    }
+    given = [option for option, value in training.items() if value is not None]
+    if args.subwords != "sentencepiece" and (given or any(models)):
+        raise GuidedAlignError(
+            f"SentencePiece options go with --subwords sentencepiece; got --subwords {args.subwords}"
+        )
+    if all(models) and given:
+        raise GuidedAlignError(f"{given[0]}: goes with models that are trained; both models are given")
+    if args.joined_dictionary and any(models) and not all(models):
+        raise GuidedAlignError("--joined-dictionary: give both models or none; one given model can be given twice")
+    if args.joined_dictionary and args.srcdict and args.tgtdict:
+        raise GuidedAlignError("--joined-dictionary: give --srcdict or --tgtdict, not both")
+    if args.symmetrisation and not args.aligner:
+        raise GuidedAlignError("--symmetrisation goes with --aligner")
+    aligner = None
+    if args.aligner:
+        aligner = AlignerSettings(method=args.symmetrisation or AlignerSettings().method)
+    if args.source_lang == args.target_lang:
+        raise GuidedAlignError(f"expected two languages; got {args.source_lang!r} twice")
+    standard = PreprocessSettings("", "")
+    return PreprocessSettings(
+        source_lang=args.source_lang,
+        target_lang=args.target_lang,
+        align_suffix=args.align_suffix,
+        subwords=args.subwords,
+        words_suffix=(args.source_words_suffix, args.target_words_suffix),
+        vocab_size=args.sentencepiece_vocab_size or standard.vocab_size,
+        model_type=args.sentencepiece_model_type or standard.model_type,
+        models=models,
+        joined=args.joined_dictionary,
+        dictionaries=(args.srcdict, args.tgtdict),
+        projection=ProjectionSettings(
+            policy=args.policy,
+            one_based=args.one_based,
+            inverted=args.inverted,
+            skip_mismatches=args.on_mismatch == "drop-links",
+        ),
+        max_pieces=args.max_pieces,
+        max_ratio=args.max_ratio,
+        aligner=aligner,
+        allow_missing=args.allow_missing_alignments,
+        keep_text=not args.discard_text,
+        workers=args.workers,
+        fairseq_options=tuple(shlex.split(args.fairseq_options)),
+    )

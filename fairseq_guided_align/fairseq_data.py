@@ -1,0 +1,81 @@
+"""What stock fairseq writes and reads in a data folder, without importing fairseq."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Optional
+
+import numpy as np
+
+from fairseq_guided_align.atomic_files import atomic_file
+from fairseq_guided_align.byte_lines import PathLike
+from fairseq_guided_align.errors import GuidedAlignError
+
+SPECIAL_SYMBOLS = ("<s>", "<pad>", "</s>", "<unk>")
+_INDEX_MAGIC = b"MMIDIDX\x00\x00"
+
+
+def text_lengths(data_dir: PathLike, split: str, source_lang: str, target_lang: str, lang: str) -> Optional[np.ndarray]:
+    """Tokens in each sentence of a binarised text, ``</s>`` not counted; None where there is no such index.
+
+    Reads the index of fairseq's ``mmap`` datasets: magic, version (8 bytes), type code (1), number of sentences (8),
+    then a 4-byte length each.
+
+    :return: (sentences,) int64.
+    :raises GuidedAlignError: the index is truncated.
+    """
+    path = Path(data_dir) / f"{split}.{source_lang}-{target_lang}.{lang}.idx"
+    try:
+        with open(path, "rb") as stream:
+            if stream.read(len(_INDEX_MAGIC)) != _INDEX_MAGIC:
+                return None
+            stream.seek(9, 1)
+            sentences = int.from_bytes(stream.read(8), "little")
+            lengths = np.frombuffer(stream.read(4 * sentences), "<i4")
+    except FileNotFoundError:
+        return None
+    if len(lengths) != sentences:
+        raise GuidedAlignError(f"{path}: truncated: expected {sentences} lengths, got {len(lengths)}; binarise again")
+    return lengths.astype(np.int64) - 1
+
+
+def write_dictionary(path: PathLike, counts: Counter, symbols: Iterable[str] = (), multiple_of: int = 8) -> int:
+    """A dictionary as fairseq writes it: ``symbol count``, most frequent first, padded to a round size.
+
+    :param counts: occurrences of each symbol.
+    :param symbols: what the dictionary holds; those without occurrences get 0. All of ``counts`` when empty.
+    :param multiple_of: the size, fairseq's 4 special symbols included, is a multiple of this.
+    :return: its size, with the special symbols.
+    """
+    kept = set(symbols or counts) - set(SPECIAL_SYMBOLS)
+    ordered = sorted(kept, key=lambda symbol: (-counts[symbol], symbol))
+    fill = -(len(ordered) + len(SPECIAL_SYMBOLS)) % multiple_of
+    with atomic_file(path) as stream:
+        for symbol in ordered:
+            stream.write(f"{symbol} {counts[symbol]}\n".encode())
+        for number in range(fill):
+            stream.write(f"madeupword{number:04d} 0\n".encode())
+    return len(ordered) + fill + len(SPECIAL_SYMBOLS)
+
+
+def run_fairseq_preprocess(options: Sequence[str]) -> None:
+    """Stock ``fairseq-preprocess``, as a process of its own.
+
+    :raises GuidedAlignError: it failed, or fairseq is not installed; with the end of what it printed.
+    """
+    command = [sys.executable, "-m", "fairseq_cli.preprocess", *options]
+    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    if result.returncode:
+        printed = result.stdout.decode("utf-8", "replace").strip().splitlines()
+        if any("No module named 'fairseq" in line or "No module named fairseq" in line for line in printed):
+            raise GuidedAlignError(
+                "fairseq is not installed for this Python: pip install 'fairseq-guided-align[fairseq]'"
+            )
+        shown = "\n  ".join(printed[-15:])
+        raise GuidedAlignError(
+            f"fairseq-preprocess failed with exit code {result.returncode}; its last lines:\n  {shown}"
+        )
