@@ -1,0 +1,233 @@
+"""Two real processes against one on the same batches: the same figures, the same weights, no hang."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import MadeUpData
+from fairseq_runs import GUIDED, STOCK_TASK, TINY_MODEL, TINY_TRAINING, USER_DIR, run, run_for_figures
+
+# With Adam, gradients that are nothing but rounding errors would move weights as far as all others.
+COMMON = [
+    "--user-dir", USER_DIR, *TINY_MODEL, *TINY_TRAINING, "--optimizer", "sgd", "--momentum", "0.9", "--lr", "0.05",
+    "--label-smoothing", "0.1", "--report-accuracy", "--max-update", "20", "--no-epoch-checkpoints",
+    "--validate-interval", "1", "--save-interval", "1000",
+]  # fmt: skip
+# Times; and in validation, which has no --update-freq, the size of one process's batch.
+NOT_THE_SAME = ("wps", "ups", "wall", "valid_wpb", "valid_bsz")
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training of two ranks, each of which takes the batches that one process with twice the steps takes.
+
+    :param reference: another training with the same reference, or None.
+    """
+
+    options: tuple[str, ...]
+    update_freq: int = 1
+    half_linked: bool = False
+    task: tuple[str, ...] = tuple(GUIDED)
+    reference: str | None = None
+
+
+TRAININGS = {
+    "legacy_ddp": Training(("--ddp-backend", "legacy_ddp")),
+    "fast-stat-sync": Training(("--ddp-backend", "legacy_ddp", "--fast-stat-sync"), reference="legacy_ddp"),
+    "update-freq": Training(
+        ("--ddp-backend", "legacy_ddp", "--guided-alignment-warmup-updates", "10"), update_freq=2
+    ),
+    "a rank without links": Training(("--ddp-backend", "legacy_ddp"), half_linked=True),
+    "the same, stock task": Training(
+        ("--ddp-backend", "legacy_ddp"), half_linked=True, task=tuple(STOCK_TASK), reference="a rank without links"
+    ),
+    "the same, squared error": Training(
+        ("--ddp-backend", "legacy_ddp", "--guided-alignment-type", "mse", "--sentence-avg"), half_linked=True
+    ),
+    # fairseq 0.12.2's encoder layers have parameters that are never used
+    "torch's own DDP": Training(
+        ("--ddp-backend", "pytorch_ddp", "--find-unused-parameters"), reference="legacy_ddp"
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def half_linked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten batches of 16 pairs of one length each; every other batch has no links.
+
+    ``--curriculum`` keeps their order, so that the second of two ranks never gets a link.
+    """
+    text = tmp_path_factory.mktemp("half-linked-text")
+    lengths = range(3, 13)
+    words = [f"w{i}" for i in range(20)]
+    for split in ("train", "valid"):
+        lines: dict[str, list[str]] = {"src": [], "tgt": [], "align": []}
+        for batch, length in enumerate(lengths):
+            for k in range(16):
+                sentence = [words[(batch + k * i) % 20] for i in range(length)]
+                lines["src"].append(" ".join(sentence))
+                lines["tgt"].append(" ".join(reversed(sentence)))
+                links = [f"{i}-{length - 1 - i}" for i in range(1, length)] if batch % 2 == 0 else []
+                lines["align"].append(" ".join(links))
+        for suffix, content in lines.items():
+            (text / f"{split}.{suffix}").write_text("".join(line + "\n" for line in content), encoding="utf-8")
+    binarised = text / "bin"
+    run(
+        "preprocess", "--source-lang", "src", "--target-lang", "tgt", "--destdir", binarised,
+        "--trainpref", text / "train", "--validpref", text / "valid", "--align-suffix", "align",
+    )  # fmt: skip
+    return binarised
+
+
+def arguments(training: Training, data: Path, folder: Path, processes: int) -> list[str]:
+    steps = training.update_freq * (1 if processes == 2 else 2)
+    own = [*COMMON, *training.task, *training.options]
+    if training.half_linked:
+        own += ["--curriculum", "1000"]
+    return [str(data), *own, "--update-freq", str(steps), "--save-dir", str(folder)]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    one: list[dict[str, Any]]
+    ranks: list[list[dict[str, Any]]]
+    weights: list[dict[str, torch.Tensor]]
+
+
+@pytest.fixture(scope="module")
+def outcomes(
+    made_up: MadeUpData, half_linked: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Outcome]:
+    """All trainings, the two ranks in one pair of processes: starting them is what takes the time."""
+    folder = tmp_path_factory.mktemp("workers")
+
+    def data(training: Training) -> Path:
+        return half_linked if training.half_linked else made_up.binarised
+
+    runs = [
+        arguments(training, data(training), folder / f"two-{i}", 2)
+        for i, training in enumerate(TRAININGS.values())
+    ]
+    processes = start_two(folder, runs)
+    one: dict[str, tuple[list[dict[str, Any]], Path]] = {}
+    for i, (name, training) in enumerate(TRAININGS.items()):
+        if training.reference is None:
+            alone = folder / f"one-{i}"
+            one[name] = run_for_figures("train", *arguments(training, data(training), alone, 1)), alone
+    ranks = finish(folder, processes)
+
+    found = {}
+    for i, (name, training) in enumerate(TRAININGS.items()):
+        figures, alone = one[training.reference or name]
+        weights = [
+            torch.load(where / "checkpoint_last.pt", weights_only=True)["model"]
+            for where in (alone, folder / f"two-{i}")
+        ]
+        found[name] = Outcome(figures, [ranks[0][i], ranks[1][i]], weights)
+    return found
+
+
+def start_two(folder: Path, runs: list[list[str]]) -> list[subprocess.Popen[bytes]]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    specification = folder / "runs.json"
+    specification.write_text(json.dumps({"init_method": f"tcp://127.0.0.1:{port}", "runs": runs}))
+    script = Path(__file__).with_name("two_ranks.py")
+    processes = []
+    for rank in range(2):
+        with (folder / f"rank{rank}.log").open("wb") as log:
+            processes.append(
+                subprocess.Popen(
+                    [sys.executable, "-W", "ignore", str(script), str(specification), str(rank)],
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    env={**os.environ, "OMP_NUM_THREADS": "1"},
+                )
+            )
+    return processes
+
+
+def finish(folder: Path, processes: list[subprocess.Popen[bytes]]) -> list[list[list[dict[str, Any]]]]:
+    try:
+        for process in processes:
+            process.wait(timeout=240)
+    except subprocess.TimeoutExpired:
+        pytest.fail("the two ranks hang; the end of the log of rank 0:\n" + tail(folder / "rank0.log"))
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    for rank, process in enumerate(processes):
+        assert process.returncode == 0, f"rank {rank} failed:\n" + tail(folder / f"rank{rank}.log")
+    return [json.loads((folder / f"runs.json.{rank}").read_text(encoding="utf-8")) for rank in range(2)]
+
+
+def tail(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace")[-4000:]
+
+
+def compare(one: dict[str, Any], two: dict[str, Any]) -> None:
+    """Float32 rounding, or a unit in the last of the decimals that are printed."""
+    keys = {key for key in one if not key.endswith(NOT_THE_SAME)}
+    assert keys == {key for key in two if not key.endswith(NOT_THE_SAME)}
+    for key in keys:
+        if key == "logger":
+            assert one[key] == two[key]
+            continue
+        decimals = len(str(one[key]).partition(".")[2])
+        assert float(two[key]) == pytest.approx(float(one[key]), rel=2e-5, abs=1.01 * 10**-decimals), key
+
+
+@pytest.mark.parametrize("name", TRAININGS)
+def test_two_ranks_log_what_one_process_logs(name: str, outcomes: dict[str, Outcome]) -> None:
+    outcome = outcomes[name]
+    for rank, figures in enumerate(outcome.ranks):
+        # the console is the first rank's alone; training figures are summed over ranks on every one of them
+        for logger in ("train_inner", "train", "valid"):
+            mine = [record for record in figures if record["logger"] == logger]
+            wanted = [record for record in outcome.one if record["logger"] == logger]
+            assert len(mine) == len(wanted) > 0, (rank, logger)
+            for one, two in zip(wanted, mine):
+                compare(one, two)
+    inner = [record for record in outcome.ranks[0] if record["logger"] == "train_inner"]
+    assert len(inner) == 20
+    for key in ("alignment_loss", "loss_per_token", "link_coverage", "accuracy", "links_dropped", "nll_loss"):
+        assert all(key in record for record in inner)
+    assert all(0 < float(record["link_coverage"]) < 1 for record in inner)
+
+
+@pytest.mark.parametrize("name", TRAININGS)
+def test_two_ranks_end_with_the_weights_of_one_process(name: str, outcomes: dict[str, Outcome]) -> None:
+    one, two = outcomes[name].weights
+    assert one.keys() == two.keys()
+    for key in one:
+        # fairseq keeps a tensor that was never written to, for its device
+        if not key.endswith("_float_tensor"):
+            close = {"rtol": 1e-4, "atol": 2e-6, "msg": lambda text, key=key: f"{key}: {text}"}
+            torch.testing.assert_close(two[key], one[key], **close)
+
+
+def test_the_weights_moved_and_guidance_moved_them(outcomes: dict[str, Outcome]) -> None:
+    """Otherwise the comparison would say nothing."""
+    one, other = (outcomes[name].weights[1] for name in ("legacy_ddp", "update-freq"))
+    key = "decoder.layers.1.encoder_attn.q_proj.weight"
+    assert float((one[key] - other[key]).abs().max()) > 1e-3
+    losses = [float(r["alignment_loss"]) for r in outcomes["legacy_ddp"].one if r["logger"] == "train_inner"]
+    assert losses[-1] < losses[0] - 0.05
+
+
+def test_the_second_rank_really_gets_no_links(outcomes: dict[str, Outcome]) -> None:
+    """Each update takes a batch of length L with L - 1 linked tokens, and one of length L + 1 without links."""
+    inner = [record for record in outcomes["a rank without links"].one if record["logger"] == "train_inner"]
+    wanted = [(length - 1) / (2 * length + 1) for length in range(3, 13, 2)] * 4
+    assert [float(record["link_coverage"]) for record in inner] == pytest.approx(wanted, abs=1e-6)
