@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Callable, Iterator, List, Optional, Sequence, Tuple
+from itertools import islice
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
 import torch
@@ -22,12 +24,15 @@ from fairseq_guided_align.errors import AlignmentRangeError, GuidedAlignError
 from fairseq_guided_align.forced_attention import forced_attentions, heads_to_read, unguided_heads
 from fairseq_guided_align.guided_heads import GuidedHeads, parse_indices
 from fairseq_guided_align.links import SentenceLinks
+from fairseq_guided_align.symmetrise import symmetrise
+from fairseq_guided_align.text_pieces import PiecedSentence
 
 METHODS = ("argmax", "mutual-argmax", "threshold")
+CHUNK = 10_000
+"""Sentence pairs that are sorted by length together: memory stays flat in the size of the text."""
 
 
-@dataclass(frozen=True)
-class AlignedPair:
+class AlignedPair(NamedTuple):
     """A sentence pair of subword pieces and the model's attention between them.
 
     :param source: source pieces, without ``</s>``.
@@ -35,18 +40,28 @@ class AlignedPair:
     :param attention: (target pieces, source pieces + 1) float32 probabilities; the last column is ``</s>``'s.
     """
 
-    source: List[str]
-    target: List[str]
+    source: list[str]
+    target: list[str]
     attention: np.ndarray
 
-    def words(self, word_of_piece: Callable[[List[str]], np.ndarray]) -> np.ndarray:
-        """Attention between words, (target words, source words + 1); the last column is ``</s>``'s.
 
-        :param word_of_piece: word number of each piece, from 0.
-        """
-        source = np.asarray(word_of_piece(self.source), dtype=np.int64)
-        eos = source.max(initial=-1) + 1
-        return merge_pieces(self.attention, np.append(source, eos), word_of_piece(self.target))
+@dataclass(frozen=True)
+class AlignedText:
+    """A sentence pair whose words are known, and the model's attention between its pieces.
+
+    :param attention: (target pieces, source pieces + 1) float32 probabilities; the last column is ``</s>``'s.
+    """
+
+    source: PiecedSentence
+    target: PiecedSentence
+    attention: np.ndarray
+
+    def words(self) -> np.ndarray:
+        """Attention between words, (target words, source words + 1); the last column is ``</s>``'s."""
+        columns = np.append(self.source.word, self.source.words)
+        rows = merge_pieces(self.attention, columns, self.target.word)
+        # words at the end that no piece spells have no row
+        return np.pad(rows, ((0, self.target.words - len(rows)), (0, 0)))
 
 
 def read_links_off(
@@ -75,19 +90,35 @@ def read_links_off(
 
 
 def links_of_both_directions(
-    attention: np.ndarray, reverse: np.ndarray, method: str = "threshold", threshold: Optional[float] = None
+    attention: np.ndarray,
+    reverse: np.ndarray,
+    method: str = "threshold",
+    threshold: Optional[float] = None,
+    combination: str = "mean",
+    guided: Sequence[GuidedHeads] = (GuidedHeads((), ()), GuidedHeads((), ())),
 ) -> SentenceLinks:
-    """Links of one sentence pair out of both directions' attention: the mean of p(s | t) and p(t | s).
+    """Links of one sentence pair out of both directions' attention.
 
     :param attention: (target tokens, source tokens + 1) probabilities of the model; last column ``</s>``.
     :param reverse: (source tokens, target tokens + 1) probabilities of the opposite model; last column ``</s>``.
-    :param method: ``threshold``: where the mean is at least ``threshold``; ``mutual-argmax``: where source and
-        target token are each other's likeliest in the mean.
+    :param method: how links are read off, one of :data:`METHODS`; ``argmax`` not with ``mean``.
+    :param combination: ``mean``: links are read off the mean of p(s | t) and p(t | s); or one of
+        ``symmetrise.METHODS``, of the links of either direction.
+    :param guided: of the two models, for reading links off either.
+    :raises GuidedAlignError: no such method or combination, or ones that do not go together.
     """
+    if combination != "mean":
+        one = read_links_off(attention, guided[0], method, threshold)
+        other = read_links_off(reverse, guided[1], method, threshold)
+        return symmetrise(one, other.inverted(), combination)
     mean = combine_directions(attention[:, :-1], reverse[:, :-1], "mean")
     if method == "threshold":
         return threshold_links(mean, threshold)  # type: ignore[arg-type]
-    return mutual_argmax_links(mean)
+    if method == "mutual-argmax":
+        return mutual_argmax_links(mean)
+    raise GuidedAlignError(
+        f"the mean of two directions goes with the methods threshold and mutual-argmax; got {method!r}"
+    )
 
 
 class AlignmentModel:
@@ -130,75 +161,134 @@ class AlignmentModel:
         if layers is not None or heads is not None:
             self.guided = _other_heads(self.guided, layers, heads, heads_of_layers(self.model))
 
-    def align_split(self, split: str, max_tokens: int = 4000) -> Iterator[Tuple[int, AlignedPair]]:
-        """Aligned pairs of a split of the data folder with their numbers, in batches of similar length.
+    @property
+    def data(self) -> str:
+        """The data folder."""
+        return str(self.task.cfg.data)
 
+    def split(self, name: str) -> Any:
+        """A split of the data folder, fairseq's dataset.
+
+        :raises GuidedAlignError: there is no such split.
+        """
+        if name not in self.task.datasets:
+            try:
+                self.task.load_dataset(name)
+            except FileNotFoundError as error:
+                raise GuidedAlignError(f"{self.data}: expected a binarised split {name!r}; {error}") from error
+        return self.task.dataset(name)
+
+    def split_size(self, name: str) -> int:
+        """Number of sentence pairs of a split."""
+        return len(self.split(name))
+
+    def align_split(self, name: str, kind: str, max_tokens: int = 4000) -> Iterator[Optional[AlignedText]]:
+        """Aligned pairs of a split, in its order; None for a pair that is too long for the model.
+
+        :param kind: how pieces make up words, one of ``subwords.KINDS``.
         :param max_tokens: tokens of a batch, padding included.
         """
-        self.task.load_dataset(split)
-        dataset = self.task.dataset(split)
-        batches = self.task.get_batch_iterator(
-            dataset, max_tokens=max_tokens, max_positions=self._max_positions(), ignore_invalid_inputs=False
-        ).next_epoch_itr(shuffle=False)
-        for batch in batches:
-            yield from self.align_batch(batch)
+        size = self.split_size(name)
+        for start in range(0, size, CHUNK):
+            numbers = range(start, min(start + CHUNK, size))
+            found = dict(self.align_sentences(name, numbers, max_tokens))
+            for number in numbers:
+                pair = found.get(number)
+                yield pair and AlignedText(
+                    PiecedSentence.of_pieces(pair.source, kind),
+                    PiecedSentence.of_pieces(pair.target, kind),
+                    pair.attention,
+                )
 
     def align_sentences(
         self, split: str, numbers: Sequence[int], max_tokens: int = 4000
-    ) -> Iterator[Tuple[int, AlignedPair]]:
-        """Aligned pairs of some sentences of a split, in batches of similar length.
+    ) -> Iterator[tuple[int, AlignedPair]]:
+        """Aligned pairs of some sentences of a split with their numbers, in batches of similar length; without those
+        that are too long for the model.
 
         :param numbers: positions in the split, from 0.
         :param max_tokens: tokens of a batch, padding included; a longer pair is a batch of its own.
         :raises AlignmentRangeError: the split has no such sentence.
         """
-        size = self.split_size(split)
+        pairs = self.split(split)
         for number in numbers:
-            if not 0 <= number < size:
+            if not 0 <= number < len(pairs):
                 raise AlignmentRangeError(
-                    f"{split!r} has {size} sentence pairs, so a number lies in 1..{size}; got {number + 1}"
+                    f"{split!r} has {len(pairs)} sentence pairs, so a number lies in 1..{len(pairs)}; got {number + 1}"
                 )
-        dataset = self.task.dataset(split)
-        batch: List[int] = []
-        for number in sorted(numbers, key=dataset.num_tokens):
-            # the longest so far is the newest
-            if batch and dataset.num_tokens(number) * (len(batch) + 1) > max_tokens:
-                yield from self.align_batch(dataset.collater([dataset[i] for i in batch]))
-                batch = []
-            batch.append(number)
-        if batch:
-            yield from self.align_batch(dataset.collater([dataset[i] for i in batch]))
-
-    def align_batch(self, batch: Any) -> Iterator[Tuple[int, AlignedPair]]:
-        """Aligned pairs of one batch with their numbers."""
-        from fairseq import utils
-
-        padding = self.task.source_dictionary.pad()
-        numbers = batch["id"].tolist()
-        sources, targets = batch["net_input"]["src_tokens"], batch["target"]
-        moved = utils.move_to_cuda(batch, self.device) if self.device.type == "cuda" else batch
-        for number, source, target, attention in zip(
-            numbers, sources, targets, forced_attentions(self.model, self.guided, moved, padding)
-        ):
+        for number, attention in self._attentions(pairs, np.array(numbers, dtype=np.int64), max_tokens):
+            item = pairs[number]
             yield (
                 number,
                 AlignedPair(
-                    _pieces(source, self.task.source_dictionary),
-                    _pieces(target, self.task.target_dictionary),
+                    _pieces(item["source"], self.task.source_dictionary),
+                    _pieces(item["target"], self.task.target_dictionary),
                     attention,
                 ),
             )
 
-    def split_size(self, split: str) -> int:
-        """Number of sentence pairs of a split."""
-        if split not in self.task.datasets:
-            self.task.load_dataset(split)
-        return len(self.task.dataset(split))
+    def align_text(
+        self, pairs: Iterable[tuple[PiecedSentence, PiecedSentence]], max_tokens: int = 4000
+    ) -> Iterator[Optional[AlignedText]]:
+        """Aligned pairs of given sentences, in their order; None for a pair that is too long for the model."""
+        iterator = iter(pairs)
+        while True:
+            chunk = list(islice(iterator, CHUNK))
+            if not chunk:
+                return
+            found = dict(self._attentions(self._dataset(chunk), np.arange(len(chunk)), max_tokens))
+            for number, (source, target) in enumerate(chunk):
+                yield AlignedText(source, target, found[number]) if number in found else None
 
-    def _max_positions(self) -> Any:
+    def _dataset(self, pairs: Sequence[tuple[PiecedSentence, PiecedSentence]]) -> Any:
+        from fairseq.data import LanguagePairDataset, ListDataset
+
+        sides: list[Any] = []
+        dictionaries = (self.task.source_dictionary, self.task.target_dictionary)
+        for side, dictionary in enumerate(dictionaries):
+            tokens = [
+                torch.tensor([*(dictionary.index(piece) for piece in pair[side].pieces), dictionary.eos()])
+                for pair in pairs
+            ]
+            sizes = [len(one) for one in tokens]
+            sides.append((ListDataset(tokens, sizes), np.array(sizes), dictionary))
+        (source, source_sizes, source_dictionary), (target, target_sizes, dictionary) = sides
+        return LanguagePairDataset(
+            source,
+            source_sizes,
+            source_dictionary,
+            target,
+            target_sizes,
+            dictionary,
+            left_pad_source=self.task.cfg.left_pad_source,
+            left_pad_target=self.task.cfg.left_pad_target,
+        )
+
+    def _attentions(self, pairs: Any, numbers: np.ndarray, max_tokens: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Attention by number, in batches of similar length; without pairs that are too long for the model."""
         from fairseq import utils
+        from fairseq.data import data_utils
 
-        return utils.resolve_max_positions(self.task.max_positions(), self.model.max_positions())
+        longest = utils.resolve_max_positions(self.task.max_positions(), self.model.max_positions())
+        kept, _ = pairs.filter_indices_by_size(numbers, longest)
+        sizes = np.array([pairs.num_tokens(number) for number in kept.tolist()], dtype=np.int64)
+        order = np.argsort(sizes, kind="stable")
+        if not len(order):
+            return
+        # a pair with more tokens than a batch may have is a batch of its own
+        limit = max(max_tokens, int(sizes.max()))
+        batches = data_utils.batch_by_size(
+            kept[order], pairs.num_tokens, num_tokens_vec=sizes[order], max_tokens=limit
+        )
+        padding = self.task.source_dictionary.pad()
+        for indices in batches:
+            batch = pairs.collater([pairs[int(index)] for index in indices])
+            moved = utils.move_to_cuda(batch, self.device) if self.device.type == "cuda" else batch
+            yield from zip(batch["id"].tolist(), forced_attentions(self.model, self.guided, moved, padding))
+
+
+def _pieces(tokens: torch.Tensor, dictionary: Any) -> list[str]:
+    return [dictionary[token] for token in tokens.tolist()[:-1]]
 
 
 def _other_heads(
@@ -213,8 +303,3 @@ def _other_heads(
         )
     except GuidedAlignError as error:
         raise GuidedAlignError(str(error).replace("--guided-alignment-", "--")) from None
-
-
-def _pieces(tokens: torch.Tensor, dictionary: Any) -> List[str]:
-    real = tokens[tokens.ne(dictionary.pad())][:-1]
-    return [dictionary[token] for token in real.tolist()]
