@@ -157,7 +157,7 @@ def test_the_other_model_has_to_be_of_the_opposite_direction(
         (["--method", "threshold", "--threshold", "2"], "above 0 and at most 1; got 2.0"),
         (["--source", "a"], "--source and --target go together"),
         (["--source", "a", "--target", "b", "--split", "test"], "give one"),
-        (["--pieces"], "go with --source and --target"),
+        (["--pieces"], "--pieces and SentencePiece models go with"),
         (["--combine", "union"], "go with --reverse-checkpoint"),
         (["--reverse-checkpoint", "x"], "goes with --method threshold or mutual-argmax"),
         (["--reverse-checkpoint", "x", "--method", "soft"], "probabilities of one model"),
@@ -192,7 +192,7 @@ def sentencepiece_model(made_up: MadeUpData, tmp_path_factory: pytest.TempPathFa
     folder = tmp_path_factory.mktemp("pieces")
     assert main([
         "preprocess", "-s", "src", "-t", "tgt", "--trainpref", str(made_up.text / "train"),
-        "--testpref", str(made_up.text / "test"), "--destdir", str(folder / "bin"), "--vocab-size", "45",
+        "--testpref", str(made_up.text / "test"), "--destdir", str(folder / "bin"), "--sentencepiece-vocab-size", "45",
     ]) == 0  # fmt: skip
     train(folder / "bin", folder / "model", "--disable-validation", updates=20)
     return folder / "model" / "checkpoint_last.pt", folder / "bin"

@@ -41,8 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text.add_argument(
         "--pieces", action="store_true", help="the files hold pieces already, separated by spaces, not words"
     )
-    text.add_argument("--source-model", metavar="FILE", help=f"SentencePiece model (default: as {SETTINGS} says)")
-    text.add_argument("--target-model", metavar="FILE", help="likewise")
+    text.add_argument(
+        "--source-sentencepiece-model", metavar="FILE", help=f"model of the source (default: as {SETTINGS} says)"
+    )
+    text.add_argument("--target-sentencepiece-model", metavar="FILE", help="likewise")
     text.add_argument(
         "--subwords",
         choices=KINDS,
@@ -121,8 +123,9 @@ def _check(args: argparse.Namespace) -> None:
         raise GuidedAlignError("--source and --target go together: one file for each side")
     if args.source is not None and args.split is not None:
         raise GuidedAlignError("--split is text of the data folder, and --source and --target are other text; give one")
-    if args.source is None and (args.pieces or args.source_model or args.target_model):
-        raise GuidedAlignError("--pieces, --source-model and --target-model go with --source and --target")
+    models = args.source_sentencepiece_model or args.target_sentencepiece_model
+    if args.source is None and (args.pieces or models):
+        raise GuidedAlignError("--pieces and SentencePiece models go with --source and --target")
     if args.reverse_checkpoint is None:
         if args.combine or args.reverse_data:
             raise GuidedAlignError("--combine and --reverse-data go with --reverse-checkpoint")
@@ -178,7 +181,7 @@ def _matrices(args: argparse.Namespace, model: Any, is_reverse: bool) -> Iterato
     if args.source is None:
         pairs = model.align_split(args.split or "test", known or "sentencepiece", args.max_tokens)
     else:
-        models, files = (args.source_model, args.target_model), (args.source, args.target)
+        models, files = (args.source_sentencepiece_model, args.target_sentencepiece_model), (args.source, args.target)
         if is_reverse:
             models, files = models[::-1], files[::-1]
         cutters = text_cutters(model.data, known or ("sentencepiece" if any(models) else "words"), models, args.pieces)
