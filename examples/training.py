@@ -68,8 +68,8 @@ def train(
         finally:
             progress.close()
         if process.wait():
-            name, code, end = Path(command[0]).name, process.returncode, "".join(tail).rstrip()
-            raise StageError(f"{name} failed with exit code {code}; the end of {log_path}:\n{end}")
+            code, end = process.returncode, "".join(tail).rstrip()
+            raise StageError(f"training failed with exit code {code}; the end of {log_path}:\n{end}")
 
 
 def mend_checkpoints(folder: Path) -> Optional[Path]:

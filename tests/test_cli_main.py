@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import subprocess
 import sys
@@ -170,6 +171,26 @@ def test_interrupt_exits_130(fake_subcommand: types.ModuleType, capsys: pytest.C
     fake_subcommand.run = run  # type: ignore[attr-defined]
     assert cli.main(["user-dir"]) == 130
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_matplotlib_stays_quiet_whatever_fairseq_makes_of_the_root_logger(
+    fake_subcommand: types.ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+
+    def run(args: argparse.Namespace) -> int:
+        root = logging.getLogger()
+        level = root.level
+        root.setLevel(logging.DEBUG)
+        root.addHandler(handler)
+        logging.getLogger("matplotlib.font_manager").debug("findfont: score")
+        root.removeHandler(handler)
+        root.setLevel(level)
+        return 0
+
+    fake_subcommand.run = run  # type: ignore[attr-defined]
+    assert cli.main(["user-dir"]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_the_subcommands_exit_code_is_passed_on(fake_subcommand: types.ModuleType) -> None:

@@ -10,7 +10,6 @@ import argparse
 import json
 import os
 import shlex
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -104,10 +103,10 @@ class Example:
         )
         add(
             Stage(
-                "data-bin",
+                "binarised",
                 "subword models, subword links, binary data",
                 self.preprocess,
-                (f"dict.{SOURCE}.txt", f"dict.{TARGET}.txt"),
+                (f"data-bin/dict.{SOURCE}.txt", f"data-bin/dict.{TARGET}.txt"),
                 {"subwords": settings.subwords, "version": fairseq_guided_align.__version__},
                 ("text",),
             )
@@ -121,7 +120,7 @@ class Example:
                     self.train_guided if guided else self.train_unguided,
                     ("checkpoint_last.pt",),
                     {"options": settings.training(guided), "versions": versions()},
-                    ("data-bin",),
+                    ("binarised",),
                     resumable=True,
                 )
             )
@@ -134,7 +133,7 @@ class Example:
                 self.extract,
                 tuple(f"{name}.align" for name, _, _ in readings),
                 {"readings": readings},
-                ("data-bin", *self.models),
+                ("binarised", *self.models),
             )
         )
         add(
@@ -152,8 +151,8 @@ class Example:
                 "picture of a test verse",
                 self.draw,
                 ("attention.png",),
-                {"readings": readings, "number": settings.picture},
-                ("text", "data-bin", *self.models),
+                {"models": self.models, "sentence": settings.picture},
+                ("text", "binarised", *self.models),
             )
         )
 
@@ -186,7 +185,7 @@ class Example:
             f"--source-lang {SOURCE} --target-lang {TARGET} --align-suffix align",
             ["--trainpref", text / "train", "--validpref", text / "valid", "--testpref", text / "test"],
             f"{self.settings.subwords} --workers {workers()}",
-            ["--destdir", folder],
+            ["--destdir", folder / "data-bin"],
         )
 
     def train_guided(self, folder: Path) -> None:
@@ -197,8 +196,8 @@ class Example:
 
     def train(self, folder: Path, guided: bool) -> None:
         command = [
-            program("fairseq-train"),
-            str(self.pipeline.folder("data-bin")),
+            "fairseq-train",
+            str(self.data),
             *("--user-dir", str(USER_DIR), "--task", "translation_guided_alignment"),
             *("--source-lang", SOURCE, "--target-lang", TARGET),
             *self.settings.training(guided),
@@ -210,13 +209,13 @@ class Example:
         show(command)
         if mend_checkpoints(folder):
             say("      goes on from the last checkpoint")
-        train(command, folder / "train.log", self.settings.updates, self.environment)
+        train(runnable(command), folder / "train.log", self.settings.updates, self.environment)
 
     def extract(self, folder: Path) -> None:
         for name, model, attention in self.readings():
             self.run(
                 ["fairseq-guided-align", "extract", self.checkpoint(model)],
-                ["--data", self.pipeline.folder("data-bin"), "--split", "test", "--attention", attention],
+                ["--data", self.data, "--split", "test", "--attention", attention],
                 ["--output", folder / f"{name}.align"],
             )
 
@@ -228,15 +227,16 @@ class Example:
         write_atomically(folder / "scores.json", printed)
 
     def draw(self, folder: Path) -> None:
-        # Only now: this imports torch and fairseq, which takes seconds.
-        from examples.greek_english.picture import Reading, draw
+        self.run(
+            ["fairseq-guided-align", "plot", *(f"{model}={self.checkpoint(model)}" for model in self.models)],
+            ["--data", self.data, "--split", "test", "--sentences", str(self.settings.picture)],
+            ["--gold", self.pipeline.folder("text") / "test.align", "--out", folder / "attention.png"],
+            "--source-name Greek --target-name English",
+        )
 
-        readings = [
-            Reading(DESCRIPTIONS[name].replace(", ", ",\n"), self.checkpoint(model), attention)
-            for name, model, attention in self.readings()
-        ]
-        data, text = self.pipeline.folder("data-bin"), self.pipeline.folder("text")
-        draw(readings, data, text, self.settings.picture, folder / "attention.png")
+    @property
+    def data(self) -> Path:
+        return self.pipeline.folder("binarised") / "data-bin"
 
     def checkpoint(self, model: str) -> Path:
         return self.pipeline.folder(model) / "checkpoint_last.pt"
@@ -249,10 +249,9 @@ class Example:
         words: list[str] = []
         for part in parts:
             words += part.split() if isinstance(part, str) else [str(word) for word in part]
-        command = [program(words[0]), *words[1:]]
-        show(command)
+        show(words)
         stdout = subprocess.PIPE if capture else sys.stderr
-        done = subprocess.run(command, check=False, stdout=stdout, encoding="utf-8", env=self.environment)
+        done = subprocess.run(runnable(words), check=False, stdout=stdout, encoding="utf-8", env=self.environment)
         if done.returncode:
             raise StageError(f"{words[0]} failed with exit code {done.returncode}; the reason stands above")
         return done.stdout or ""
@@ -301,22 +300,21 @@ def write_atomically(path: Path, text: str) -> None:
     os.replace(temporary, path)
 
 
-def program(name: str) -> str:
-    """Path of a console script, of this interpreter's environment if it is there."""
-    beside = Path(sys.executable).parent / name
-    found = str(beside) if beside.exists() else shutil.which(name)
-    if found is None:
-        raise StageError(f"{name} is not installed beside {sys.executable}; run.sh sets up all that is needed")
-    return found
+MODULES = {"fairseq-train": "fairseq_cli.train", "fairseq-guided-align": "fairseq_guided_align.cli.main"}
+
+
+def runnable(command: Sequence[str]) -> list[str]:
+    """The command, run by this interpreter: whatever PATH says, it is this environment's."""
+    return [sys.executable, "-m", MODULES[command[0]], *command[1:]]
 
 
 def show(command: Sequence[str]) -> None:
     """Prints a command as one would type it here, an option and its values never on two lines."""
-    groups: list[list[str]] = [[Path(command[0]).name]]
+    groups: list[list[str]] = [[command[0]]]
     for word in command[1:]:
         if word.startswith("--"):
             groups.append([])
-        groups[-1].append(os.path.relpath(word) if os.path.isabs(word) else word)
+        groups[-1].append(word.replace(os.getcwd() + os.sep, ""))
     lines = [""]
     for group in map(shlex.join, groups):
         if lines[-1] and len(lines[-1]) + len(group) > 100:

@@ -6,6 +6,7 @@ import argparse
 import ast
 import difflib
 import importlib
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -132,6 +133,8 @@ def _top_parser() -> argparse.ArgumentParser:
 
 
 def _run(command: str, arguments: list[str]) -> int:
+    # Importing fairseq makes the root logger tell everything, and matplotlib has a lot to tell about fonts.
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)
     module = importlib.import_module(f"fairseq_guided_align.cli.{command.replace('-', '_')}")
     parser = argparse.ArgumentParser(prog=f"{PROG} {command}", description=module.HELP)
     module.add_arguments(parser)
