@@ -240,7 +240,8 @@ def _dictionaries(
             vocabulary.update(encoder(model).vocabulary() if model else ())
         path = folder / TEXT_FOLDER / ("dict.txt" if settings.joined else f"dict.{settings.langs[side]}.txt")
         size = write_dictionary(path, symbols[side], vocabulary)
-        say(f"{'both' if settings.joined else settings.langs[side]}: dictionary of {size} symbols")
+        if not (settings.joined and side):
+            say(f"{'both languages' if settings.joined else settings.langs[side]}: dictionary of {size} symbols")
         paths.append(str(path))
     return paths[0], paths[1]
 
@@ -302,7 +303,7 @@ def _write_corpus(
                 say(f"warning: {warning}")
         say(counts.summary(corpus.split))
     if left_out:
-        say(f"{corpus.split}: {left_out} pairs left out: too long, or lengths too different")
+        say(f"{corpus.split}: {left_out} pairs left out: a side too long, or empty, or lengths too different")
     return counts, left_out
 
 
@@ -355,6 +356,7 @@ def _cut_and_project(task: _Task) -> _Block:
             links = links.inverted()
     keep = _kept(pieces, settings) if corpus.is_training else None
     left_out = 0
+    line_numbers: Sequence[int] = range(first_line, first_line + len(pieces[0]))
     matched = []
     mismatches: Optional[list[str]] = [] if settings.projection.skip_mismatches else None
     blocks = [("\n".join([*some, ""]).encode(), "\n".join([*cut, ""]).encode()) for some, cut in zip(words, pieces)]
@@ -372,9 +374,9 @@ def _cut_and_project(task: _Task) -> _Block:
         pieces = [[cut[i] for i in rows] for cut in pieces]
         matched = [side.select(rows) for side in matched]
         links = links.select(rows)
-    # Pairs left out are not counted, and shift no line number while all are kept.
+        line_numbers = [first_line + i for i in rows.tolist()]
     projected = project_block(
-        links, matched[0], matched[1], settings.projection, corpus.links or corpus.text[0], first_line
+        links, matched[0], matched[1], settings.projection, corpus.links or corpus.text[0], line_numbers
     )
     if mismatches:
         projected.counts.mismatched += len(mismatches)
@@ -460,7 +462,7 @@ def _align_missing(corpora: Sequence[Corpus], text_folder: Path, settings: Prepr
 def _binarize_text(
     corpora: Sequence[Corpus], folder: Path, dictionaries: tuple[str, str], settings: PreprocessSettings
 ) -> None:
-    """Stock fairseq-preprocess, once for the splits that it knows and once for each further shard of training text."""
+    """Stock fairseq-preprocess on the pieces of every split."""
     text = folder / TEXT_FOLDER
     common = [
         "--source-lang", settings.source_lang,
@@ -474,20 +476,22 @@ def _binarize_text(
         common += ["--srcdict", dictionaries[0], "--tgtdict", dictionaries[1]]
     splits = [corpus.split for corpus in corpora]
     say("binarising the text with fairseq-preprocess")
-    first = list(common)
-    for kind in SPLITS:
-        some = [split for split in splits if split.rstrip("0123456789") == kind]
+    # It knows one training text, but any number of test texts: further training text goes as such, and is renamed.
+    shards = [split for split in splits if split.startswith("train") and split != "train"]
+    tests = [split for split in splits if split.startswith("test")]
+    of_kind = {
+        "train": [split for split in splits if split == "train"],
+        "valid": [split for split in splits if split.startswith("valid")],
+        "test": tests + shards,
+    }
+    for kind, some in of_kind.items():
         if some:
-            named = some[:1] if kind == "train" else some
-            first += [f"--{kind}pref", ",".join(str(text / f"{split}.pieces") for split in named)]
-    run_fairseq_preprocess([*first, "--destdir", str(folder)])
-    for split in splits:
-        if split.startswith("train") and split != "train":
-            shard = text / f"binarized-{split}"
-            run_fairseq_preprocess([*common, "--trainpref", str(text / f"{split}.pieces"), "--destdir", str(shard)])
-            for path in shard.glob("train.*"):
-                path.rename(folder / f"{split}.{path.name[len('train.') :]}")
-            shutil.rmtree(shard)
+            common += [f"--{kind}pref", ",".join(str(text / f"{split}.pieces") for split in some)]
+    run_fairseq_preprocess([*common, "--destdir", str(folder)])
+    for number, split in enumerate(shards, start=len(tests)):
+        written = f"test{number or ''}.{settings.source_lang}-{settings.target_lang}."
+        for path in folder.glob(written + "*"):
+            path.rename(folder / f"{split}.{path.name.partition('.')[2]}")
 
 
 def _verify_text(counts: dict[str, ProjectionCounts], folder: Path, settings: PreprocessSettings) -> None:

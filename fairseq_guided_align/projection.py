@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import NamedTuple, Optional
@@ -133,9 +133,12 @@ def project_block(
     target: WordPieces,
     settings: ProjectionSettings,
     links_path: PathLike,
-    first_line: int,
+    line_numbers: Sequence[int],
 ) -> ProjectedBlock:
-    """Links already read, already in the direction of the text, of one block of sentence pairs."""
+    """Links already read, already in the direction of the text, of one block of sentence pairs.
+
+    :param line_numbers: of each pair, for messages.
+    """
     if settings.back:
         projected = corpus_subword_links_to_word_links(links, source, target)
     else:
@@ -161,7 +164,7 @@ def project_block(
         of = int(links.sentence()[row])
         sides = (source.pieces, target.pieces) if settings.back else (source.words, target.words)
         counts.examples.append(
-            f"{links_path}:{first_line + of}: link {links.source[row]}-{links.target[row]} (from 0) was dropped:"
+            f"{links_path}:{line_numbers[of]}: link {links.source[row]}-{links.target[row]} (from 0) was dropped:"
             f" the pair has {sides[0][of]} source and {sides[1][of]} target {'pieces' if settings.back else 'words'}"
         )
     return ProjectedBlock(made, counts)
@@ -205,7 +208,8 @@ def _project_block(
     mismatches: Optional[list[str]] = [] if settings.skip_mismatches else None
     source_words = match_block(texts[1], texts[2], source, first_line, mismatches)
     target_words = match_block(texts[3], texts[4], target, first_line, mismatches)
-    block = project_block(links, source_words, target_words, settings, links_path, first_line)
+    lines = range(first_line, first_line + len(links))
+    block = project_block(links, source_words, target_words, settings, links_path, lines)
     if mismatches:
         block.counts.mismatched += len(mismatches)
         block.counts.examples = (mismatches + block.counts.examples)[:5]

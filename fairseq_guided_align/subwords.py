@@ -64,6 +64,17 @@ class WordPieces:
         rows = np.repeat(self.word_offsets[sentences] - offsets[:-1], words) + np.arange(offsets[-1])
         return WordPieces(offsets, self.pieces[sentences], self.start[rows], self.count[rows], self.first[rows])
 
+    def word_of_piece(self, sentence: int) -> np.ndarray:
+        """For each piece of a sentence the index of its first word, -1 where it has none: (pieces,) int64.
+
+        Unlike the function of that name it knows the words, and so holds where a normaliser put spaces into them.
+        """
+        first, last = int(self.word_offsets[sentence]), int(self.word_offsets[sentence + 1])
+        word = np.full(int(self.pieces[sentence]), -1, np.int64)
+        for index in range(last - 1, first - 1, -1):
+            word[self.start[index] : self.start[index] + self.count[index]] = index - first
+        return word
+
     @classmethod
     def concatenated(cls, parts: Sequence[WordPieces]) -> WordPieces:
         """The sentences of several, in their order; at least one part."""

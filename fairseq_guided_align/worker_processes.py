@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
+
+from fairseq_guided_align.errors import GuidedAlignError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -19,15 +23,27 @@ def map_in_order(
     With one worker no process is started. An error in ``function`` comes out where its result would have.
 
     :param function: of a module's own level, with picklable items and results, where ``workers`` is above 1.
+    :raises GuidedAlignError: ``workers`` is below 1, or a process was killed.
     """
-    if workers <= 1:
+    if workers < 1:
+        raise GuidedAlignError(f"expected at least one worker; got {workers}")
+    if workers == 1:
         yield from map(function, items)
         return
-    with multiprocessing.get_context().Pool(workers) as pool:
-        under_way: deque = deque()
+    executor = ProcessPoolExecutor(workers, initializer=_leave_interrupts_to_the_parent)
+    try:
+        under_way: deque[Future[Result]] = deque()
         for item in items:
-            under_way.append(pool.apply_async(function, (item,)))
+            under_way.append(executor.submit(function, item))
             if len(under_way) >= workers * ahead:
-                yield under_way.popleft().get()
+                yield under_way.popleft().result()
         while under_way:
-            yield under_way.popleft().get()
+            yield under_way.popleft().result()
+    except BrokenProcessPool as error:
+        raise GuidedAlignError("a worker process was killed, perhaps for memory; use fewer workers") from error
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _leave_interrupts_to_the_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -142,6 +142,9 @@ def test_pieces_of_each_word(kind: str, data: st.DataObject) -> None:
     )
     assert as_sets(block) == expected
     assert block.pieces.tolist() == [len(pieces) for _, pieces in corpus]
+    for number, sets in enumerate(expected):
+        owners = [min((w for w, own in enumerate(sets) if i in own), default=-1) for i in range(block.pieces[number])]
+        assert block.word_of_piece(number).tolist() == owners
     for (words, pieces), sets in zip(corpus, expected):
         one = match_sentence(words, pieces, kind)
         assert as_sets(one) == [sets]
@@ -330,6 +333,24 @@ def test_words_of_text_without_spaces() -> None:
     pieces = model.encode(["".join(words)])[0]
     sets = as_sets(match_sentence(words, pieces, "sentencepiece"))[0]
     assert sets == by_characters([word.replace("，", ",") for word in words], pieces, "▁")
+
+
+@pytest.mark.parametrize("name", ["unigram", "byte-fallback", "identity"])
+def test_a_normaliser_that_puts_spaces_into_words(name: str) -> None:
+    """NFKC makes a space and a combining mark of the elision sign, so that pieces alone show another word there."""
+    words = ["δι᾽", "αὐτοῦ", "´x", "y"]
+    model = encoder(name)
+    pieces = model.encode([" ".join(words)])[0]
+    side = match_sentence(words, pieces, "sentencepiece")
+    spelt = ["".join(pieces[i] for i in sorted(own)) for own in as_sets(side)[0]]
+    if name != "byte-fallback":
+        assert [text.replace("▁", "") for text in spelt] == (
+            words if name == "identity" else ["δι\u0313", "αὐτοῦ", "\u0301x", "y"]
+        )
+    found = side.word_of_piece(0).tolist()
+    assert found == sorted(found)
+    assert set(found) == {0, 1, 2, 3}
+    assert max(word_of_piece(pieces, "sentencepiece")) == (3 if name == "identity" else 4)
 
 
 def test_words_tokenised_otherwise_than_the_text() -> None:

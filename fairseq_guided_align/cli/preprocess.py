@@ -105,7 +105,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--fairseq-options",
         default="",
         metavar="OPTIONS",
-        help="further options of fairseq-preprocess, in one argument, such as '--dataset-impl lazy'",
+        help="further options of fairseq-preprocess, as in --fairseq-options='--dataset-impl lazy'",
     )
 
 

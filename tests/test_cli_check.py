@@ -1,0 +1,83 @@
+"""`check`: one report, and an exit code that says whether training would lose anything."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fairseq_guided_align.cli.main import main
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    (tmp_path / "train.xx").write_text("a b c\nd e\n\nf\n", encoding="utf-8")
+    (tmp_path / "train.yy").write_text("A B\nD E F\nG\nF F\n", encoding="utf-8")
+    (tmp_path / "train.align").write_text("0-0 2-1:0.5\n1-2 1?0\n\n\n", encoding="utf-8")
+    return tmp_path / "train"
+
+
+def check(*arguments: object) -> int:
+    return main(["check", *map(str, arguments)])
+
+
+def test_a_good_corpus(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check(corpus, "-s", "xx", "-t", "yy", "--json") == 0
+    (report,) = json.loads(capsys.readouterr().out)
+    expected = {
+        "sentences": 4, "sentences_with_links": 2, "empty_sentences": 1, "links": 4, "possible": 1, "weighted": 1,
+        "source_words": 6, "target_words": 8, "source_words_linked": 3, "target_words_linked": 4,
+        "out_of_range": 0, "unreadable_lines": 0, "errors": 0, "problems": [],
+    }  # fmt: skip
+    assert {name: report[name] for name in expected} == expected
+    assert check(corpus, "-s", "xx", "-t", "yy") == 0
+    out = capsys.readouterr().out
+    assert "4 sentence pairs, 2 (50.0 %) with links, 1 with an empty side" in out
+    assert "4 links: 3 sure, 1 possible, 1 with a weight" in out
+    assert "3 (50.0 %) of 6 source tokens and 4 (50.0 %) of 8 target tokens linked" in out
+    assert "no problems" in out
+
+
+def test_every_broken_line_is_counted_and_the_first_are_shown(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    corpus.with_suffix(".align").write_text("0-0 2-1 3-0 0-2\n1-2 1:0\nx\n0-0\n")
+    assert check(corpus, "-s", "xx", "-t", "yy", "--examples", "1") == 1
+    out = capsys.readouterr().out
+    assert "train.align:1: link 3-0 points outside the sentence pair of 3 source and 2 target words" in out
+    assert "0-2 points" not in out
+    assert "2 links point outside" in out
+    assert "train.align:2: expected SOURCE-TARGET" in out
+    assert "'x'" not in out
+    assert "2 lines cannot be read" in out
+    assert "  3 links: 3 sure" in out  # 0-0, 2-1 and the last line's
+    assert "problems found" in out
+
+
+def test_other_numbers_of_lines(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    corpus.with_suffix(".align").write_text("0-0\n")
+    assert check(corpus, "-s", "xx", "-t", "yy") == 1
+    out = capsys.readouterr().out
+    assert "train.align has 1, " in out
+    assert "train.xx has 4, " in out
+
+
+def test_files_that_look_inverted_or_one_based(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "s").write_text("a b\n" * 30)
+    (tmp_path / "t").write_text("a b c\n" * 30)
+    for name, text in (("inverted", "0-0 2-1"), ("one-based", "1-1 2-3"), ("plain", "0-0 1-2")):
+        (tmp_path / name).write_text(f"{text}\n" * 30)
+        code = check("--links", tmp_path / name, "--source", tmp_path / "s", "--target", tmp_path / "t")
+        out = capsys.readouterr().out
+        assert code == (0 if name == "plain" else 1)
+        assert ("are the links TARGET-SOURCE?" in out) == (name == "inverted")
+        assert ("add --one-based; all links would be inside" in out) == (name == "one-based")
+    one_based = ["--links", tmp_path / "one-based", "--source", tmp_path / "s", "--target", tmp_path / "t"]
+    assert check(*one_based, "--one-based") == 0
+
+
+def test_missing_files_and_half_an_order(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check(corpus, "-s", "xx", "-t", "zz") == 2
+    assert "train.zz: cannot be read" in capsys.readouterr().err
+    assert check(corpus, "-s", "xx") == 2
+    assert check("--links", corpus) == 2
+    assert "go together" in capsys.readouterr().err
