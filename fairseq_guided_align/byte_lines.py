@@ -67,7 +67,7 @@ def read_blocks(path: PathLike, block_bytes: int = BLOCK_BYTES) -> Iterator[tupl
             block = b"".join([*pending, data[:cut]])
             pending = [data[cut:]] if cut < len(data) else []
             yield line_number, block
-            line_number += block.count(b"\n")
+            line_number += count_line_feeds(block)
     if pending:
         yield line_number, b"".join(pending)
 
@@ -79,8 +79,13 @@ def count_lines(path: PathLike) -> int:
     """
     lines = 0
     for first_line, block in read_blocks(path):
-        lines = first_line - 1 + block.count(b"\n") + (not block.endswith(b"\n"))
+        lines = first_line - 1 + count_line_feeds(block) + (not block.endswith(b"\n"))
     return lines
+
+
+def count_line_feeds(block: bytes) -> int:
+    """As ``block.count(b"\\n")``, several times faster."""
+    return int(np.count_nonzero(np.frombuffer(block, np.uint8) == ord("\n")))
 
 
 def read_lines(path: PathLike) -> Iterator[str]:
@@ -125,7 +130,7 @@ def read_blocks_together(paths: Sequence[PathLike], lines: int = 1000) -> Iterat
     first_line = 1
     while True:
         blocks = [next(reader, b"") for reader in readers]
-        counts = {block.count(b"\n") for block in blocks}
+        counts = {count_line_feeds(block) for block in blocks}
         if len(counts) > 1:
             raise_length_error(paths)
         taken = counts.pop()
