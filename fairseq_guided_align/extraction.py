@@ -28,6 +28,7 @@ from fairseq_guided_align.symmetrise import symmetrise
 from fairseq_guided_align.text_pieces import PiecedSentence
 
 METHODS = ("argmax", "mutual-argmax", "threshold")
+TASK = "translation_guided_alignment"
 CHUNK = 10_000
 """Sentence pairs that are sorted by length together: memory stays flat in the size of the text."""
 
@@ -131,7 +132,8 @@ class AlignmentModel:
     :param device: where the model runs; None: a GPU where there is one.
     :param layers: other layers to read than ``attention`` says, such as ``-2,-1`` or ``all``.
     :param heads: heads of these layers, likewise, averaged; ``all`` where only ``layers`` is given.
-    :raises GuidedAlignError: the checkpoint cannot be read, has no cross-attention, or not these layers and heads.
+    :raises GuidedAlignError: the checkpoint cannot be read, is of another task, has no cross-attention, or not these
+        layers and heads.
     """
 
     def __init__(
@@ -154,7 +156,9 @@ class AlignmentModel:
             models, self.cfg, self.task = checkpoint_utils.load_model_ensemble_and_task([checkpoint], overrides)
         except OSError as error:
             raise GuidedAlignError(f"{checkpoint}: cannot be read as a checkpoint: {error}") from error
+        self.task = _own_task(self.task)
         self.model = models[0].eval()
+        self.model.guided_heads = GuidedHeads.stored(self.cfg.model)
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.model.to(self.device)
         self.guided = heads_to_read(self.model) if attention == "guided" else unguided_heads(self.model)
@@ -236,36 +240,40 @@ class AlignmentModel:
             chunk = list(islice(iterator, CHUNK))
             if not chunk:
                 return
-            found = dict(self._attentions(self._dataset(chunk), np.arange(len(chunk)), max_tokens))
+            pairs_of_chunk = self.text_dataset(*zip(*chunk))
+            found = dict(self._attentions(pairs_of_chunk, np.arange(len(chunk)), max_tokens))
             for number, (source, target) in enumerate(chunk):
                 yield AlignedText(source, target, found[number]) if number in found else None
 
-    def _dataset(self, pairs: Sequence[tuple[PiecedSentence, PiecedSentence]]) -> Any:
+    def text_dataset(
+        self, sources: Sequence[PiecedSentence], targets: Optional[Sequence[PiecedSentence]] = None
+    ) -> Any:
+        """fairseq's dataset of given sentences, with or without translations."""
         from fairseq.data import LanguagePairDataset, ListDataset
 
-        sides: list[Any] = []
-        dictionaries = (self.task.source_dictionary, self.task.target_dictionary)
-        for side, dictionary in enumerate(dictionaries):
+        def side(sentences: Sequence[PiecedSentence], dictionary: Any) -> tuple[Any, Any, Any]:
             tokens = [
-                torch.tensor([*(dictionary.index(piece) for piece in pair[side].pieces), dictionary.eos()])
-                for pair in pairs
+                torch.tensor([*(dictionary.index(piece) for piece in sentence.pieces), dictionary.eos()])
+                for sentence in sentences
             ]
             sizes = [len(one) for one in tokens]
-            sides.append((ListDataset(tokens, sizes), np.array(sizes), dictionary))
-        (source, source_sizes, source_dictionary), (target, target_sizes, dictionary) = sides
+            return ListDataset(tokens, sizes), np.array(sizes), dictionary
+
+        target = (None, None, None) if targets is None else side(targets, self.task.target_dictionary)
         return LanguagePairDataset(
-            source,
-            source_sizes,
-            source_dictionary,
-            target,
-            target_sizes,
-            dictionary,
+            *side(sources, self.task.source_dictionary),
+            *target,
             left_pad_source=self.task.cfg.left_pad_source,
             left_pad_target=self.task.cfg.left_pad_target,
         )
 
-    def _attentions(self, pairs: Any, numbers: np.ndarray, max_tokens: int) -> Iterator[tuple[int, np.ndarray]]:
-        """Attention by number, in batches of similar length; without pairs that are too long for the model."""
+    def batches(self, pairs: Any, numbers: np.ndarray, max_tokens: int) -> Iterator[Any]:
+        """Batches of similar length on the model's device; without pairs that are too long for the model.
+
+        :param pairs: fairseq's dataset.
+        :param numbers: (n,) int64 positions in it.
+        :param max_tokens: tokens of a batch, padding included; a longer pair is a batch of its own.
+        """
         from fairseq import utils
         from fairseq.data import data_utils
 
@@ -275,16 +283,38 @@ class AlignmentModel:
         order = np.argsort(sizes, kind="stable")
         if not len(order):
             return
-        # a pair with more tokens than a batch may have is a batch of its own
         limit = max(max_tokens, int(sizes.max()))
-        batches = data_utils.batch_by_size(
+        for indices in data_utils.batch_by_size(
             kept[order], pairs.num_tokens, num_tokens_vec=sizes[order], max_tokens=limit
-        )
-        padding = self.task.source_dictionary.pad()
-        for indices in batches:
+        ):
             batch = pairs.collater([pairs[int(index)] for index in indices])
-            moved = utils.move_to_cuda(batch, self.device) if self.device.type == "cuda" else batch
-            yield from zip(batch["id"].tolist(), forced_attentions(self.model, self.guided, moved, padding))
+            yield utils.move_to_cuda(batch, self.device) if self.device.type == "cuda" else batch
+
+    def _attentions(self, pairs: Any, numbers: np.ndarray, max_tokens: int) -> Iterator[tuple[int, np.ndarray]]:
+        padding = self.task.source_dictionary.pad()
+        for batch in self.batches(pairs, numbers, max_tokens):
+            yield from zip(batch["id"].tolist(), forced_attentions(self.model, self.guided, batch, padding))
+
+
+def _own_task(task: Any) -> Any:
+    """Our task for a model that was trained with fairseq's own, which decodes without guidance."""
+    from fairseq.tasks import TASK_DATACLASS_REGISTRY, TASK_REGISTRY
+    from fairseq.tasks.translation import TranslationTask
+    from omegaconf import OmegaConf
+
+    own = TASK_REGISTRY[TASK]
+    if isinstance(task, own):
+        return task
+    if not isinstance(task, TranslationTask):
+        raise GuidedAlignError(
+            f"expected a model of --task translation or {TASK}; got one of {type(task).__name__}, whose text is read "
+            "in another way"
+        )
+    config = OmegaConf.structured(TASK_DATACLASS_REGISTRY[TASK])
+    for key in config:
+        if key in task.cfg:
+            config[key] = task.cfg[key]
+    return own(config, task.source_dictionary, task.target_dictionary)
 
 
 def _pieces(tokens: torch.Tensor, dictionary: Any) -> list[str]:

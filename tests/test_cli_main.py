@@ -136,6 +136,7 @@ def test_a_fairseq_that_is_not_installed_is_a_message_that_says_what_to_install(
 ) -> None:
     # What the import system itself does for a module that is not there.
     monkeypatch.setitem(sys.modules, "fairseq", None)
+    monkeypatch.setattr(fairseq_guided_align, "_registered", False)
     fake_subcommand.run = lambda args: fairseq_guided_align.register()  # type: ignore[attr-defined]
     assert cli.main(["user-dir"]) == 2
     error = capsys.readouterr().err

@@ -30,6 +30,7 @@ ORDER = [
     "subword_settings",
     "spelling",
     "sentencepiece_models",
+    "text_pieces",
     "projection",
     "binarization",
     "store",
@@ -54,11 +55,15 @@ ORDER = [
     "training_log",
     "training_curves",
     "page",
+    "piece_words",
     "word_attention",
     "printed_alignment",
     "forced_attention",
     "validation_aer",
     "extraction",
+    "api",
+    "ctranslate2_models",
+    "split_reading",
     "generation",
     "criterion",
     "task",
@@ -81,6 +86,7 @@ TEXT_ONLY = [
     "training_log",
     "training_curves",
     "page",
+    "piece_words",
 ]
 TEXT_ONLY_COMMANDS = ["main", "user_dir", "check", "aer", "curves", "view"]
 HEAVY = {"torch", "fairseq", "fairseq_cli"}

@@ -30,6 +30,7 @@ SUBCOMMANDS = (
     "plot",
     "view",
     "curves",
+    "ctranslate2",
 )
 
 EXIT_ERROR = 2

@@ -1,0 +1,222 @@
+"""The package from Python: load a model, translate with links, align given text, score it.
+
+::
+
+    from fairseq_guided_align.api import load
+
+    model = load("checkpoints/checkpoint_best.pt")
+    best = model.translate(["Ἐν ἀρχῇ ἦν ὁ λόγος"])[0][0]
+    print(best.text, best.links.pairs())
+    links = model.align(["Ἐν ἀρχῇ"], ["In the beginning"])
+
+Text is what ``fairseq-guided-align preprocess`` takes: the data folder says how it is cut into pieces. Links join
+words, the parts of the text between spaces, or pieces; positions count from 0.
+"""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Optional
+
+import numpy as np
+
+from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError
+from fairseq_guided_align.extraction import AlignedText, AlignmentModel, read_links_off
+from fairseq_guided_align.links import SentenceLinks
+from fairseq_guided_align.text_pieces import PiecedSentence, text_cutters
+
+__all__ = ["Model", "Score", "Translation", "load"]
+
+LEVELS = ("words", "pieces")
+
+
+@dataclass(frozen=True)
+class Translation:
+    """A hypothesis.
+
+    :param text: as words.
+    :param pieces: as the model wrote it, without ``</s>``.
+    :param score: log-probability in nats, normalised as the search does.
+    :param links: between source and target, words or pieces as asked for.
+    :param attention: (target, source + 1) probabilities of the same; the last column is ``</s>``'s.
+    """
+
+    text: str
+    pieces: list[str]
+    score: float
+    links: SentenceLinks
+    attention: np.ndarray
+
+
+@dataclass(frozen=True)
+class Score:
+    """A translation's probability.
+
+    :param log_probability: of all its tokens with ``</s>``, in nats.
+    :param tokens: their number.
+    """
+
+    log_probability: float
+    tokens: int
+
+
+def load(
+    checkpoint: str,
+    data: Optional[str] = None,
+    device: Optional[str] = None,
+    subwords: Optional[str] = None,
+    sentencepiece_models: Sequence[Optional[str]] = (None, None),
+) -> Model:
+    """A model out of a checkpoint.
+
+    :param checkpoint: of fairseq's, trained with this package or without; what was guided is in it.
+    :param data: the data folder; None: the one that the checkpoint was trained on.
+    :param device: where the model runs, such as ``cuda:0``; None: a GPU where there is one.
+    :param subwords: how pieces make up words, ``sentencepiece``, ``bpe`` (text has to be cut already) or ``words``;
+        None: as the data folder says.
+    :param sentencepiece_models: of source and target, instead of the data folder's.
+    :raises GuidedAlignError: the checkpoint cannot be read, or nobody says how text is cut.
+    """
+    return Model(AlignmentModel(checkpoint, data, device=device), subwords, sentencepiece_models)
+
+
+class Model:
+    """A translation model that says which words stand for which; made by :func:`load`."""
+
+    def __init__(
+        self,
+        model: AlignmentModel,
+        subwords: Optional[str],
+        sentencepiece_models: Sequence[Optional[str]],
+    ) -> None:
+        self._model = model
+        self._cut_source, self._cut_target = text_cutters(
+            model.data, subwords, sentencepiece_models, kind_option="subwords"
+        )
+
+    def translate(
+        self,
+        sentences: Sequence[str],
+        beam: int = 5,
+        nbest: int = 1,
+        level: str = "words",
+        method: str = "argmax",
+        threshold: Optional[float] = None,
+        max_tokens: int = 4000,
+        **search: Any,
+    ) -> list[list[Translation]]:
+        """The best translations of each sentence, in the order of the sentences.
+
+        :param beam: width of the beam.
+        :param nbest: translations of each sentence, at most ``beam``.
+        :param level: what links join, ``words`` or ``pieces``.
+        :param method: how they are read off the attention: ``argmax``, ``mutual-argmax``, ``threshold``.
+        :param threshold: least probability of a link, for the method ``threshold``.
+        :param max_tokens: source tokens of a batch, padding included.
+        :param search: more of fairseq's options of generation, such as ``lenpen=0.6`` or ``sampling=True``.
+        :raises GuidedAlignError: arguments out of range, or a sentence that is too long for the model.
+        """
+        _check_level(level)
+        if not 1 <= nbest <= beam:
+            raise GuidedAlignError(f"expected 1 <= nbest <= beam; got nbest {nbest} and beam {beam}")
+        sources = self._cut_source(sentences)
+        model = self._model
+        options = Namespace(beam=beam, nbest=nbest, print_alignment="soft", **search)
+        generator = model.task.build_generator([model.model], options)
+        found: list[Optional[list[Translation]]] = [None] * len(sources)
+        for number, source, hypotheses in self._generated(generator, sources, None, max_tokens):
+            found[number] = [
+                self._translation(source, hypothesis, level, method, threshold) for hypothesis in hypotheses[:nbest]
+            ]
+        return _complete(found)
+
+    def align(
+        self,
+        sources: Sequence[str],
+        targets: Sequence[str],
+        level: str = "words",
+        method: str = "argmax",
+        threshold: Optional[float] = None,
+        max_tokens: int = 4000,
+    ) -> list[SentenceLinks]:
+        """Links between given sentences and their translations; arguments as in :meth:`translate`.
+
+        :raises GuidedAlignError: arguments out of range, or a sentence that is too long for the model.
+        """
+        _check_level(level)
+        pairs = zip(*self._cut(sources, targets))
+        return [
+            read_links_off(pair.words() if level == "words" else pair.attention, self._model.guided, method, threshold)
+            for pair in _complete(list(self._model.align_text(pairs, max_tokens)))
+        ]
+
+    def score(self, sources: Sequence[str], targets: Sequence[str], max_tokens: int = 4000) -> list[Score]:
+        """Probability of each given translation.
+
+        :raises GuidedAlignError: a sentence is too long for the model.
+        """
+        model = self._model
+        scorer = model.task.build_generator([model.model], Namespace(score_reference=True))
+        cut = self._cut(sources, targets)
+        found: list[Optional[Score]] = [None] * len(cut[0])
+        for number, _, hypotheses in self._generated(scorer, *cut, max_tokens):
+            scores = hypotheses[0]["positional_scores"]
+            found[number] = Score(float(scores.double().sum()), len(scores))
+        return _complete(found)
+
+    def _cut(
+        self, sources: Sequence[str], targets: Sequence[str]
+    ) -> tuple[list[PiecedSentence], list[PiecedSentence]]:
+        if len(sources) != len(targets):
+            raise AlignmentLengthError(
+                f"expected as many translations as sentences; got {len(sources)} and {len(targets)}"
+            )
+        return self._cut_source(sources), self._cut_target(targets)
+
+    def _generated(
+        self,
+        generator: Any,
+        sources: list[PiecedSentence],
+        targets: Optional[list[PiecedSentence]],
+        max_tokens: int,
+    ) -> Any:
+        """(number, source, hypotheses) of each sentence, in batches."""
+        model = self._model
+        if not sources:
+            return
+        dataset = model.text_dataset(sources, targets)
+        for batch in model.batches(dataset, np.arange(len(sources)), max_tokens):
+            for number, hypotheses in zip(batch["id"].tolist(), generator.generate([model.model], batch)):
+                yield number, sources[number], hypotheses
+
+    def _translation(
+        self, source: PiecedSentence, hypothesis: Any, level: str, method: str, threshold: Optional[float]
+    ) -> Translation:
+        dictionary = self._model.task.target_dictionary
+        pieces = [dictionary[token] for token in hypothesis["tokens"].tolist()[:-1]]
+        target = PiecedSentence.of_pieces(pieces, self._cut_target.kind)
+        attention = hypothesis["attention"].t()[:-1].float().cpu().numpy()
+        # the columns of padding, which fairseq puts on the left by default
+        width = len(source.pieces) + 1
+        attention = attention[:, -width:] if self._model.task.cfg.left_pad_source else attention[:, :width]
+        if level == "words":
+            attention = AlignedText(source, target, attention).words()
+        links = read_links_off(attention, self._model.guided, method, threshold)
+        return Translation(self._cut_target.joined(pieces), pieces, float(hypothesis["score"]), links, attention)
+
+
+def _check_level(level: str) -> None:
+    if level not in LEVELS:
+        raise GuidedAlignError(f"expected a level out of {', '.join(LEVELS)}; got {level!r}")
+
+
+def _complete(found: list[Any]) -> list[Any]:
+    missing = [number for number, one in enumerate(found) if one is None]
+    if missing:
+        raise GuidedAlignError(
+            f"expected sentences that are not too long for the model; sentence {missing[0] + 1} is"
+            f"{'' if len(missing) == 1 else f', and {len(missing) - 1} others are'}"
+        )
+    return found

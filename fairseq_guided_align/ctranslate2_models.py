@@ -1,0 +1,183 @@
+"""Guided attention in CTranslate2: conversion of any guided heads of one layer, and links out of its results.
+
+CTranslate2 returns the average of the *first* heads of one decoder layer, without the column of ``</s>``, and has no
+notion of ``--guided-alignment-position next``. The heads of a layer can change places without changing the model, so
+other heads are moved to the front; the shift and the missing column are made up for when links are read.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Optional
+
+import numpy as np
+import torch
+
+import fairseq_guided_align
+from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.extraction import read_links_off
+from fairseq_guided_align.guided_heads import GuidedHeads
+from fairseq_guided_align.links import SentenceLinks
+
+SETTINGS = "guided_alignment.json"
+"""In the converted folder: what was guided, which CTranslate2's own files cannot say."""
+
+
+class LinkedTranslation(NamedTuple):
+    """A hypothesis of CTranslate2's with its links between pieces.
+
+    :param pieces: without ``</s>``.
+    :param score: CTranslate2's.
+    :param links: positions are pieces, from 0.
+    :param attention: (target pieces, source pieces + 1) probabilities; the last column is ``</s>``'s.
+    """
+
+    pieces: list[str]
+    score: float
+    links: SentenceLinks
+    attention: np.ndarray
+
+
+def convert(checkpoint: str, data: str, output: str, quantization: Optional[str] = None, force: bool = False) -> None:
+    """Convert a checkpoint with whatever heads of one layer were guided.
+
+    :param data: the data folder, for the dictionaries.
+    :param output: folder to make, a CTranslate2 model; it also keeps what was guided, for :func:`translate`.
+    :param quantization: of CTranslate2, such as ``int8``.
+    :param force: replace the folder.
+    :raises GuidedAlignError: nothing was guided, heads of several layers were, or CTranslate2 is missing.
+    """
+    try:
+        from ctranslate2.converters import FairseqConverter
+    except ImportError as error:
+        raise GuidedAlignError(f"CTranslate2 is missing: pip install ctranslate2 ({error})") from error
+    fairseq_guided_align.register()
+    from fairseq import checkpoint_utils
+
+    try:
+        state = checkpoint_utils.load_checkpoint_to_cpu(checkpoint)
+    except OSError as error:
+        raise GuidedAlignError(f"{checkpoint}: cannot be read as a checkpoint: {error}") from error
+    guided = GuidedHeads.stored(state["cfg"]["model"])
+    if guided is None or not guided.layers:
+        raise GuidedAlignError(f"{checkpoint}: no heads were guided in this model; ct2-fairseq-converter converts it")
+    if len(guided.layers) > 1:
+        raise GuidedAlignError(
+            f"{checkpoint}: heads of the layers {', '.join(map(str, guided.layers))} were guided, and CTranslate2 "
+            "returns the attention of one layer; guide heads of one layer"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "checkpoint.pt"
+        # what the trainer needs is left out: the optimiser's state is twice as large as the model
+        parts = {key: state.get(key) for key in ("args", "cfg", "model")}
+        front = _with_guided_heads_first(parts["model"], state["cfg"]["model"], guided)
+        # fairseq's own reading has changed the kind of object, which CTranslate2 does not expect
+        parts["cfg"] = {"model": front}
+        parts["args"] = None
+        torch.save(parts, path)
+        user_dir = str(Path(fairseq_guided_align.__file__).parent)
+        converter = FairseqConverter(str(path), data, user_dir=user_dir)
+        converter.convert(output, quantization=quantization, force=force)
+    settings = {
+        "position": guided.position,
+        "unlinked": guided.unlinked,
+        "layers": list(guided.layers),
+        "heads": list(guided.heads),
+    }
+    (Path(output) / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+
+
+def _with_guided_heads_first(weights: dict[str, Any], model_config: Any, guided: GuidedHeads) -> Any:
+    """Reorder the heads of the guided layer's cross-attention in place; the model computes what it did before.
+
+    :returns: the configuration as a namespace, which names the first heads.
+    """
+    from argparse import Namespace
+
+    from omegaconf import OmegaConf
+
+    values = OmegaConf.to_container(model_config) if OmegaConf.is_config(model_config) else vars(model_config)
+    heads = int(values["decoder_attention_heads"])  # type: ignore[index, call-overload]
+    order = [*guided.heads, *(head for head in range(heads) if head not in guided.heads)]
+    prefix = f"decoder.layers.{guided.layers[0]}.encoder_attn."
+    for name in ("q_proj", "k_proj", "v_proj"):
+        for part in ("weight", "bias"):
+            rows = weights.get(f"{prefix}{name}.{part}")
+            if rows is not None:
+                weights[f"{prefix}{name}.{part}"] = rows.view(heads, -1, *rows.shape[1:])[order].reshape(rows.shape)
+    columns = weights[f"{prefix}out_proj.weight"]
+    weights[f"{prefix}out_proj.weight"] = columns.view(len(columns), heads, -1)[:, order].reshape(columns.shape)
+    namespace = Namespace(**values)  # type: ignore[arg-type]
+    namespace.alignment_layer, namespace.alignment_heads = guided.layers[0], len(guided.heads)
+    return namespace
+
+
+def guided_of(model: str) -> GuidedHeads:
+    """What was guided in a folder that :func:`convert` made.
+
+    :raises GuidedAlignError: another converter made it.
+    """
+    path = Path(model) / SETTINGS
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+        return GuidedHeads(
+            tuple(settings["layers"]), tuple(settings["heads"]), "mean", settings["position"], settings["unlinked"]
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise GuidedAlignError(
+            f"{path}: expected what was guided, as `fairseq-guided-align ctranslate2` writes it; {error}"
+        ) from error
+
+
+def attention_of(rows: Sequence[Sequence[float]], guided: GuidedHeads) -> np.ndarray:
+    """Attention of a hypothesis as the rest of this package has it.
+
+    :param rows: what CTranslate2 returned with ``return_attention`` and ``return_end_token``: (target pieces +
+        ``</s>``, source pieces).
+    :returns: (target pieces, source pieces + 1): target token t's attention in row t; the last column is ``</s>``'s.
+    """
+    matrix = np.asarray(rows, dtype=np.float32)
+    matrix = matrix[1:] if guided.position == "next" else matrix[:-1]
+    rest = np.clip(1 - matrix.sum(axis=1, keepdims=True), 0, None)
+    return np.concatenate([matrix, rest], axis=1)
+
+
+def translate(
+    translator: Any,
+    guided: GuidedHeads,
+    sentences: Sequence[Sequence[str]],
+    method: str = "argmax",
+    threshold: Optional[float] = None,
+    **options: Any,
+) -> list[list[LinkedTranslation]]:
+    """Translations with links.
+
+    :param translator: ``ctranslate2.Translator``.
+    :param guided: of :func:`guided_of`.
+    :param sentences: source pieces of each sentence.
+    :param method: see :func:`~fairseq_guided_align.extraction.read_links_off`; likewise ``threshold``.
+    :param options: of ``translate_batch``, such as ``beam_size`` and ``num_hypotheses``.
+    """
+    if guided.position == "same" and options.get("beam_size", 2) > 1:
+        # CTranslate2 up to 4.8 mixes up the sentences of a batch in the first row, when it searches with a beam
+        options["max_batch_size"] = 1
+    end = "</s>"
+    results = translator.translate_batch(
+        [list(sentence) for sentence in sentences], return_attention=True, return_end_token=True, **options
+    )
+    translations = []
+    for result in results:
+        scores = result.scores or [float("nan")] * len(result.hypotheses)
+        found = []
+        for pieces, rows, score in zip(result.hypotheses, result.attention, scores):
+            if not pieces or pieces[-1] != end:
+                # cut at the longest length allowed: the row after the last token was never computed
+                rows, pieces = [*rows, rows[-1]], [*pieces, end]
+            attention = attention_of(rows, guided)
+            links = read_links_off(attention, guided, method, threshold)
+            found.append(LinkedTranslation(pieces[:-1], score, links, attention))
+        translations.append(found)
+    return translations
