@@ -84,6 +84,8 @@ class Example:
         self.environment = dict(os.environ)
         if settings.threads:
             self.environment.setdefault("OMP_NUM_THREADS", str(settings.threads))
+        # Threads that wait in a loop take the processor from those that work, as soon as anything else runs here.
+        self.environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         # torch's remarks on fairseq's code are of no use to somebody who runs an example.
         self.environment.setdefault("PYTHONWARNINGS", "ignore::UserWarning")
         self.pipeline = Pipeline(work, say)
