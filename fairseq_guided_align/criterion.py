@@ -140,6 +140,7 @@ class GuidedAlignmentCrossEntropy(FairseqCriterion):
         )
         self._check_options()
         self._guided: Optional[GuidedHeads] = None
+        self._noted = False
         # told what was read, so that nobody has to run the model a second time
         self.attention_observer: Optional[Callable[[List[Tensor], GuidedHeads, Dict[str, Any]], None]] = None
 
@@ -171,7 +172,9 @@ class GuidedAlignmentCrossEntropy(FairseqCriterion):
         task_cfg = getattr(self.task, "cfg", None) or getattr(self.task, "args", None)
         # a task from elsewhere may bring its links in its own way
         unknown = not type(self.task).__module__.startswith("fairseq.")
-        if not getattr(task_cfg, "load_alignments", unknown) and not hasattr(self.task, "link_coverage"):
+        loads = getattr(task_cfg, "load_alignments", unknown) or hasattr(self.task, "link_coverage")
+        # outside of fairseq's programs, batches with links may come from anywhere
+        if not loads and self._program_configuration() is not None:
             raise GuidedAlignError(
                 f"the task {type(self.task).__name__} loads no alignments, so nothing would be guided; use --task "
                 "translation_guided_alignment, or a task that has --load-alignments with that option, or "
@@ -194,6 +197,7 @@ class GuidedAlignmentCrossEntropy(FairseqCriterion):
         sizes = heads_of_layers(model)
         model_cfg = self._model_configuration()
         if not sizes:
+            self._note_returned_attention()
             self._store(self._returned_heads(), model_cfg)
             return
         layers = parse_indices(self.cfg.guided_alignment_layers, "--guided-alignment-layers")
@@ -220,16 +224,33 @@ class GuidedAlignmentCrossEntropy(FairseqCriterion):
             with open_dict(model_cfg) if OmegaConf.is_config(model_cfg) else nullcontext():
                 guided.store(model_cfg)
 
+    def _note_returned_attention(self) -> None:
+        named = [
+            f"--guided-alignment-{what}"
+            for what in ("layers", "heads")
+            if getattr(self.cfg, f"guided_alignment_{what}") is not None
+        ]
+        if named and not self._noted:
+            logger.warning(
+                f"{' and '.join(named)} cannot be followed: the model has no cross-attention modules, so the "
+                "attention that it returns is guided"
+            )
+        self._noted = True
+
     def _returned_heads(self) -> GuidedHeads:
         """How to read the attention that a model returns itself."""
         return GuidedHeads(
             (), (), "mean", str(self.cfg.guided_alignment_position), str(self.cfg.guided_alignment_unlinked)
         )
 
+    def _program_configuration(self) -> Any:
+        """The whole configuration, which the trainer saves; None where the criterion was built on its own."""
+        return self.cfg._get_parent() if OmegaConf.is_config(self.cfg) else None
+
     def _model_configuration(self) -> Any:
-        """The model's node of the configuration that the trainer saves, or None outside fairseq's programs."""
-        parent = self.cfg._get_parent() if OmegaConf.is_config(self.cfg) else None
-        return parent.get("model", None) if parent is not None else None
+        """The model's node of the whole configuration, or None."""
+        program = self._program_configuration()
+        return program.get("model", None) if program is not None else None
 
     def forward(
         self, model: torch.nn.Module, sample: Dict[str, Any], reduce: bool = True

@@ -318,11 +318,35 @@ def test_options_that_make_no_sense_are_refused_at_once(options: dict[str, Any],
         criterion(**options)
 
 
-def test_a_task_that_loads_no_alignments_is_refused() -> None:
-    task = SimpleNamespace(target_dictionary=Dictionary(), cfg=SimpleNamespace(load_alignments=False))
-    with pytest.raises(GuidedAlignError, match="--load-alignments"):
-        criterion(task)
-    criterion(task, guided_alignment_weight=0.0)
+def test_a_stock_task_without_links_is_refused_in_fairseqs_programs_only() -> None:
+    """Outside of them, a batch with links may come from anywhere."""
+    from fairseq.dataclass.configs import FairseqConfig
+    from fairseq.tasks.translation import TranslationConfig, TranslationTask
+    from omegaconf import OmegaConf, open_dict
+
+    task = TranslationTask(TranslationConfig(), Dictionary(), Dictionary())
+    model, sample, _ = model_and_batch(random_sentences(29, 4))
+    assert float(criterion(task)(model, sample)[2]["alignment_loss"]) > 0
+
+    program = OmegaConf.create(OmegaConf.to_container(OmegaConf.structured(FairseqConfig()), resolve=False))
+    with open_dict(program):
+        for weight in (1.0, 0.0):
+            config = GuidedAlignmentCrossEntropyConfig(guided_alignment_weight=weight, sentence_avg=False)
+            program.criterion = OmegaConf.structured(config)
+            if weight:
+                with pytest.raises(GuidedAlignError, match="--load-alignments"):
+                    GuidedAlignmentCrossEntropy(program.criterion, task)
+            else:
+                GuidedAlignmentCrossEntropy(program.criterion, task)
+
+
+def test_layers_that_cannot_be_followed_are_named(caplog: pytest.LogCaptureFixture) -> None:
+    model, sample, _ = model_and_batch(random_sentences(29, 4))
+    guided = criterion(guided_alignment_heads="1")
+    guided(model, sample)
+    guided(model, sample)
+    (said,) = (record.getMessage() for record in caplog.records if record.levelname == "WARNING")
+    assert said.startswith("--guided-alignment-heads cannot be followed")
 
 
 def test_links_outside_the_batch_are_refused() -> None:
