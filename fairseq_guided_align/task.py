@@ -314,5 +314,5 @@ def _refuse_other_direction(
         raise AlignmentRangeError(
             f"the links of {split!r} are of the other direction: {coverage.outside:,} of them point outside their "
             f"sentences, and {inverted.outside:,} would if each source-target pair were a target-source pair; "
-            "binarise them with --invert, or give --alignment-inverted with --alignment-files"
+            "binarise them with --inverted, or give --alignment-inverted with --alignment-files"
         )
