@@ -156,6 +156,14 @@ class AlignmentModel:
             models, self.cfg, self.task = checkpoint_utils.load_model_ensemble_and_task([checkpoint], overrides)
         except OSError as error:
             raise GuidedAlignError(f"{checkpoint}: cannot be read as a checkpoint: {error}") from error
+        except RuntimeError as error:
+            if "size mismatch" not in str(error):
+                raise
+            raise GuidedAlignError(
+                f"{checkpoint}: has dictionaries of other sizes than the data folder"
+                f"{' that it was trained on' if data is None else ' ' + data}; name the one that it was trained on, as "
+                "it was then, with --data"
+            ) from error
         self.task = _own_task(self.task)
         self.model = models[0].eval()
         self.model.guided_heads = GuidedHeads.stored(self.cfg.model)

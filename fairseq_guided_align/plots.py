@@ -66,6 +66,7 @@ def attention_figure(
     title: str = "",
     source_name: str = "source",
     target_name: str = "target",
+    columns: Optional[int] = None,
 ) -> Figure:
     """Attention matrices side by side: source tokens across, target tokens down, gold links outlined.
 
@@ -79,6 +80,7 @@ def attention_figure(
     :param title: above everything.
     :param source_name: name of the axis, such as the language.
     :param target_name: the same for the rows.
+    :param columns: most panels in a row, at least 1; None: all in one.
     :raises GuidedAlignError: no panels, no tokens, or a matrix with anything but numbers in 0..1.
     :raises AlignmentRangeError: a matrix of another shape than the tokens, or a gold link outside of them.
     """
@@ -88,13 +90,14 @@ def attention_figure(
     texts = [*sources, *targets, title, source_name, target_name, *(panel.title for panel in panels)]
     fonts = choose_fonts(texts)
     warn_about(fonts, texts)
-    layout = _Layout(sources, targets, panels, gold, title, list(fonts.families))
+    layout = _Layout(sources, targets, panels, gold, title, list(fonts.families), columns or len(panels))
     figure = Figure(figsize=(layout.width, layout.height), dpi=150, facecolor="white")
     FigureCanvasAgg(figure)
     for number, (panel, matrix) in enumerate(zip(panels, matrices)):
         axes = figure.add_axes(layout.panel(number))
         _draw_matrix(axes, matrix, gold)
-        _draw_labels(axes, layout, sources, targets if number == 0 or layout.repeats_targets else [])
+        leftmost = number % layout.columns == 0
+        _draw_labels(axes, layout, sources, targets if leftmost or layout.repeats_targets else [])
         axes.set_title(
             panel.title, pad=layout.source_labels * POINTS + 20, color=INK, family=layout.families,
             fontsize=layout.font + 1.5, fontweight="bold", parse_math=False,
@@ -103,7 +106,7 @@ def attention_figure(
             source_name, labelpad=3, color=MUTED, family=layout.families, fontsize=layout.font, parse_math=False
         )
         axes.xaxis.set_label_position("top")
-        if number == 0:
+        if leftmost:
             axes.set_ylabel(
                 target_name, labelpad=3, color=MUTED, family=layout.families, fontsize=layout.font,
                 parse_math=False,
@@ -168,8 +171,10 @@ class _Layout:
         gold: Optional[SentenceLinks],
         title: str,
         families: list[str],
+        columns: int,
     ) -> None:
         self.families = families
+        self.columns = min(columns, len(panels))
         longest = max(len(sources), len(targets))
         self.cell = float(np.interp(longest, [12, 30, 80], [0.33, 0.25, 0.175]))
         self.font = float(np.interp(longest, [12, 30, 80], [10.5, 9.0, 7.2]))
@@ -198,14 +203,19 @@ class _Layout:
         self.left = max(self.left, self.margin + overhang)
         self.top = self.margin + self.heading + self.panel_title + axis_name + self.source_labels
         title_width = measure(title, self.font + 3) + 2 * self.margin if title else 0.0
-        self.right = self.left + (len(panels) - 1) * self.step + self.matrix_width + overhang
+        self.right = self.left + (self.columns - 1) * self.step + self.matrix_width + overhang
+        rows = -(-len(panels) // self.columns)
+        self.row_step = self.matrix_height + self.panel_title + axis_name + self.source_labels + self.gap
         self.bar_height = min(max(self.matrix_height, 1.1), 2.4)
         self.width = max(self.right + self.gap * 0.7 + self.bar_width + self.bar_space, title_width, 3.6)
-        below = max(self.matrix_height, self.bar_height)
+        below = max((rows - 1) * self.row_step + self.matrix_height, self.bar_height)
         self.height = self.top + below + self.legend + self.margin
 
     def panel(self, number: int) -> tuple[float, float, float, float]:
-        return self._box(self.left + number * self.step, self.top, self.matrix_width, self.matrix_height)
+        row, column = divmod(number, self.columns)
+        return self._box(
+            self.left + column * self.step, self.top + row * self.row_step, self.matrix_width, self.matrix_height
+        )
 
     def colour_bar(self) -> tuple[float, float, float, float]:
         return self._box(self.right + self.gap * 0.7, self.top, self.bar_width, self.bar_height)

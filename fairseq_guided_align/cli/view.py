@@ -14,6 +14,7 @@ from fairseq_guided_align.errors import AlignmentRangeError, GuidedAlignError, S
 from fairseq_guided_align.links import CorpusLinks, SentenceLinks
 from fairseq_guided_align.page import PageData, Pair, page_html, view
 from fairseq_guided_align.pharaoh import read_links
+from fairseq_guided_align.piece_words import spread_over_pieces
 from fairseq_guided_align.spelling import split_words
 from fairseq_guided_align.subwords import KINDS, subword_links_to_word_links, word_of_piece
 
@@ -112,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
             pair["pieces"] = view(
                 source_pieces[i],
                 target_pieces[i],
-                None if gold_links is None else _spread(gold_links, *words_of),
+                None if gold_links is None else spread_over_pieces(gold_links, *words_of),
                 [_piece_level(system, i, words_of) for system in systems],
             )
         pairs.append(pair)
@@ -236,20 +237,6 @@ def _piece_level(
     def one(of_pieces: Optional[CorpusLinks], own: Optional[CorpusLinks]) -> Optional[SentenceLinks]:
         if of_pieces is not None:
             return of_pieces[index]
-        return None if own is None else _spread(own[index], *words_of)
+        return None if own is None else spread_over_pieces(own[index], *words_of)
 
     return one(system.piece_hard, system.hard), one(system.piece_soft, system.soft)
-
-
-def _spread(links: SentenceLinks, source_word: np.ndarray, target_word: np.ndarray) -> SentenceLinks:
-    """Word links on all pieces of their words."""
-    rows, source, target = [], [], []
-    for row, (s, t) in enumerate(links.pairs()):
-        for i in np.flatnonzero(source_word == s).tolist():
-            for j in np.flatnonzero(target_word == t).tolist():
-                rows.append(row)
-                source.append(i)
-                target.append(j)
-    return SentenceLinks.from_columns(
-        np.array(source, np.int64), np.array(target, np.int64), links.weight[rows], links.sure[rows]
-    )
