@@ -1,0 +1,119 @@
+"""Which attention is guided: checked when training starts, known to the checkpoint, also for models trained before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import MadeUpData
+from fairseq_runs import GUIDED, TINY_MODEL, TINY_TRAINING, USER_DIR, of_logger, run, train
+
+from fairseq_guided_align.api import load
+from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.guided_heads import GuidedHeads
+
+LSTM = [
+    "--arch", "lstm", "--encoder-embed-dim", "8", "--decoder-embed-dim", "8", "--encoder-hidden-size", "8",
+    "--decoder-hidden-size", "8", "--decoder-out-embed-dim", "8",
+]  # fmt: skip
+FCONV = [
+    "--arch", "fconv", "--encoder-embed-dim", "8", "--decoder-embed-dim", "8", "--encoder-layers", "[(8,3)]",
+    "--decoder-layers", "[(8,3)]", "--decoder-out-embed-dim", "8",
+]  # fmt: skip
+MULTILINGUAL = ["--task", "multilingual_translation", "--lang-pairs", "src-tgt"]
+MANY = ["--task", "translation_multi_simple_epoch", "--lang-pairs", "src-tgt", "--langs", "src,tgt"]
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "message"),
+    [
+        (TINY_MODEL, ["--guided-alignment-layers=-3"], "has 2 decoder layers, so an index lies in -2..1; got -3"),
+        (TINY_MODEL, ["--guided-alignment-heads", "0,2"], "has 2 heads in a layer, so an index lies in -2..1; got 2"),
+        (TINY_MODEL, ["--guided-alignment-heads=0,-2"], "may be named once; got [0, -2]"),
+        (TINY_MODEL, ["--guided-alignment-heads", "first"], "expected whole numbers separated by commas"),
+        (TINY_MODEL, ["--decoder-layerdrop", "0.5"], "train with --decoder-layerdrop 0"),
+        (TINY_MODEL, ["--checkpoint-activations"], "train without --checkpoint-activations"),
+        (TINY_MODEL, ["--no-cross-attention"], "needs the cross-attention of a Transformer decoder"),
+        (LSTM, [], "LSTMDecoder gives none while it trains; use a Transformer"),
+        (FCONV, [], "FConvDecoder gives none while it trains; use a Transformer"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_guided_is_refused_before_training(
+    made_up: MadeUpData, tmp_path: Path, model: list[str], options: list[str], message: str
+) -> None:
+    with pytest.raises(GuidedAlignError) as raised:
+        run(
+            "train", made_up.binarised, "--user-dir", USER_DIR, *GUIDED, *model, *TINY_TRAINING,
+            "--save-dir", tmp_path / "out", *options,
+        )  # fmt: skip
+    assert message in str(raised.value)
+    assert not list(tmp_path.glob("**/*.pt"))
+
+
+def test_layers_of_the_encoder_may_be_dropped(made_up: MadeUpData, tmp_path: Path) -> None:
+    log = train(made_up.binarised, tmp_path, "--encoder-layerdrop", 0.5, "--disable-validation", updates=2)
+    assert of_logger(log, "train", "train_alignment_loss")[0] > 0
+
+
+@pytest.mark.parametrize(("task", "model"), [(MULTILINGUAL, ["--arch", "multilingual_transformer"]), (MANY, [])])
+def test_tasks_without_links_are_refused(
+    made_up: MadeUpData, tmp_path: Path, task: list[str], model: list[str]
+) -> None:
+    arguments = [*task, "--criterion", "guided_alignment_ce", *model]
+    with pytest.raises(GuidedAlignError, match="loads no alignments, so nothing would be guided"):
+        train(made_up.binarised, tmp_path / "out", *arguments)
+
+
+def test_a_multilingual_task_with_fairseqs_links_is_guided(made_up: MadeUpData, tmp_path: Path) -> None:
+    arguments = [*MANY, "--load-alignments", "--criterion", "guided_alignment_ce"]
+    log = train(made_up.binarised, tmp_path, *arguments, "--disable-validation", updates=2)
+    assert of_logger(log, "train", "train_alignment_loss")[0] > 0
+    assert of_logger(log, "train", "train_link_coverage")[0] > 0.5
+    state = torch.load(tmp_path / "checkpoint_last.pt", map_location="cpu")
+    assert GuidedHeads.stored(state["cfg"]["model"]) == GuidedHeads((1,), (0,))
+
+
+CHOICE = ["--guided-alignment-layers", "0", "--guided-alignment-heads", "1", "--guided-alignment-position", "next"]
+
+
+@pytest.mark.parametrize("way", ["finetune", "restore"])
+def test_an_unguided_checkpoint_is_trained_further_with_guidance(
+    made_up: MadeUpData, tmp_path: Path, way: str
+) -> None:
+    """It starts from the old weights, ends with better links, and the new checkpoint knows where they are."""
+    train(
+        made_up.binarised, tmp_path / "old", "--task", "translation", "--criterion", "cross_entropy", updates=40,
+    )  # fmt: skip
+    old = tmp_path / "old" / "checkpoint_last.pt"
+    options: dict[str, list[object]] = {
+        "finetune": ["--finetune-from-model", old],
+        "restore": [
+            "--restore-file", old, "--reset-optimizer", "--reset-dataloader", "--reset-meters", "--reset-lr-scheduler",
+        ],
+    }  # fmt: skip
+    train(
+        made_up.binarised, tmp_path / "start", *options[way], *CHOICE, "--lr", 1e-12, "--disable-validation",
+        updates=1 if way == "finetune" else 41,
+    )  # fmt: skip
+    first, start = (
+        torch.load(tmp_path / folder / "checkpoint_last.pt", map_location="cpu") for folder in ("old", "start")
+    )
+    for name, weight in first["model"].items():
+        torch.testing.assert_close(start["model"][name], weight, atol=1e-6, rtol=0)
+
+    log = train(
+        made_up.binarised, tmp_path / "new", *options[way], *CHOICE, "--eval-aer", "--lr", 0.01,
+        "--validate-interval-updates", 10, updates=40 if way == "finetune" else 80,
+    )  # fmt: skip
+    rates = of_logger(log, "valid", "valid_aer")
+    assert rates[-1] < rates[0] - 0.1
+    model: Any = load(str(tmp_path / "new" / "checkpoint_last.pt"), device="cpu", subwords="words")
+    assert model._model.guided == GuidedHeads((0,), (1,), "mean", "next", "ignore")
+
+
+def test_training_without_guidance_says_nothing_of_heads(made_up: MadeUpData, tmp_path: Path) -> None:
+    train(made_up.binarised, tmp_path, *GUIDED, "--guided-alignment-weight", 0, "--disable-validation", updates=1)
+    state = torch.load(tmp_path / "checkpoint_last.pt", map_location="cpu")
+    assert GuidedHeads.stored(state["cfg"]["model"]) is None
