@@ -9,7 +9,7 @@ from typing import Optional
 import numpy as np
 
 from fairseq_guided_align.byte_lines import PathLike, read_blocks
-from fairseq_guided_align.errors import AlignmentLengthError
+from fairseq_guided_align.errors import AlignmentLengthError, check_links_dropped
 from fairseq_guided_align.links import CorpusLinks
 from fairseq_guided_align.pharaoh import parse_block
 from fairseq_guided_align.worker_processes import map_in_order
@@ -53,12 +53,15 @@ def links_inside(
     source_lengths: Optional[np.ndarray],
     target_lengths: Optional[np.ndarray],
     counts: BinarizedCounts,
+    max_dropped: float = 0.1,
 ) -> Iterator[CorpusLinks]:
     """The chunks without links that point outside their sentence pair; those are counted.
 
     :param source_lengths: (sentences,) tokens of the text; None where they are not known: nothing is checked then.
     :param counts: filled in on the way.
+    :param max_dropped: share of the links, in [0, 1], that may be dropped before it is an error.
     :raises AlignmentLengthError: the text has another number of sentences.
+    :raises AlignmentRangeError: too many links were dropped.
     """
     for chunk in chunks:
         first = counts.sentences
@@ -92,6 +95,7 @@ def links_inside(
             f"{path}: expected {len(source_lengths)} lines, one for each sentence pair of the text; got"
             f" {counts.sentences}"
         )
+    check_links_dropped(path, counts.out_of_range, counts.links + counts.out_of_range, max_dropped)
 
 
 def _parse(task: tuple[bytes, str, int, bool, bool]) -> CorpusLinks:

@@ -288,6 +288,8 @@ def _write_corpus(
                 left_out += block.left_out
                 bar.update(len(block.links) + block.left_out)
                 yield block.links
+            if corpus.links is not None:
+                counts.check(corpus.links, settings.projection)
 
     if corpus.links is None:
         for _ in blocks():

@@ -10,7 +10,7 @@ from typing import NamedTuple, Optional
 import numpy as np
 
 from fairseq_guided_align.byte_lines import PathLike, read_blocks_together
-from fairseq_guided_align.errors import GuidedAlignError, SubwordMismatchError
+from fairseq_guided_align.errors import GuidedAlignError, SubwordMismatchError, check_links_dropped
 from fairseq_guided_align.links import CorpusLinks
 from fairseq_guided_align.pharaoh import parse_block
 from fairseq_guided_align.sentencepiece_models import PieceEncoder
@@ -50,6 +50,7 @@ class ProjectionSettings:
     :param one_based: positions in the links count from 1.
     :param inverted: the links are target-source.
     :param skip_mismatches: where words and pieces of a pair differ, leave it without links instead of stopping.
+    :param max_dropped: share of the links, in [0, 1], that may be dropped before it is an error.
     """
 
     policy: str = "all"
@@ -57,6 +58,7 @@ class ProjectionSettings:
     one_based: bool = False
     inverted: bool = False
     skip_mismatches: bool = False
+    max_dropped: float = 0.1
 
 
 @dataclass
@@ -82,6 +84,10 @@ class ProjectionCounts:
             if one.name != "examples":
                 setattr(self, one.name, getattr(self, one.name) + getattr(other, one.name))
         self.examples = (self.examples + other.examples)[:5]
+
+    def check(self, name: object, settings: ProjectionSettings) -> None:
+        """:raises AlignmentRangeError: more links were dropped than the settings let pass."""
+        check_links_dropped(name, self.out_of_range + self.without_pieces, self.links_read, settings.max_dropped)
 
     def summary(self, name: str) -> str:
         """One line of coverage: sentences with links, target tokens with links, links lost and why."""

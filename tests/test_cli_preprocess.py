@@ -205,6 +205,7 @@ def test_bpe_cleaned_with_given_dictionaries(text: Path, tmp_path: Path, capsys:
         ({"train1.align": "0-0\n"}, "train1.align has 1"),
         ({"valid.align": "0-0\nnonsense\n" + "\n" * 13}, "valid.align:2: expected SOURCE-TARGET"),
         ({"train.en": None}, "no such file: "),
+        ({"test.align": "0-9 1-10 0-20\n" * 15}, "text, cut into these words, in this direction, counting from 0?"),
         ({"valid.en": b"\xff\n" * 15}, "valid.en:1: expected UTF-8 text"),
     ],
 )
@@ -304,6 +305,7 @@ def test_binarize_refuses(copy: Path, tmp_path: Path, capsys: pytest.CaptureFixt
         ("0-0\n" * 14, "expected 15 lines, one for each sentence pair of the text; got 14"),
         ("0-0\n" * 16, "expected 15 lines, one for each sentence pair of the text; got 16"),
         ("0-0\n\n0_0\n", "links:3: expected SOURCE-TARGET"),
+        ("0-999\n" * 15, "15 of 15 links point outside"),
     ):
         path.write_text(text)
         assert binarize(copy, f"valid={path}") == 2

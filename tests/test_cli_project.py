@@ -125,6 +125,15 @@ def test_links_outside_are_dropped_alone_and_counted(
     assert (tmp_path / "out").read_text() == (corpus / "pieces.align").read_text()
 
 
+def test_many_links_outside_are_an_error(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As when links are inverted, or of words cut otherwise."""
+    assert project(corpus, "--inverted", "-o", tmp_path / "out") == 2
+    assert "words.align: " in (error := capsys.readouterr().err)
+    assert "are they links of this text, cut into these words, in this direction" in error
+    assert not (tmp_path / "out").exists()
+    assert project(corpus, "--inverted", "--max-dropped", 1, "-o", tmp_path / "out") == 0
+
+
 def test_other_numbers_of_lines(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = changed(corpus, tmp_path, "words.align", LINES, "\n")
     assert project(folder, "-o", tmp_path / "out") == 2
@@ -140,7 +149,7 @@ def test_one_based_and_inverted(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert (tmp_path / "out").read_text() == "2-0\n" * 25
     assert "--one-based" not in capsys.readouterr().err
     (tmp_path / "words.align").write_text("1-1\n" * 25)
-    assert project(tmp_path, "-o", tmp_path / "out") == 0
+    assert project(tmp_path, "--max-dropped", 1, "-o", tmp_path / "out") == 0
     assert "if the file counts from 1, add --one-based" in capsys.readouterr().err
 
 

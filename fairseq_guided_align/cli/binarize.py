@@ -46,6 +46,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--one-based", action="store_true", help="positions in the links count from 1")
     parser.add_argument("--inverted", action="store_true", help="the links are TARGET-SOURCE")
+    parser.add_argument(
+        "--max-dropped",
+        type=float,
+        default=0.1,
+        metavar="SHARE",
+        help="share of the links that may point outside their sentences before it is an error (default: 0.1)",
+    )
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: 1)")
 
 
@@ -88,7 +95,12 @@ def _binarize_pieces(args: argparse.Namespace, split: str, path: str, source: st
     counts = BinarizedCounts()
     with line_counter(split) as bar:
         chunks = links_inside(
-            read_in_parallel(path, args.one_based, args.inverted, args.workers), path, lengths[0], lengths[1], counts
+            read_in_parallel(path, args.one_based, args.inverted, args.workers),
+            path,
+            lengths[0],
+            lengths[1],
+            counts,
+            args.max_dropped,
         )
         write_links(links_path(args.data, split, source, target), _counted(chunks, bar))
     for example in counts.examples:
@@ -121,7 +133,11 @@ def _binarize_words(
             )
         )
     projection = ProjectionSettings(
-        policy=args.policy or settings["policy"], one_based=args.one_based, inverted=args.inverted, skip_mismatches=True
+        policy=args.policy or settings["policy"],
+        one_based=args.one_based,
+        inverted=args.inverted,
+        skip_mismatches=True,
+        max_dropped=args.max_dropped,
     )
     blocks = project_files(path, sides[0], sides[1], projection, args.workers)
     total = ProjectionCounts()
@@ -132,6 +148,7 @@ def _binarize_words(
                 total.add(block.counts)
                 bar.update(len(block.links))
                 yield block.links
+            total.check(path, projection)
 
         write_links(links_path(data, split, source, target), links())
     for example in total.examples:

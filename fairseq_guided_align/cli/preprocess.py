@@ -81,6 +81,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     links.add_argument("--one-based", action="store_true", help="positions in the links count from 1")
     links.add_argument("--inverted", action="store_true", help="the links are TARGET-SOURCE")
     links.add_argument(
+        "--max-dropped",
+        type=float,
+        default=0.1,
+        metavar="SHARE",
+        help="share of the links that may point outside their sentences before it is an error (default: 0.1)",
+    )
+    links.add_argument(
         "--on-mismatch",
         choices=("error", "drop-links"),
         default="error",
@@ -159,6 +166,7 @@ def _settings(args: argparse.Namespace) -> PreprocessSettings:
             one_based=args.one_based,
             inverted=args.inverted,
             skip_mismatches=args.on_mismatch == "drop-links",
+            max_dropped=args.max_dropped,
         ),
         max_pieces=args.max_pieces,
         max_ratio=args.max_ratio,

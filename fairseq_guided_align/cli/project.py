@@ -55,6 +55,13 @@ def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--one-based", action="store_true", help="positions in the links count from 1")
     parser.add_argument("--inverted", action="store_true", help="the links are TARGET-SOURCE")
     parser.add_argument(
+        "--max-dropped",
+        type=float,
+        default=0.1,
+        metavar="SHARE",
+        help="share of the links that may point outside their sentences before it is an error (default: 0.1)",
+    )
+    parser.add_argument(
         "--on-mismatch",
         choices=("error", "drop-links"),
         default="error",
@@ -66,7 +73,7 @@ def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     source, target = (_side(args, name) for name in ("source", "target"))
     settings = ProjectionSettings(
-        args.policy, args.back, args.one_based, args.inverted, args.on_mismatch == "drop-links"
+        args.policy, args.back, args.one_based, args.inverted, args.on_mismatch == "drop-links", args.max_dropped
     )
     counts = ProjectionCounts()
     output: ContextManager[BinaryIO] = (
@@ -79,6 +86,7 @@ def run(args: argparse.Namespace) -> int:
             stream.write(format_block(block.links))
             counts.add(block.counts)
             bar.update(len(block.links))
+        counts.check(args.links, settings)
     for example in counts.examples:
         say(f"warning: {example}")
     warning = None if args.one_based else one_based_warning(args.links, counts.sentences, counts.at_position_zero)
