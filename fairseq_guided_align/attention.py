@@ -113,6 +113,12 @@ class AttentionReader(AbstractContextManager):
 
     def _take(self, layer: int, module: nn.Module, args: tuple, output: tuple) -> tuple:
         attended, weights = output[0], output[1]
+        if not isinstance(weights, Tensor) or weights.dim() != 4:
+            got = tuple(weights.shape) if isinstance(weights, Tensor) else type(weights).__name__
+            raise GuidedAlignError(
+                f"the cross-attention of decoder layer {layer} was asked for weights of each head, (heads, batch, "
+                f"target, source), and gave {got}; fairseq's gives them where the decoder calls it with static_kv"
+            )
         self._weights[layer] = weights
         need_weights, per_head = self._asked.pop(layer)
         if per_head:

@@ -128,6 +128,16 @@ def test_a_layer_that_did_not_run_is_named() -> None:
         reader.attentions()
 
 
+def test_weights_that_are_not_those_of_each_head_are_refused() -> None:
+    """torch's own attention, which fairseq takes without ``static_kv``, averages the heads after dropout."""
+    model = tiny_models.model()
+    module = cross_attentions(model)[0]
+    query = torch.zeros(2, 1, 16)
+    refused = pytest.raises(GuidedAlignError, match=r"decoder layer 0 .* gave \(1, 2, 2\)")
+    with refused, AttentionReader(model, GuidedHeads((0,), (0,))):
+        module(query=query, key=query, value=query)
+
+
 def test_found_under_wrappers() -> None:
     model = tiny_models.model()
     wrapped = SimpleNamespace(module=model)
