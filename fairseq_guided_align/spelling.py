@@ -50,11 +50,14 @@ def match_sentence(
         if walked is not None:
             return walked
     spelt = [_without_marks(piece, kind) for piece in pieces]
-    lengths = _agreeing_lengths(words, pieces, spelt, kind)
+    lengths = _agreeing_lengths(words, pieces, spelt, kind, (_same, _normalized))
     if lengths is None and surfaces_of is not None:
         surfaces = surfaces_of(" ".join(words), pieces)
         if surfaces is not None:
             lengths = _lengths_of_surfaces(words, surfaces)
+    if lengths is None:
+        # These leave characters out, so that a word of nothing else would lose its pieces: the model knows better.
+        lengths = _agreeing_lengths(words, pieces, spelt, kind, (_visible, _folded))
     if lengths is None:
         raise SubwordMismatchError(_difference("".join(_letters(word, kind) for word in words), "".join(spelt)))
     word_lengths, piece_starts, piece_ends = lengths
@@ -427,12 +430,16 @@ def _folded(text: str) -> str:
 
 
 def _agreeing_lengths(
-    words: Sequence[str], pieces: Sequence[str], spelt: Sequence[str], kind: str
+    words: Sequence[str],
+    pieces: Sequence[str],
+    spelt: Sequence[str],
+    kind: str,
+    changes: Sequence[Callable[[str], str]],
 ) -> Optional[Lengths]:
     """Positions of words and pieces under the first way of comparing in which both spell the same, if any does."""
     letters = [_letters(word, kind) for word in words]
     decoded = _decode_bytes(pieces) if kind == "sentencepiece" else None
-    for change in (_same, _normalized, _visible, _folded):
+    for change in changes:
         word_texts = [change(word) for word in letters]
         word_text = "".join(word_texts)
         piece_texts = [change(text) for text in spelt]

@@ -18,7 +18,7 @@ from fairseq_guided_align.worker_processes import map_in_order
 TEXT = st.lists(st.sampled_from(["", "a", "b c", "\u2028é", "a\rb"]), max_size=9).map("\n".join)
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(text=TEXT, block_bytes=st.integers(1, 9), zipped=st.booleans())
 def test_blocks_are_the_file(
     tmp_path_factory: pytest.TempPathFactory, text: str, block_bytes: int, zipped: bool
@@ -36,7 +36,7 @@ def test_blocks_are_the_file(
     assert count_lines(path) == len(lines)
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(
     lines=st.lists(st.tuples(st.text("ab ", max_size=30), st.text("é", max_size=3)), max_size=20),
     size=st.integers(1, 6),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairseq_guided_align.errors import AlignmentFormatError, AlignmentRangeError
@@ -27,6 +27,7 @@ def as_dict(links: SentenceLinks) -> dict[tuple[int, int], tuple[float, bool]]:
     }
 
 
+@settings(deadline=None)
 @given(SENTENCE)
 def test_from_pairs_sorts_and_merges(rows: list[tuple[int, int, float, bool]]) -> None:
     expected: dict[tuple[int, int], tuple[float, bool]] = {}
@@ -44,6 +45,7 @@ def test_from_pairs_sorts_and_merges(rows: list[tuple[int, int, float, bool]]) -
     ]
 
 
+@settings(deadline=None)
 @given(SENTENCE)
 def test_inverted_swaps_sides(rows: list[tuple[int, int, float, bool]]) -> None:
     links = made(rows)
@@ -51,6 +53,7 @@ def test_inverted_swaps_sides(rows: list[tuple[int, int, float, bool]]) -> None:
     assert links.inverted().inverted() == links
 
 
+@settings(deadline=None)
 @given(st.lists(SENTENCE, max_size=6), st.integers(-8, 8), st.integers(-8, 8))
 def test_corpus_is_its_sentences(corpus: list[list[tuple[int, int, float, bool]]], a: int, b: int) -> None:
     sentences = [made(rows) for rows in corpus]

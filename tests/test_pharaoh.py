@@ -55,11 +55,13 @@ def lines(token: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     return st.builds(lambda every, end: "\n".join(every) + end, st.lists(line, max_size=6), st.sampled_from(["", "\n"]))
 
 
+@settings(deadline=None)
 @given(st.one_of(lines(PLAIN), lines(ANY)))
 def test_reads_what_is_written(text: str) -> None:
     assert as_dicts(pharaoh.parse_block(text.encode())) == slow_read(text)
 
 
+@settings(deadline=None)
 @given(st.one_of(lines(PLAIN), lines(ANY)))
 def test_block_by_line_and_as_arrays_agree(text: str) -> None:
     fast = pharaoh._parse_block_as_arrays(text.encode(), 0)
@@ -67,6 +69,7 @@ def test_block_by_line_and_as_arrays_agree(text: str) -> None:
     assert fast is None or fast == slow
 
 
+@settings(deadline=None)
 @given(lines(PLAIN))
 def test_plain_text_needs_no_second_look(text: str) -> None:
     assert pharaoh._parse_block_as_arrays(text.encode(), 0) is not None
@@ -77,6 +80,7 @@ def test_weights_and_possible_links_need_no_second_look() -> None:
     assert pharaoh._parse_block_as_arrays(text, 0) == pharaoh._parse_block_by_line(text, "text", 1, 0)
 
 
+@settings(deadline=None)
 @given(st.one_of(lines(PLAIN), lines(ANY)), st.booleans())
 def test_written_and_read_again(text: str, one_based: bool) -> None:
     links = pharaoh.parse_block(text.encode())
@@ -94,7 +98,7 @@ SCRAPS = st.lists(
 ).map(lambda scraps: "".join(scraps).encode())
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.one_of(SCRAPS, st.binary(max_size=24)), st.booleans())
 def test_only_our_errors_come_out_and_both_ways_agree(block: bytes, one_based: bool) -> None:
     fast = pharaoh._parse_block_as_arrays(block, int(one_based))
@@ -145,7 +149,7 @@ def test_error_in_a_late_block_has_the_right_line(tmp_path: Path) -> None:
 
 
 @given(text=lines(ANY), block_bytes=st.integers(1, 40), crlf=st.booleans(), bom=st.booleans(), zipped=st.booleans())
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_files_of_every_kind(
     tmp_path_factory: pytest.TempPathFactory, text: str, block_bytes: int, crlf: bool, bom: bool, zipped: bool
 ) -> None:
@@ -183,6 +187,7 @@ def test_truncated_gzip_and_missing_file(tmp_path: Path) -> None:
         pharaoh.read_links(tmp_path)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 2**31 - 1).map(lambda bits: np.uint32(bits).view(np.float32)))
 def test_weights_survive_writing(weight: np.float32) -> None:
     if not np.isfinite(weight):

@@ -30,7 +30,7 @@ def made(rows: list[tuple[int, int, float, bool]]) -> SentenceLinks:
     return SentenceLinks.from_pairs([row[:2] for row in rows], [row[2] for row in rows], [row[3] for row in rows])
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.one_of(st.lists(SENTENCE, max_size=8), st.lists(PLAIN, max_size=8)), st.integers(0, 8))
 def test_comes_back(
     tmp_path_factory: pytest.TempPathFactory, corpus: list[list[tuple[int, int, float, bool]]], cut: int
@@ -86,7 +86,7 @@ def test_refuses_every_truncation_and_extension(stored: Path) -> None:
             LinkStore(stored)
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(header=st.binary(min_size=0, max_size=HEADER.size + 40), keep=st.integers(0, 16))
 def test_refuses_foreign_bytes(tmp_path_factory: pytest.TempPathFactory, header: bytes, keep: int) -> None:
     path = tmp_path_factory.mktemp("foreign") / "f.links.a-b"
