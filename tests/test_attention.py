@@ -81,6 +81,24 @@ def test_what_the_model_returns_stays_the_same() -> None:
     torch.testing.assert_close(reader.attention(), stock)
 
 
+@pytest.mark.parametrize("asked", [{}, {"need_weights": True}, {"need_weights": False}, {"need_head_weights": True}])
+def test_what_each_attention_module_returns_stays_the_same(asked: dict[str, bool]) -> None:
+    model = tiny_models.model()
+    module = cross_attentions(model)[0]
+    query, key = torch.randn(3, 2, 16), torch.randn(4, 2, 16)
+
+    def output() -> Any:
+        return module(query=query, key=key, value=key, static_kv=True, **asked)
+
+    attended, weights = output()
+    with AttentionReader(model, GuidedHeads((0,), (0,))):
+        read, also = output()
+    torch.testing.assert_close(read, attended)
+    assert (also is None) == (weights is None)
+    if weights is not None:
+        torch.testing.assert_close(also, weights)
+
+
 def test_nothing_is_left_behind() -> None:
     model = tiny_models.model()
     reader = AttentionReader(model, GuidedHeads((0,), (0,)))

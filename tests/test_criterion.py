@@ -117,6 +117,15 @@ def test_sums_equal_the_slow_loops(
     assert float(log["weighted_alignment_loss"]) == close(weight * wanted["alignment_loss"])
     assert float(loss) == close(wanted["loss"] + weight * wanted["alignment_loss"])
     assert int(log["guided_tokens"]) == wanted["guided_tokens"]
+    linked = {
+        (b, t)
+        for b, one in enumerate(sentences)
+        for _, t, _ in one.links
+        if choice.prefix <= t < one.lengths[0] - 1
+    }
+    assert int(log["linked_tokens"]) == len(linked)
+    alignable = sum(max(one.lengths[0] - 1 - choice.prefix, 0) for one in sentences)
+    assert int(log["alignable_tokens"]) == alignable
     assert (int(log["n_correct"]), int(log["total"])) == (wanted["correct"], wanted["total"])
     assert sample_size == log["sample_size"] == (count if sentence_avg else tokens)
 
@@ -273,6 +282,13 @@ def test_weight_zero_neither_needs_attention_nor_links() -> None:
     loss, _, log = criterion(guided_alignment_weight=0.0)(model, sample)
     assert float(loss) == pytest.approx(float(log["loss"]))
     assert log.keys() == criterion()(*model_and_batch(random_sentences(29, 4))[:2])[2].keys()
+
+
+def test_the_batch_is_left_as_it_is() -> None:
+    model, sample, _ = model_and_batch(random_sentences(29, 4))
+    target = sample["target"].clone()
+    criterion(ignore_prefix_size=2, report_accuracy=True)(model, sample)
+    assert torch.equal(sample["target"], target)
 
 
 def test_accuracy_is_reported_only_on_request() -> None:
