@@ -237,6 +237,11 @@ class GuidedAlignmentCrossEntropy(FairseqCriterion):
             )
         self._noted = True
 
+    @property
+    def guided_heads(self) -> GuidedHeads:
+        """What is guided, once :meth:`prepare` has chosen it."""
+        return self._guided or self._returned_heads()
+
     def _returned_heads(self) -> GuidedHeads:
         """How to read the attention that a model returns itself."""
         return GuidedHeads(
@@ -342,7 +347,7 @@ class GuidedAlignmentCrossEntropy(FairseqCriterion):
                 f"{None if source is None else tuple(source.shape)}"
             )
         if self.attention_observer is not None:
-            self.attention_observer(attentions, self._guided or self._returned_heads(), sample)
+            self.attention_observer(attentions, self.guided_heads, sample)
         links = batch_links(sample, columns)
         target_is_real = sample["target"].ne(self.padding_idx)
         costs = [self.cost(attention, links, target_is_real, source_is_real) for attention in attentions]

@@ -5,11 +5,14 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional
 
 import numpy as np
+import torch
 from fairseq import utils
 from fairseq.data import ConcatDataset, LanguagePairDataset
 from fairseq.dataclass import ChoiceEnum
+from fairseq.distributed.utils import get_data_parallel_rank
 from fairseq.tasks import register_task
 from fairseq.tasks.translation import TranslationConfig, TranslationTask
+from omegaconf import II
 
 from fairseq_guided_align.attention import AttentionReader, check_has_attention, cross_attentions
 from fairseq_guided_align.coverage import LinkCoverage, measure_coverage
@@ -28,6 +31,11 @@ from fairseq_guided_align.links import CorpusLinks
 from fairseq_guided_align.printed_alignment import PrintedForm
 from fairseq_guided_align.subword_settings import subword_kind
 from fairseq_guided_align.subwords import KINDS
+from fairseq_guided_align.training_pictures import (
+    TrainingPictures,
+    parse_sentence_numbers,
+    tensorboard_is_there,
+)
 from fairseq_guided_align.validation_aer import count_batch, log_entries, log_scores
 
 logger = logging.getLogger(__name__)
@@ -62,6 +70,17 @@ class TranslationGuidedAlignmentConfig(TranslationConfig):
             "--best-checkpoint-metric aer"
         },
     )
+    attention_images: Optional[str] = field(
+        default=None,
+        metadata={
+            "help": "numbers of sentence pairs of the first validation set, from 1, such as 1,5,9: while the model "
+            "trains, TensorBoard (--tensorboard-logdir) gets pictures of the attention of the guided heads in them"
+        },
+    )
+    attention_images_interval: int = field(
+        default=500, metadata={"help": "updates from one picture of --attention-images to the next"}
+    )
+    tensorboard_logdir: Optional[str] = II("common.tensorboard_logdir")
     alignment_level: ChoiceEnum(["pieces", "words"]) = field(  # type: ignore[valid-type]
         default="pieces",
         metadata={"help": "what the links of --print-alignment join: the model's subword pieces, or words"},
@@ -110,6 +129,8 @@ class TranslationGuidedAlignmentTask(TranslationTask):
         self._guides = False
         self._validates = False
         self._interactive = False
+        self._pictures: Optional[TrainingPictures] = None
+        self._picture_asked_for: Optional[int] = None
         self.state.add_factory("finished_updates", int)
 
     @property
@@ -138,15 +159,61 @@ class TranslationGuidedAlignmentTask(TranslationTask):
                 f"--eval-aer reads the cross-attention of a Transformer decoder, which {type(self._model).__name__} "
                 "does not have; leave it out"
             )
+        if self.cfg.attention_images:
+            self._check_pictures()
         self._validates = True
         return criterion
+
+    def _check_pictures(self) -> None:
+        parse_sentence_numbers(self.cfg.attention_images)
+        if self.cfg.attention_images_interval < 1:
+            raise GuidedAlignError(
+                f"--attention-images-interval: expected at least 1; got {self.cfg.attention_images_interval}"
+            )
+        if not self._guides and not cross_attentions(self._model):
+            raise GuidedAlignError(
+                f"--attention-images reads the cross-attention of a Transformer decoder, which "
+                f"{type(self._model).__name__} does not have; leave it out"
+            )
 
     def train_step(
         self, sample: Any, model: Any, criterion: Any, optimizer: Any, update_num: int, ignore_grad: bool = False
     ) -> Any:
         """Forward and backward pass of a batch."""
         self.state.merge_state_dict({"finished_updates": update_num})
+        if self.cfg.attention_images and update_num != self._picture_asked_for:
+            self._draw_attention(model, criterion, update_num)
+            self._picture_asked_for = update_num
         return super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad)
+
+    def _draw_attention(self, model: Any, criterion: Any, update_num: int) -> None:
+        if self._picture_asked_for is None:
+            self._prepare_pictures(model)
+        if self._pictures is not None and update_num % self.cfg.attention_images_interval == 0:
+            guided = criterion.guided_heads if self._guides else heads_to_read(model)
+            self._pictures.draw(self._model, guided, update_num)
+
+    def _prepare_pictures(self, model: Any) -> None:
+        """Refusals are every worker's, pictures the first one's."""
+        if not self.cfg.tensorboard_logdir:
+            raise GuidedAlignError("--attention-images needs --tensorboard-logdir, where the pictures go")
+        if type(model).__name__ == "FullyShardedDataParallel":
+            raise GuidedAlignError(
+                "--attention-images: with --ddp-backend fully_sharded no worker has the whole model to draw from; "
+                "draw checkpoints with fairseq-guided-align plot"
+            )
+        split = next((name for name in self.datasets if name != self.cfg.train_subset), None)
+        if split is None:
+            raise GuidedAlignError("--attention-images needs a validation set; got --disable-validation")
+        alone = not (torch.distributed.is_available() and torch.distributed.is_initialized())
+        if (alone or get_data_parallel_rank() == 0) and tensorboard_is_there():
+            self._pictures = TrainingPictures(
+                self.cfg.tensorboard_logdir,
+                split,
+                self.datasets[split],
+                parse_sentence_numbers(self.cfg.attention_images),
+                (self.source_dictionary, self.target_dictionary),
+            )
 
     def valid_step(self, sample: Any, model: Any, criterion: Any) -> Any:
         """Losses of a batch, and with ``--eval-aer`` the counts of its links, off the same forward pass."""

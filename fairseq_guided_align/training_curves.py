@@ -25,9 +25,9 @@ except ImportError as error:
 NAMES = {
     "loss_per_token": ("loss per token", "nats: cross-entropy and weighted alignment cost"),
     "alignment_loss": ("alignment loss", "nats per aligned target token"),
-    "aer": ("alignment error rate", "lower is better"),
-    "precision": ("precision of links", ""),
-    "recall": ("recall of links", ""),
+    "aer": ("alignment error rate", "fraction, lower is better"),
+    "alignment_precision": ("precision of links", "fraction, higher is better"),
+    "alignment_recall": ("recall of links", "fraction, higher is better"),
     "loss": ("loss", "bits per token, without the alignment cost"),
     "nll_loss": ("negative log-likelihood", "bits per token"),
     "ppl": ("perplexity", ""),

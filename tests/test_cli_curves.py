@@ -63,7 +63,7 @@ def test_the_curves_are_the_figures_of_the_log() -> None:
             np.testing.assert_array_equal(y, values)
     names = [text.get_text() for text in figure.legends[0].get_texts()]
     assert names == ["one", "two", "training", "validation"]
-    ends = [text.get_text() for text in figure.axes[2].texts if text.get_text() != "lower is better"]
+    ends = [text.get_text() for text in figure.axes[2].texts if text.get_text() != "fraction, lower is better"]
     assert ends == ["30", "30.5"]
 
 

@@ -64,6 +64,7 @@ ORDER = [
     "api",
     "ctranslate2_models",
     "split_reading",
+    "training_pictures",
     "generation",
     "criterion",
     "task",

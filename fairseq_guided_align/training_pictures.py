@@ -1,0 +1,114 @@
+"""Pictures of the attention of a few sentences in TensorBoard while a model trains."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Any, Optional, Sequence, Tuple
+
+import torch
+
+from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.forced_attention import forced_attentions
+from fairseq_guided_align.guided_heads import GuidedHeads
+from fairseq_guided_align.links import SentenceLinks
+
+logger = logging.getLogger(__name__)
+
+FOLDER = "attention"
+"""Of the event files below ``--tensorboard-logdir``; fairseq's own are ``train``, ``train_inner``, ``valid``."""
+
+
+def parse_sentence_numbers(text: str) -> Tuple[int, ...]:
+    """Sentence numbers, from 1, of ``1,5,9``.
+
+    :raises GuidedAlignError: something else, or a number twice.
+    """
+    parts = [part.strip() for part in str(text).split(",")]
+    numbers = [int(part) for part in parts if part.isdecimal()]
+    if len(numbers) != len(parts) or 0 in numbers or len(set(numbers)) != len(numbers):
+        raise GuidedAlignError(
+            f"--attention-images: expected numbers of validation sentences, from 1, such as 1,5,9; got {text!r}"
+        )
+    return tuple(numbers)
+
+
+class TrainingPictures:
+    """Draws the same sentences of a split again and again into TensorBoard's event files.
+
+    :param log_folder: of ``--tensorboard-logdir``.
+    :param split: name of the split, for the pictures' names.
+    :param pairs: its dataset, fairseq's, with or without links.
+    :param numbers: of its sentences, from 1.
+    :param dictionaries: fairseq's, of source and target.
+    :raises GuidedAlignError: there is no such sentence, or no matplotlib.
+    """
+
+    def __init__(
+        self, log_folder: str, split: str, pairs: Any, numbers: Sequence[int], dictionaries: Tuple[Any, Any]
+    ) -> None:
+        # Before the first update, not at the first picture.
+        from fairseq_guided_align import plots  # noqa: F401
+
+        last = max(numbers)
+        if last > len(pairs):
+            raise GuidedAlignError(
+                f"--attention-images: {split!r} has {len(pairs)} sentence pairs; got number {last}"
+            )
+        self._folder = os.path.join(log_folder, FOLDER)
+        self._split = split
+        self._pairs = pairs
+        self._numbers = list(numbers)
+        self._dictionaries = dictionaries
+        self._writer: Optional[Any] = None
+
+    @torch.no_grad()
+    def draw(self, model: torch.nn.Module, guided: GuidedHeads, update: int) -> None:
+        """Draw the sentences with what the model attends to now; it stays in the mode in which it is.
+
+        :param guided: the heads to read.
+        :param update: updates that are done.
+        """
+        from fairseq import utils
+        from fairseq.logging.progress_bar import SummaryWriter
+
+        from fairseq_guided_align.plots import figure_pixels
+
+        if self._writer is None:
+            self._writer = SummaryWriter(self._folder)
+        device = next(model.parameters()).device
+        batch = self._pairs.collater([self._pairs[number - 1] for number in self._numbers])
+        if device.type == "cuda":
+            batch = utils.move_to_cuda(batch, device)
+        training = model.training
+        model.eval()
+        try:
+            attentions = forced_attentions(model, guided, batch, self._dictionaries[0].pad())
+        finally:
+            model.train(training)
+        for index, attention in zip(batch["id"].tolist(), attentions):
+            figure = self._figure(int(index), attention, update)
+            self._writer.add_image(
+                f"{self._split}/sentence {index + 1}", figure_pixels(figure), update, dataformats="HWC"
+            )
+        self._writer.flush()
+
+    def _figure(self, index: int, attention: Any, update: int) -> Any:
+        from fairseq_guided_align.plots import Panel, attention_figure
+
+        item = self._pairs[index]
+        gold: Optional[SentenceLinks] = item.get("links")
+        source, target = (
+            [dictionary[token] for token in item[side].tolist()[:-1]]
+            for side, dictionary in zip(("source", "target"), self._dictionaries)
+        )
+        return attention_figure([Panel(attention)], [*source, "</s>"], target, gold, f"update {update}")
+
+
+def tensorboard_is_there() -> bool:
+    """Whether fairseq can write for TensorBoard; says so once where it cannot."""
+    from fairseq.logging.progress_bar import SummaryWriter
+
+    if SummaryWriter is None:
+        logger.warning("--attention-images: no pictures, because TensorBoard is not there; pip install tensorboardX")
+    return SummaryWriter is not None

@@ -1,0 +1,139 @@
+"""Pictures in TensorBoard, read back from its event files: there, of the right sentences, and without any effect."""
+
+from __future__ import annotations
+
+import logging
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import MadeUpData
+from fairseq_runs import of_logger, train
+
+from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.training_pictures import parse_sentence_numbers
+
+pytest.importorskip("tensorboardX")
+
+
+def events(folder: Path) -> dict[str, list[tuple[int, Any]]]:
+    """Everything in the event files of a folder: name -> [(step, value)], images as (height, width, 3) pixels."""
+    from PIL import Image
+    from tensorboardX.proto.event_pb2 import Event
+
+    found: dict[str, list[tuple[int, Any]]] = {}
+    for path in sorted(folder.glob("*tfevents*")):
+        content = path.read_bytes()
+        position = 0
+        while position < len(content):
+            # length (8 bytes), its checksum (4), the record, its checksum (4)
+            size = int.from_bytes(content[position : position + 8], "little")
+            event = Event.FromString(content[position + 12 : position + 12 + size])
+            position += 16 + size
+            for value in event.summary.value:
+                if value.HasField("image"):
+                    image = np.asarray(Image.open(BytesIO(value.image.encoded_image_string)).convert("RGB"))
+                    found.setdefault(value.tag, []).append((event.step, image))
+                elif value.HasField("simple_value"):
+                    found.setdefault(value.tag, []).append((event.step, value.simple_value))
+                elif value.HasField("tensor") and value.tensor.float_val:
+                    found.setdefault(value.tag, []).append((event.step, value.tensor.float_val[0]))
+    return found
+
+
+@pytest.fixture(scope="module")
+def runs(made_up: MadeUpData, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any, Any]:
+    folder = tmp_path_factory.mktemp("pictures")
+    close_writers()
+    options = ["--update-freq", 2, "--validate-interval-updates", 2, "--eval-aer"]
+    plain = train(made_up.binarised, folder / "plain", *options, updates=5)
+    log = train(
+        made_up.binarised, folder / "with", *options, "--tensorboard-logdir", folder / "tb",
+        "--attention-images", "7,2", "--attention-images-interval", 2, updates=5,
+    )  # fmt: skip
+    close_writers()
+    return folder, plain, log
+
+
+def close_writers() -> None:
+    """fairseq keeps its event files open as long as the process lives, and the next training would go on in them."""
+    from fairseq.logging import progress_bar
+
+    for writer in progress_bar._tensorboard_writers.values():
+        writer.close()
+    progress_bar._tensorboard_writers.clear()
+
+
+def test_pictures_of_the_same_sentences_at_the_interval(runs: tuple[Path, Any, Any]) -> None:
+    found = events(runs[0] / "tb" / "attention")
+    assert set(found) == {"valid/sentence 7", "valid/sentence 2"}
+    for pictures in found.values():
+        assert [step for step, _ in pictures] == [0, 2, 4]
+        assert all(min(pixels.shape[:2]) > 100 for _, pixels in pictures)
+        # the model moved, and the picture with it
+        first, last = pictures[0][1], pictures[-1][1]
+        assert first.shape == last.shape
+        assert (first != last).any()
+    orange = [(abs(pixels.astype(int) - (0xE0, 0x58, 0x0C)).sum(-1) < 60).any() for _, pixels in pictures]
+    assert all(orange), "gold links are outlined"
+
+
+def test_aer_is_a_scalar_of_each_validation(runs: tuple[Path, Any, Any]) -> None:
+    folder, _, log = runs
+    scalars = events(folder / "tb" / "valid")["aer"]
+    assert [step for step, _ in scalars] == [2, 4, 5]
+    wanted = of_logger(log, "valid", "valid_aer")
+    assert [value for _, value in scalars] == pytest.approx(wanted, abs=1e-6)
+
+
+def test_pictures_change_nothing(runs: tuple[Path, Any, Any]) -> None:
+    folder, plain, log = runs
+    assert of_logger(log, "train_inner", "loss") == of_logger(plain, "train_inner", "loss")
+    one, two = (
+        torch.load(folder / name / "checkpoint_last.pt", weights_only=True)["model"] for name in ("plain", "with")
+    )
+    assert all(torch.equal(one[key], two[key]) for key in one)
+
+
+def test_without_tensorboard_one_line(
+    made_up: MadeUpData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from fairseq.logging import progress_bar
+
+    monkeypatch.setattr(progress_bar, "SummaryWriter", None)
+    with caplog.at_level(logging.WARNING, "fairseq_guided_align"):
+        train(
+            made_up.binarised, tmp_path, "--tensorboard-logdir", tmp_path / "tb", "--attention-images", "1",
+            "--attention-images-interval", 1, "--no-save", updates=3,
+        )  # fmt: skip
+    ours = [record.getMessage() for record in caplog.records if record.name.startswith("fairseq_guided_align")]
+    assert ours == ["--attention-images: no pictures, because TensorBoard is not there; pip install tensorboardX"]
+    assert not (tmp_path / "tb").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--attention-images", "1"], "needs --tensorboard-logdir"),
+        (["--attention-images", "0", "--tensorboard-logdir", "tb"], "from 1"),
+        (["--attention-images", "41", "--tensorboard-logdir", "tb"], "has 40 sentence pairs; got number 41"),
+        (["--attention-images", "1", "--attention-images-interval", "0"], "at least 1; got 0"),
+        (["--attention-images", "1", "--tensorboard-logdir", "tb", "--disable-validation"], "--disable-validation"),
+    ],
+)
+def test_refused(made_up: MadeUpData, tmp_path: Path, options: list[str], message: str) -> None:
+    with pytest.raises(GuidedAlignError, match=message):
+        train(made_up.binarised, tmp_path, "--no-save", *options, updates=1)
+
+
+@pytest.mark.parametrize("text", ["", "a", "1,,2", "1,1", "-1", "1-3"])
+def test_not_sentence_numbers(text: str) -> None:
+    with pytest.raises(GuidedAlignError, match="such as 1,5,9"):
+        parse_sentence_numbers(text)
+
+
+def test_sentence_numbers() -> None:
+    assert parse_sentence_numbers("9, 1,5") == (9, 1, 5)
