@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import islice
 from typing import Any, NamedTuple, Optional
 
@@ -308,7 +308,7 @@ def _own_task(task: Any) -> Any:
     """Our task for a model that was trained with fairseq's own, which decodes without guidance."""
     from fairseq.tasks import TASK_DATACLASS_REGISTRY, TASK_REGISTRY
     from fairseq.tasks.translation import TranslationTask
-    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
 
     own = TASK_REGISTRY[TASK]
     if isinstance(task, own):
@@ -318,10 +318,14 @@ def _own_task(task: Any) -> Any:
             f"expected a model of --task translation or {TASK}; got one of {type(task).__name__}, whose text is read "
             "in another way"
         )
-    config = OmegaConf.structured(TASK_DATACLASS_REGISTRY[TASK])
-    for key in config:
-        if key in task.cfg:
-            config[key] = task.cfg[key]
+    config = TASK_DATACLASS_REGISTRY[TASK]()
+    for one in fields(config):
+        try:
+            value = task.cfg.get(one.name, getattr(config, one.name))
+        except OmegaConfBaseException:
+            value = None
+        # what points to another part of the configuration points nowhere here
+        setattr(config, one.name, None if isinstance(value, str) and value.startswith("${") else value)
     return own(config, task.source_dictionary, task.target_dictionary)
 
 

@@ -61,7 +61,8 @@ def case(made_up: MadeUpData, trained: TrainedModel, tmp_path_factory: pytest.Te
         text, folder = made_up.text, tmp_path_factory.mktemp("joined") / "bin"
         run(
             "preprocess", "--source-lang", "src", "--target-lang", "tgt", "--destdir", folder, "--joined-dictionary",
-            "--trainpref", text / "train", "--testpref", text / "test", "--align-suffix", "align",
+            "--trainpref", text / "train", "--validpref", text / "valid", "--testpref", text / "test",
+            "--align-suffix", "align",
         )  # fmt: skip
         return folder
 

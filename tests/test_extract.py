@@ -101,7 +101,8 @@ def reverse(made_up: MadeUpData, tmp_path_factory: pytest.TempPathFactory) -> Re
         (text / f"{split}.inverse").write_text("\n".join(inverted) + "\n", encoding="utf-8")
     run_fairseq(
         "preprocess", "--source-lang", "tgt", "--target-lang", "src", "--destdir", folder / "bin",
-        "--trainpref", text / "train", "--testpref", text / "test", "--align-suffix", "inverse",
+        "--trainpref", text / "train", "--validpref", text / "test", "--testpref", text / "test",
+        "--align-suffix", "inverse",
     )  # fmt: skip
     train(
         folder / "bin", folder / "model", "--disable-validation", "--guided-alignment-position", "next",
@@ -192,6 +193,7 @@ def sentencepiece_model(made_up: MadeUpData, tmp_path_factory: pytest.TempPathFa
     folder = tmp_path_factory.mktemp("pieces")
     assert main([
         "preprocess", "-s", "src", "-t", "tgt", "--trainpref", str(made_up.text / "train"),
+        "--validpref", str(made_up.text / "valid"),
         "--testpref", str(made_up.text / "test"), "--destdir", str(folder / "bin"), "--sentencepiece-vocab-size", "45",
     ]) == 0  # fmt: skip
     train(folder / "bin", folder / "model", "--disable-validation", updates=20)
