@@ -29,7 +29,11 @@ def register() -> None:
     compat.avoid_encoder_fast_path()
     compat.read_bare_replace_unk()
     compat.keep_last_batch()
+    # these register themselves with fairseq
     from fairseq_guided_align import criterion, task  # noqa: F401
+    from fairseq_guided_align.help_options import show_options_in_help
+
+    show_options_in_help()
 
     _registered = True
 

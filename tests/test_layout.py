@@ -68,6 +68,7 @@ ORDER = [
     "generation",
     "criterion",
     "task",
+    "help_options",
 ]
 
 # What the text-only commands stand on: torch and fairseq take seconds to import.

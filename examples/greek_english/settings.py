@@ -40,22 +40,22 @@ class Settings:
 
 MAIN = Settings(
     made_up_sentences=0,
-    subwords="--sentencepiece-vocab-size 4000",
-    updates=1000,
+    subwords="--sentencepiece-vocab-size 4000 --sentencepiece-model-type bpe",
+    updates=1400,
     updates_between_checkpoints=200,
     model=(
-        "--arch transformer --encoder-layers 3 --decoder-layers 3 --encoder-embed-dim 256 --decoder-embed-dim 256 "
-        "--encoder-ffn-embed-dim 1024 --decoder-ffn-embed-dim 1024 --encoder-attention-heads 4 "
+        "--arch transformer --encoder-layers 2 --decoder-layers 2 --encoder-embed-dim 256 --decoder-embed-dim 256 "
+        "--encoder-ffn-embed-dim 512 --decoder-ffn-embed-dim 512 --encoder-attention-heads 4 "
         "--decoder-attention-heads 4 --share-decoder-input-output-embed"
     ),
     optimisation=(
-        "--optimizer adam --adam-betas (0.9,0.98) --lr 0.001 --lr-scheduler inverse_sqrt --warmup-updates 200 "
-        "--warmup-init-lr 1e-7 --clip-norm 1.0 --label-smoothing 0.1 --dropout 0.1 --max-tokens 2048 --seed 1"
+        "--optimizer adam --adam-betas (0.9,0.98) --lr 0.002 --lr-scheduler polynomial_decay --warmup-updates 200 "
+        "--total-num-update 1400 --label-smoothing 0.1 --dropout 0.1 --max-tokens 1024 --seed 1"
     ),
     guidance=(
         "--criterion guided_alignment_ce --guided-alignment-position next --guided-alignment-unlinked eos"
     ),
-    weight=1,
+    weight=4,
     threads=0,
     picture=1,
 )
