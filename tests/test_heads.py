@@ -101,8 +101,8 @@ def test_an_unguided_checkpoint_is_trained_further_with_guidance(
         torch.load(tmp_path / folder / "checkpoint_last.pt", map_location="cpu") for folder in ("old", "start")
     )
     for name, weight in first["model"].items():
-        if name.endswith("_float_tensor"):
-            # fairseq 0.12.2 keeps memory there that nobody ever sets
+        if not name.endswith((".weight", ".bias")):
+            # fairseq 0.12.2 also keeps copies for its fused encoder layers, and memory that nobody ever sets
             continue
         torch.testing.assert_close(start["model"][name], weight, atol=1e-6, rtol=0)
 
