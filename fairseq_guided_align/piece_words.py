@@ -21,7 +21,7 @@ def word_texts(pieces: Sequence[str], word: np.ndarray, kind: str) -> list[str]:
     """
     texts = []
     for number in range(int(word.max(initial=-1)) + 1):
-        parts = [pieces[i] for i in np.flatnonzero(word == number)]
+        parts = [pieces[i] for i in np.flatnonzero(word == number).tolist()]
         if kind == "bpe":
             parts = [part[: -len(CONTINUATION)] if part.endswith(CONTINUATION) else part for part in parts]
         text = "".join(parts)

@@ -91,7 +91,7 @@ def read_pairs(
     for number in numbers:
         for (name, _), of_model in zip(models, found):
             if number not in of_model:
-                raise GuidedAlignError(f"sentence {number + 1} of {split!r} is too long for the model {name or first_name}")
+                raise GuidedAlignError(f"sentence {number + 1} of {split!r} is too long for the model {name}".rstrip())
         pairs = [of_model[number] for of_model in found]
         for (name, _), pair in zip(models, pairs):
             if (pair.source, pair.target) != (pairs[0].source, pairs[0].target):

@@ -16,7 +16,7 @@ Draws the attention matrix of sentence pairs of a binarised split: source tokens
 links outlined. Several checkpoints are drawn side by side. Read are the heads that were guided, as the checkpoint
 says (for a model without guidance what stock fairseq reads: all heads of the last layer, averaged), or any others."""
 
-MOST_COLUMNS = 8
+MOST_COLUMNS = 4
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -102,9 +102,9 @@ def run(args: argparse.Namespace) -> int:
             args.target_name or first.target_lang,
             MOST_COLUMNS,
         )
-        path = _path(args.out, pair.number + 1, len(numbers))
-        save_figure(figure, path, args.dpi)
-        print(f"wrote {path}")
+        out = _path(args.out, pair.number + 1, len(numbers))
+        save_figure(figure, out, args.dpi)
+        print(f"wrote {out}")
     return 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
 
@@ -27,14 +27,19 @@ matrix, words or pieces. It needs no network and no server: open it in a browser
 
 Link files are Pharaoh text, one line a sentence pair, positions from 0; gold links may be possible (3?5); soft links
 carry their probability (3-5:0.8), as `extract --method threshold` writes them. A --links file with such weights
-serves as soft links too, unless --soft gives others for that NAME."""
+serves as soft links too, unless --soft gives others for that NAME.
+
+With --checkpoint, links, words and pieces come straight from models and a split of their data folder instead."""
+
+LEAST_PROBABILITY = 0.02
+"""Of a soft link read off a model: weaker ones only make the page large."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = DESCRIPTION
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--source", metavar="FILE", required=True, help="source text, words separated by spaces")
-    parser.add_argument("--target", metavar="FILE", required=True, help="target text, likewise")
+    parser.add_argument("--source", metavar="FILE", help="source text, words separated by spaces")
+    parser.add_argument("--target", metavar="FILE", help="target text, likewise")
     parser.add_argument("--gold", metavar="FILE", help="gold links of the words")
     parser.add_argument(
         "--links", metavar="NAME=FILE", action="append", default=[], help="hard links of a system; repeatable"
@@ -46,7 +51,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pieces.add_argument("--source-pieces", metavar="FILE", help="the source text in pieces")
     pieces.add_argument("--target-pieces", metavar="FILE", help="the target text in pieces")
     pieces.add_argument(
-        "--subwords", choices=KINDS, default="sentencepiece", help="how pieces make up words (default: sentencepiece)"
+        "--subwords",
+        choices=KINDS,
+        help="how pieces make up words (default: sentencepiece; of models: as guided_alignment.json in the data folder"
+        " says)",
     )
     pieces.add_argument(
         "--piece-links", metavar="NAME=FILE", action="append", default=[], help="hard links between pieces; a system"
@@ -55,10 +63,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pieces.add_argument(
         "--piece-soft", metavar="NAME=FILE", action="append", default=[], help="soft links between pieces, likewise"
     )
+    models = parser.add_argument_group("models, instead of text and link files")
+    models.add_argument(
+        "--checkpoint", metavar="NAME=FILE", action="append", default=[], help="checkpoint of fairseq-train; repeatable"
+    )
+    models.add_argument("--data", help="data folder (default: the one that each model was trained on)")
+    models.add_argument("--split", help="split of the data folder (default: test)")
+    models.add_argument("--device", help="where the models run, such as cpu (default: a GPU if there is one)")
     parser.add_argument("--out", "-o", metavar="FILE", required=True, help="page to write, such as links.html")
     parser.add_argument("--title", default="Word alignments", help="of the page")
-    parser.add_argument("--source-name", default="source", help="name or code of the source language, such as grc")
-    parser.add_argument("--target-name", default="target", help="the same for the target, such as en")
+    parser.add_argument("--source-name", help="name or code of the source language, such as grc")
+    parser.add_argument("--target-name", help="the same for the target, such as en")
     parser.add_argument("--one-based", action="store_true", help="positions in all link files but GOLD count from 1")
     parser.add_argument("--gold-one-based", action="store_true", help="positions in GOLD count from 1")
     parser.add_argument("--limit", type=int, default=1000, metavar="N", help="show the first N pairs (default: 1000)")
@@ -76,12 +91,76 @@ class System:
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.limit < 1:
+        raise GuidedAlignError(f"expected --limit of at least 1; got {args.limit}")
+    data, of = _of_models(args) if args.checkpoint else _of_files(args)
+    page = page_html(data).encode("utf-8")
+    with atomic_file(args.out) as stream:
+        stream.write(page)
+    shown = len(data["pairs"])
+    rest = "" if shown == of else f" (the first of {of}; --limit shows more)"
+    names = ", ".join(data["systems"])
+    print(f"wrote {args.out}: {shown} sentence pairs{rest}, links of {names}, {len(page) / 1e6:.1f} MB")
+    return 0
+
+
+def _of_models(args: argparse.Namespace) -> tuple[PageData, int]:
+    """What models see in a split, and the number of its pairs."""
+    files = [args.source, args.target, args.links, args.soft, args.source_pieces, args.piece_links, args.piece_soft]
+    if any(files) or args.target_pieces or args.one_based:
+        raise GuidedAlignError("--checkpoint reads text and links from the models; give it no other text or link files")
+    split = args.split or "test"
+    named = [_named(argument, "--checkpoint") for argument in args.checkpoint]
+    if len({name for name, _ in named}) != len(named):
+        raise GuidedAlignError("--checkpoint: expected a NAME of its own for each")
+    gold = read_links(args.gold, args.gold_one_based) if args.gold else None
+    # torch and fairseq take seconds, which links in files need not wait for.
+    from fairseq_guided_align.decode_links import threshold_links
+    from fairseq_guided_align.extraction import AlignmentModel, read_links_off
+    from fairseq_guided_align.split_reading import ReadSentence, read_pairs
+    from fairseq_guided_align.subword_settings import subword_kind
+
+    models: list[tuple[str, Any]] = [
+        (name, AlignmentModel(path, args.data, device=args.device)) for name, path in named
+    ]
+    config = models[0][1].task.cfg
+    kind = subword_kind(config.data, args.subwords, "--subwords")
+    of = models[0][1].split_size(split)
+
+    def shown(sentence: ReadSentence) -> Any:
+        systems: list[tuple[Optional[SentenceLinks], Optional[SentenceLinks]]] = []
+        for one in sentence.readings:
+            # sums over the pieces of a word are rounded
+            probabilities = np.minimum(one.attention[:, :-1], 1)
+            systems.append(
+                (read_links_off(one.attention, one.guided), threshold_links(probabilities, LEAST_PROBABILITY))
+            )
+        return view(sentence.source, sentence.target, sentence.gold, systems)
+
+    pairs: list[Pair] = []
+    for pair in read_pairs(models, split, range(min(args.limit, of)), kind, gold):
+        assert pair.words is not None
+        pairs.append({"id": str(pair.number + 1), "words": shown(pair.words), "pieces": shown(pair.pieces)})
+    return {
+        "title": args.title,
+        "source": args.source_name or config.source_lang,
+        "target": args.target_name or config.target_lang,
+        "systems": [name for name, _ in models],
+        "pairs": pairs,
+    }, of
+
+
+def _of_files(args: argparse.Namespace) -> tuple[PageData, int]:
+    """What files of text and links say, and the number of their pairs."""
+    if not (args.source and args.target):
+        raise GuidedAlignError("expected --source and --target with links, or --checkpoint")
+    if args.data or args.split or args.device:
+        raise GuidedAlignError("--data, --split and --device go with --checkpoint")
+    kind = args.subwords or "sentencepiece"
     if bool(args.source_pieces) != bool(args.target_pieces):
         raise GuidedAlignError("expected both --source-pieces and --target-pieces, or neither; got one")
     if (args.piece_links or args.piece_soft) and not args.source_pieces:
         raise GuidedAlignError("--piece-links and --piece-soft need --source-pieces and --target-pieces")
-    if args.limit < 1:
-        raise GuidedAlignError(f"expected --limit of at least 1; got {args.limit}")
     source, target = _words(args.source), _words(args.target)
     if len(source) != len(target):
         raise_length_error([args.source, args.target])
@@ -99,8 +178,8 @@ def run(args: argparse.Namespace) -> int:
         words_of: Optional[tuple[np.ndarray, np.ndarray]] = None
         if source_pieces is not None and target_pieces is not None:
             words_of = (
-                _words_of(args.source_pieces, i, source_pieces[i], source[i], args.subwords),
-                _words_of(args.target_pieces, i, target_pieces[i], target[i], args.subwords),
+                _words_of(args.source_pieces, i, source_pieces[i], source[i], kind),
+                _words_of(args.target_pieces, i, target_pieces[i], target[i], kind),
             )
         gold_links = None if gold is None else gold[i]
         word_links = [_word_level(system, i, words_of) for system in systems]
@@ -117,20 +196,13 @@ def run(args: argparse.Namespace) -> int:
                 [_piece_level(system, i, words_of) for system in systems],
             )
         pairs.append(pair)
-    data: PageData = {
+    return {
         "title": args.title,
-        "source": args.source_name,
-        "target": args.target_name,
+        "source": args.source_name or "source",
+        "target": args.target_name or "target",
         "systems": [system.name for system in systems],
         "pairs": pairs,
-    }
-    page = page_html(data).encode("utf-8")
-    with atomic_file(args.out) as stream:
-        stream.write(page)
-    rest = "" if shown == len(source) else f" (the first of {len(source)}; --limit shows more)"
-    names = ", ".join(system.name for system in systems)
-    print(f"wrote {args.out}: {shown} sentence pairs{rest}, links of {names}, {len(page) / 1e6:.1f} MB")
-    return 0
+    }, len(source)
 
 
 def _words(path: str) -> list[list[str]]:
