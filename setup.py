@@ -50,11 +50,13 @@ setup(
         "sentencepiece": SENTENCEPIECE,
         "plots": PLOTS,
         "aligner": ALIGNER,
+        "browser": ["selenium"],
         "test": [
             *SENTENCEPIECE,
             *PLOTS,
             "hypothesis",
             "mypy",
+            "pdoc",
             "pytest>=7",
             "ruff",
             "tensorboardX",
