@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-STAGES = ["text", "binarised", "guided", "unguided", "links", "scores", "picture"]
+STAGES = ["text", "binarised", "guided", "reverse", "unguided", "links", "scores", "picture"]
 
 
 def run_example(work: Path) -> subprocess.CompletedProcess[str]:
@@ -42,7 +42,7 @@ def test_all_stages_are_shown_with_their_commands(first_run: subprocess.Complete
 
 def test_the_table_and_results_json_agree(first_run: subprocess.CompletedProcess[str], work: Path) -> None:
     results = json.loads((work / "results.json").read_text(encoding="utf-8"))
-    assert [row["name"] for row in results["systems"]] == ["guided", "last-layer", "unguided"]
+    assert [row["name"] for row in results["systems"]] == ["both", "guided", "last-layer", "unguided"]
     lines = first_run.stdout.splitlines()
     assert lines[0].split()[-3:] == ["precision", "recall", "AER"]
     for row, line in zip(results["systems"], lines[1:]):

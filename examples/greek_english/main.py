@@ -13,6 +13,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,7 @@ class Example:
     def __init__(self, work: Path, settings: Settings, with_twin: bool) -> None:
         self.settings = settings
         self.work = work
-        self.models = ["guided", "unguided"] if with_twin else ["guided"]
+        self.models = ["guided", "reverse", *(["unguided"] if with_twin else [])]
         self.environment = dict(os.environ)
         if settings.threads:
             self.environment.setdefault("OMP_NUM_THREADS", str(settings.threads))
@@ -114,14 +115,13 @@ class Example:
             )
         )
         for model in self.models:
-            guided = model == "guided"
             add(
                 Stage(
                     model,
-                    f"training {'with' if guided else 'the twin without'} guidance, {settings.updates} updates",
-                    self.train_guided if guided else self.train_unguided,
+                    f"{TRAININGS[model]}, {settings.updates} updates",
+                    partial(self.train, model),
                     ("checkpoint_last.pt",),
-                    {"options": settings.training(guided), "versions": versions()},
+                    {"options": settings.training(model != "unguided"), "versions": versions()},
                     ("binarised",),
                     resumable=True,
                 )
@@ -134,7 +134,7 @@ class Example:
                 "links of the test verses, read from attention",
                 self.extract,
                 tuple(f"{name}.align" for name, _, _ in readings),
-                {"readings": readings},
+                {"readings": readings, "both": settings.both},
                 ("binarised", *self.models),
             )
         )
@@ -153,17 +153,26 @@ class Example:
                 "picture of a test verse",
                 self.draw,
                 ("attention.png",),
-                {"models": self.models, "sentence": settings.picture},
-                ("text", "binarised", *self.models),
+                {"models": self.drawn, "sentence": settings.picture},
+                ("text", "binarised", *self.drawn),
             )
         )
 
     def readings(self) -> list[tuple[str, str, str]]:
         """What links are read from: name, model, attention."""
-        found = [("guided", "guided", "guided"), ("last-layer", "guided", "last-layer")]
+        found = [
+            ("both", "guided", "guided"),
+            ("guided", "guided", "guided"),
+            ("last-layer", "guided", "last-layer"),
+        ]
         if "unguided" in self.models:
             found.append(("unguided", "unguided", "last-layer"))
         return found
+
+    @property
+    def drawn(self) -> list[str]:
+        """Models whose attention the picture shows side by side."""
+        return [model for model in self.models if model != "reverse"]
 
     def write_text(self, folder: Path) -> None:
         if self.settings.made_up_sentences:
@@ -190,19 +199,14 @@ class Example:
             ["--destdir", folder / "data-bin"],
         )
 
-    def train_guided(self, folder: Path) -> None:
-        self.train(folder, guided=True)
-
-    def train_unguided(self, folder: Path) -> None:
-        self.train(folder, guided=False)
-
-    def train(self, folder: Path, guided: bool) -> None:
+    def train(self, model: str, folder: Path) -> None:
+        source, target = (TARGET, SOURCE) if model == "reverse" else (SOURCE, TARGET)
         command = [
             "fairseq-train",
             str(self.data),
             *("--user-dir", str(USER_DIR), "--task", "translation_guided_alignment"),
-            *("--source-lang", SOURCE, "--target-lang", TARGET),
-            *self.settings.training(guided),
+            *("--source-lang", source, "--target-lang", target),
+            *self.settings.training(model != "unguided"),
             # One validation at the end; checkpoints on the way are for going on after an interruption.
             *("--save-dir", str(folder), "--no-epoch-checkpoints", "--keep-interval-updates", "1"),
             *("--save-interval-updates", str(self.settings.updates_between_checkpoints)),
@@ -218,6 +222,8 @@ class Example:
             self.run(
                 ["fairseq-guided-align", "extract", self.checkpoint(model)],
                 ["--data", self.data, "--split", "test", "--attention", attention],
+                ["--reverse-checkpoint", self.checkpoint("reverse")] if name == "both" else [],
+                self.settings.both if name == "both" else [],
                 ["--output", folder / f"{name}.align"],
             )
 
@@ -230,7 +236,7 @@ class Example:
 
     def draw(self, folder: Path) -> None:
         self.run(
-            ["fairseq-guided-align", "plot", *(f"{model}={self.checkpoint(model)}" for model in self.models)],
+            ["fairseq-guided-align", "plot", *(f"{model}={self.checkpoint(model)}" for model in self.drawn)],
             ["--data", self.data, "--split", "test", "--sentences", str(self.settings.picture)],
             ["--gold", self.pipeline.folder("text") / "test.align", "--out", folder / "attention.png"],
             "--source-name Greek --target-name English",
@@ -279,8 +285,15 @@ class Example:
         say(f"attention, drawn: {os.path.relpath(self.pipeline.folder('picture') / 'attention.png')}")
 
 
+TRAININGS = {
+    "guided": "training with guidance, Greek to English",
+    "reverse": "training with guidance, English to Greek",
+    "unguided": "training the twin without guidance, Greek to English",
+}
+
 DESCRIPTIONS = {
-    "guided": "guided attention",
+    "both": "guided attention, both directions combined",
+    "guided": "guided attention, Greek to English",
     "last-layer": "the same model, last layer, all heads averaged",
     "unguided": "unguided twin, last layer, all heads averaged",
 }
