@@ -135,7 +135,10 @@ class TranslationGuidedAlignmentTask(TranslationTask):
 
     @property
     def finished_updates(self) -> int:
-        """Updates that are done; kept in the checkpoint, so that validating it weighs the costs as training did."""
+        """Updates that were done when the latest training step began.
+
+        Kept in the checkpoint, so that validating it weighs the costs as training's own validation did.
+        """
         return self.state.finished_updates
 
     # Building the model and the criterion
