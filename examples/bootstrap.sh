@@ -139,6 +139,11 @@ install_test() {
     say "== for the tests: pytest, hypothesis, ruff, mypy"
     # Reinstalled whole: what an interrupted run left behind may be half there.
     pip_install --no-deps --force-reinstall -r requirements/test.txt
+    local optional
+    grep -v '^#' requirements/test-optional.txt | while read -r optional; do
+        "$VENV/bin/python" -m pip install --disable-pip-version-check -q --no-deps "$optional" ||
+            say "note: $optional cannot be installed here; the tests that need it are skipped"
+    done
 }
 
 bootstrap() {
@@ -153,7 +158,7 @@ bootstrap() {
     for layer in "$@"; do
         case $layer in
         run) ;;
-        test) install test "$(fingerprint requirements/run.txt requirements/test.txt)" ;;
+        test) install test "$(fingerprint requirements/run.txt requirements/test.txt requirements/test-optional.txt)" ;;
         *) die "bootstrap: no such layer: $layer" ;;
         esac
     done
