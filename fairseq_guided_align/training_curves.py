@@ -124,11 +124,11 @@ class _End:
 
 def _draw_run(axes: Axes, log: TrainingLog, key: str, index: int, ends: list[_End]) -> bool:
     """Draws one run's curves of one figure, adds their ends; whether there were validation points."""
-    updates, values = log.series(TRAIN_INNER, key)
+    updates, values = _series(log, TRAIN_INNER, key)
     if len(updates) < 2:
-        whole = log.series(TRAIN, key)
+        whole = _series(log, TRAIN, key)
         updates, values = whole if len(whole[0]) >= len(updates) else (updates, values)
-    subsets = [kind for kind in log.kinds() if kind not in (TRAIN_INNER, TRAIN) and len(log.series(kind, key)[0])]
+    subsets = [kind for kind in log.kinds() if kind not in (TRAIN_INNER, TRAIN) and len(_series(log, kind, key)[0])]
     if len(updates):
         # A single point makes no line.
         marker = "o" if len(updates) == 1 else ""
@@ -137,7 +137,7 @@ def _draw_run(axes: Axes, log: TrainingLog, key: str, index: int, ends: list[_En
             linewidth=1.5, alpha=0.55 if subsets else 1.0, solid_capstyle="round",
         )  # fmt: skip
     for number, subset in enumerate(subsets):
-        updates, values = log.series(subset, key)
+        updates, values = _series(log, subset, key)
         axes.plot(
             updates, values, color=_colour(index), dashes=_dashes(index), linewidth=1.2,
             marker="os^Dv"[number % 5], markersize=4 if len(updates) < 40 else 2.5,
@@ -148,6 +148,12 @@ def _draw_run(axes: Axes, log: TrainingLog, key: str, index: int, ends: list[_En
             last = finite[-1]
             ends.append(_End(float(updates[last]), float(values[last]), _colour(index)))
     return bool(subsets)
+
+
+def _series(log: TrainingLog, kind: str, key: str) -> tuple[np.ndarray, np.ndarray]:
+    """A figure's curve; none where nothing was guided, which logs an alignment loss of 0 throughout."""
+    updates, values = log.series(kind, key)
+    return (updates[:0], values[:0]) if key == "alignment_loss" and not values.any() else (updates, values)
 
 
 def _label_ends(axes: Axes, ends: list[_End]) -> None:

@@ -138,3 +138,13 @@ def test_errors(
     assert main(["curves", *arguments]) == 2
     assert message in capsys.readouterr().err
     assert not list(folder.glob("a.*"))
+
+
+def test_a_run_without_guidance_has_no_alignment_loss() -> None:
+    """It logs 0, which would look like a perfect alignment."""
+    unguided = log()
+    for point in unguided.points:
+        point.values["alignment_loss"] = 0.0
+    figure = curves_figure([Run("guided", log()), Run("unguided", unguided)])
+    assert [line.get_color() for line in figure.axes[1].get_lines()] == [COLOURS[0]] * 2
+    assert {line.get_color() for line in figure.axes[0].get_lines()} == set(COLOURS[:2])
