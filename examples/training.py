@@ -1,4 +1,4 @@
-"""Runs fairseq-train and shows its log as one line that moves."""
+"""Runs fairseq-train, also several at a time, and shows the log as one line that moves."""
 
 from __future__ import annotations
 
@@ -12,64 +12,104 @@ import time
 import zipfile
 from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional, TextIO
 
 from examples.stages import StageError, duration
 
 LOG_OPTIONS = ("--log-format", "json", "--log-interval", "10")
-"""What `train` adds to the command, so that the log can be followed."""
+"""What `train` adds to each command, so that the log can be followed."""
 
 # Without a terminal a line that moves would fill the log.
 SECONDS_BETWEEN_LINES = 15.0
+SECONDS_BETWEEN_LOOKS = 0.2
 TAIL = 25
 
 
+@dataclass(frozen=True)
+class Training:
+    """A command of fairseq-train, without how it logs, and the file that its output goes to."""
+
+    command: Sequence[str]
+    log_path: Path
+
+
 def train(
-    command: Sequence[str],
-    log_path: Path,
+    trainings: Sequence[Training],
     updates: int,
     environment: Optional[Mapping[str, str]] = None,
     screen: Optional[TextIO] = None,
 ) -> None:
-    """Runs the command to its end; its output goes to `log_path`, its progress to `screen` (default: stderr).
+    """Runs commands side by side to their end; shows the progress of the slowest on `screen` (default: stderr).
 
-    updates: those that the command is told to do (--max-update); environment: its variables (default: ours).
-    Raises StageError with the end of the log if it fails.
+    updates: those that each command is told to do (--max-update); environment: its variables (default: ours).
+    Raises StageError with the end of the log if one fails; the others are stopped then.
     """
     progress = Progress(updates, screen or sys.stderr)
-    command = [*command, *LOG_OPTIONS]
-    tail: deque[str] = deque(maxlen=TAIL)
-    with log_path.open("a", encoding="utf-8") as log:
-        print(shlex.join(command), file=log, flush=True)
-        process = subprocess.Popen(
-            command,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-        )
-        assert process.stdout is not None
-        try:
-            for line in process.stdout:
-                log.write(line)
-                tail.append(line)
-                figures = figures_of(line)
-                if figures is not None:
-                    log.flush()
-                    progress.show(figures)
-        except BaseException:
-            process.terminate()
-            process.wait()
-            raise
-        finally:
-            progress.close()
-        if process.wait():
-            code, end = process.returncode, "".join(tail).rstrip()
-            raise StageError(f"training failed with exit code {code}; the end of {log_path}:\n{end}")
+    running = [_Running(one, environment) for one in trainings]
+    try:
+        while True:
+            # Asked for first: what a process wrote before it ended is read below.
+            codes = [one.process.poll() for one in running]
+            for one in running:
+                one.read()
+            lines = [list(one.figures) for one in running]
+            for number in range(min(map(len, lines))):
+                progress.show(min((found[number] for found in lines), key=lambda figures: figures["num_updates"]))
+            for one in running:
+                del one.figures[: min(map(len, lines))]
+            for one, code in zip(running, codes):
+                if code:
+                    raise StageError(
+                        f"training failed with exit code {code}; the end of {one.training.log_path}:\n{one.end}"
+                    )
+            if all(code == 0 for code in codes):
+                return
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+    finally:
+        progress.close()
+        for one in running:
+            one.stop()
+
+
+class _Running:
+    """A training that runs; its log is read as it grows."""
+
+    def __init__(self, training: Training, environment: Optional[Mapping[str, str]]) -> None:
+        self.training = training
+        self.figures: list[dict[str, float]] = []
+        self._tail: deque[str] = deque(maxlen=TAIL)
+        self._rest = ""
+        command = [*training.command, *LOG_OPTIONS]
+        with training.log_path.open("a", encoding="utf-8") as log:
+            print(shlex.join(command), file=log, flush=True)
+            self._log = training.log_path.open(encoding="utf-8", errors="replace")
+            self._log.seek(0, os.SEEK_END)
+            self.process = subprocess.Popen(
+                command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+            )
+
+    @property
+    def end(self) -> str:
+        """The last lines of the log."""
+        return "\n".join([*self._tail, self._rest]).rstrip()
+
+    def read(self) -> None:
+        """Take in what is new in the log."""
+        *lines, self._rest = (self._rest + self._log.read()).split("\n")
+        for line in lines:
+            self._tail.append(line)
+            figures = figures_of(line)
+            if figures is not None:
+                self.figures.append(figures)
+
+    def stop(self) -> None:
+        """End the process if it has not ended."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        self.process.wait()
+        self._log.close()
 
 
 def mend_checkpoints(folder: Path) -> Optional[Path]:

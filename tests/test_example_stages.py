@@ -6,6 +6,7 @@ import fcntl
 import io
 import os
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -150,7 +151,7 @@ def test_training_lines_are_told_from_others() -> None:
 def test_training_shows_its_progress_and_keeps_the_log(tmp_path: Path) -> None:
     screen = io.StringIO()
     code = f"print({LINE % 10!r}); print('chatter'); print({LINE % 20!r})"
-    training.train([sys.executable, "-c", code], tmp_path / "log", 20, screen=screen)
+    training.train([training.Training([sys.executable, "-c", code], tmp_path / "log")], 20, screen=screen)
     assert screen.getvalue().splitlines() == [
         "      10 of 20 updates (50 %), loss 9.50, alignment loss 1.25",
         "      20 of 20 updates (100 %), loss 9.50, alignment loss 1.25",
@@ -161,7 +162,31 @@ def test_training_shows_its_progress_and_keeps_the_log(tmp_path: Path) -> None:
 def test_a_failing_training_shows_the_end_of_its_log(tmp_path: Path) -> None:
     code = "import sys; print('out of luck'); sys.exit(3)"
     with pytest.raises(StageError, match=r"exit code 3(?s:.)*out of luck"):
-        training.train([sys.executable, "-c", code], tmp_path / "log", 20, screen=io.StringIO())
+        training.train(
+            [training.Training([sys.executable, "-c", code], tmp_path / "log")], 20, screen=io.StringIO()
+        )
+
+
+def test_trainings_side_by_side_show_the_slowest(tmp_path: Path) -> None:
+    screen = io.StringIO()
+    slow = f"import time; print({LINE % 10!r}, flush=True); time.sleep(1); print({LINE % 20!r})"
+    fast = f"print({LINE % 20!r}); print({LINE % 20!r})"
+    jobs = [
+        training.Training([sys.executable, "-c", code], tmp_path / name) for name, code in (("a", slow), ("b", fast))
+    ]
+    training.train(jobs, 20, screen=screen)
+    assert [line.split()[0] for line in screen.getvalue().splitlines()] == ["10", "20"]
+
+
+def test_a_failing_training_stops_the_others(tmp_path: Path) -> None:
+    jobs = [
+        training.Training([sys.executable, "-c", code], tmp_path / name)
+        for name, code in (("a", "import time; time.sleep(60)"), ("b", "print('bad luck', end=''); 1 / 0"))
+    ]
+    start = time.monotonic()
+    with pytest.raises(StageError, match=r"exit code 1(?s:.)*ZeroDivisionError"):
+        training.train(jobs, 20, screen=io.StringIO())
+    assert time.monotonic() - start < 30
 
 
 def checkpoint(path: Path, content: str, age: float) -> None:

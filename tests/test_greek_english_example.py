@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-STAGES = ["text", "binarised", "guided", "reverse", "unguided", "links", "scores", "picture"]
+STAGES = ["text", "binarised", "guided", "unguided", "links", "scores", "picture"]
 
 
 def run_example(work: Path) -> subprocess.CompletedProcess[str]:

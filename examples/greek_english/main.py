@@ -23,7 +23,7 @@ from examples.greek_english import corpus
 from examples.greek_english.settings import MAIN, QUICK, SOURCE, TARGET, Settings
 from examples.made_up_text import make_text
 from examples.stages import Pipeline, Stage, StageError, duration
-from examples.training import mend_checkpoints, train
+from examples.training import Training, mend_checkpoints, train
 
 HERE = Path(__file__).resolve().parent
 USER_DIR = Path(fairseq_guided_align.__file__).resolve().parent
@@ -81,7 +81,8 @@ class Example:
     def __init__(self, work: Path, settings: Settings, with_twin: bool) -> None:
         self.settings = settings
         self.work = work
-        self.models = ["guided", "reverse", *(["unguided"] if with_twin else [])]
+        # Trained side by side, on as many processors each as there are for all.
+        self.trainings = {"guided": ["forward", "reverse"], **({"unguided": ["unguided"]} if with_twin else {})}
         self.environment = dict(os.environ)
         if settings.threads:
             self.environment.setdefault("OMP_NUM_THREADS", str(settings.threads))
@@ -114,14 +115,14 @@ class Example:
                 ("text",),
             )
         )
-        for model in self.models:
+        for stage, models in self.trainings.items():
             add(
                 Stage(
-                    model,
-                    f"{TRAININGS[model]}, {settings.updates} updates",
-                    partial(self.train, model),
-                    ("checkpoint_last.pt",),
-                    {"options": settings.training(model != "unguided"), "versions": versions()},
+                    stage,
+                    f"{TRAININGS[stage]}, {settings.updates} updates",
+                    partial(self.train, models),
+                    tuple(f"{model}/checkpoint_last.pt" for model in models),
+                    {"options": settings.training(stage == "guided"), "versions": versions()},
                     ("binarised",),
                     resumable=True,
                 )
@@ -135,7 +136,7 @@ class Example:
                 self.extract,
                 tuple(f"{name}.align" for name, _, _ in readings),
                 {"readings": readings, "both": settings.both},
-                ("binarised", *self.models),
+                ("binarised", *self.trainings),
             )
         )
         add(
@@ -153,26 +154,21 @@ class Example:
                 "picture of a test verse",
                 self.draw,
                 ("attention.png",),
-                {"models": self.drawn, "sentence": settings.picture},
-                ("text", "binarised", *self.drawn),
+                {"sentence": settings.picture},
+                ("text", "binarised", *self.trainings),
             )
         )
 
     def readings(self) -> list[tuple[str, str, str]]:
         """What links are read from: name, model, attention."""
         found = [
-            ("both", "guided", "guided"),
-            ("guided", "guided", "guided"),
-            ("last-layer", "guided", "last-layer"),
+            ("both", "forward", "guided"),
+            ("guided", "forward", "guided"),
+            ("last-layer", "forward", "last-layer"),
         ]
-        if "unguided" in self.models:
+        if "unguided" in self.trainings:
             found.append(("unguided", "unguided", "last-layer"))
         return found
-
-    @property
-    def drawn(self) -> list[str]:
-        """Models whose attention the picture shows side by side."""
-        return [model for model in self.models if model != "reverse"]
 
     def write_text(self, folder: Path) -> None:
         if self.settings.made_up_sentences:
@@ -199,23 +195,28 @@ class Example:
             ["--destdir", folder / "data-bin"],
         )
 
-    def train(self, model: str, folder: Path) -> None:
-        source, target = (TARGET, SOURCE) if model == "reverse" else (SOURCE, TARGET)
-        command = [
-            "fairseq-train",
-            str(self.data),
-            *("--user-dir", str(USER_DIR), "--task", "translation_guided_alignment"),
-            *("--source-lang", source, "--target-lang", target),
-            *self.settings.training(model != "unguided"),
-            # One validation at the end; checkpoints on the way are for going on after an interruption.
-            *("--save-dir", str(folder), "--no-epoch-checkpoints", "--keep-interval-updates", "1"),
-            *("--save-interval-updates", str(self.settings.updates_between_checkpoints)),
-            *("--validate-interval", "1000", "--save-interval", "1000"),
-        ]
-        show(command)
-        if mend_checkpoints(folder):
-            say("      goes on from the last checkpoint")
-        train(runnable(command), folder / "train.log", self.settings.updates, self.environment)
+    def train(self, models: Sequence[str], folder: Path) -> None:
+        trainings = []
+        for model in models:
+            (folder / model).mkdir(exist_ok=True)
+            source, target = (TARGET, SOURCE) if model == "reverse" else (SOURCE, TARGET)
+            command = [
+                "fairseq-train",
+                str(self.data),
+                *("--user-dir", str(USER_DIR), "--task", "translation_guided_alignment"),
+                *("--source-lang", source, "--target-lang", target),
+                *self.settings.training(model != "unguided"),
+                # One validation at the end; checkpoints on the way are for going on after an interruption.
+                *("--save-dir", str(folder / model), "--no-epoch-checkpoints", "--keep-interval-updates", "1"),
+                *("--save-interval-updates", str(self.settings.updates_between_checkpoints)),
+                *("--validate-interval", "1000", "--save-interval", "1000"),
+            ]
+            show(command)
+            if mend_checkpoints(folder / model):
+                say("      goes on from the last checkpoint")
+            trainings.append(Training(runnable(command), folder / model / "train.log"))
+        threads = max(1, (os.cpu_count() or 1) // len(models))
+        train(trainings, self.settings.updates, {"OMP_NUM_THREADS": str(threads), **self.environment})
 
     def extract(self, folder: Path) -> None:
         for name, model, attention in self.readings():
@@ -235,8 +236,10 @@ class Example:
         write_atomically(folder / "scores.json", printed)
 
     def draw(self, folder: Path) -> None:
+        panels = {"guided": "forward", "unguided": "unguided"}
         self.run(
-            ["fairseq-guided-align", "plot", *(f"{model}={self.checkpoint(model)}" for model in self.drawn)],
+            ["fairseq-guided-align", "plot"],
+            [f"{stage}={self.checkpoint(panels[stage])}" for stage in self.trainings],
             ["--data", self.data, "--split", "test", "--sentences", str(self.settings.picture)],
             ["--gold", self.pipeline.folder("text") / "test.align", "--out", folder / "attention.png"],
             "--source-name Greek --target-name English",
@@ -247,7 +250,8 @@ class Example:
         return self.pipeline.folder("binarised") / "data-bin"
 
     def checkpoint(self, model: str) -> Path:
-        return self.pipeline.folder(model) / "checkpoint_last.pt"
+        (stage,) = (stage for stage, models in self.trainings.items() if model in models)
+        return self.pipeline.folder(stage) / model / "checkpoint_last.pt"
 
     def run(self, *parts: str | Sequence[str | Path], capture: bool = False) -> str:
         """Runs a command, given as text to be split at spaces and as lists of whole arguments.
@@ -286,8 +290,7 @@ class Example:
 
 
 TRAININGS = {
-    "guided": "training with guidance, Greek to English",
-    "reverse": "training with guidance, English to Greek",
+    "guided": "training with guidance, Greek to English and English to Greek",
     "unguided": "training the twin without guidance, Greek to English",
 }
 

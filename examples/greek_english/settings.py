@@ -43,7 +43,7 @@ class Settings:
 MAIN = Settings(
     made_up_sentences=0,
     subwords="--sentencepiece-vocab-size 4000 --sentencepiece-model-type bpe",
-    updates=1100,
+    updates=1000,
     updates_between_checkpoints=200,
     model=(
         "--arch transformer --encoder-layers 2 --decoder-layers 2 --encoder-embed-dim 256 --decoder-embed-dim 256 "
@@ -52,7 +52,7 @@ MAIN = Settings(
     ),
     optimisation=(
         "--optimizer adam --adam-betas (0.9,0.98) --lr 0.002 --lr-scheduler polynomial_decay --warmup-updates 200 "
-        "--total-num-update 1100 --label-smoothing 0.1 --dropout 0.1 --max-tokens 1024 --seed 1"
+        "--total-num-update 1000 --label-smoothing 0.1 --dropout 0.1 --max-tokens 1024 --seed 1"
     ),
     guidance=(
         "--criterion guided_alignment_ce --guided-alignment-position next --guided-alignment-unlinked eos"
