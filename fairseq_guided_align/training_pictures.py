@@ -89,7 +89,7 @@ class TrainingPictures:
         for index, attention in zip(batch["id"].tolist(), attentions):
             figure = self._figure(int(index), attention, update)
             self._writer.add_image(
-                f"{self._split}/sentence {index + 1}", figure_pixels(figure), update, dataformats="HWC"
+                f"{self._split}/sentence_{index + 1}", figure_pixels(figure), update, dataformats="HWC"
             )
         self._writer.flush()
 

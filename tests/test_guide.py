@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from test_training_pictures import events
 
 from examples.made_up_text import make_text
 
@@ -152,8 +153,11 @@ def test_what_the_commands_leave(folder: Path) -> None:
     assert (folder / "guided.align").read_text(encoding="utf-8").count("\n") == 20
     assert "A-" in (folder / "translations.txt").read_text(encoding="utf-8")
     assert list((folder / "tensorboard" / "attention").glob("*tfevents*"))
-    # one training in two processes, not two trainings
+    # one training in two processes, not two trainings; the first of them draws
     assert "training on 2 devices" in (folder / "rank0.log").read_text(encoding="utf-8")
+    assert len(list((folder / "tb-two" / "attention").glob("*tfevents*"))) == 1
+    pictures = events(folder / "tb-two" / "attention")
+    assert {name: [step for step, _ in values] for name, values in pictures.items()} == {"valid/sentence_1": [0, 2]}
 
 
 @pytest.mark.parametrize("block", ALL, ids=str)

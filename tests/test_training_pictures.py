@@ -69,7 +69,7 @@ def close_writers() -> None:
 
 def test_pictures_of_the_same_sentences_at_the_interval(runs: tuple[Path, Any, Any]) -> None:
     found = events(runs[0] / "tb" / "attention")
-    assert set(found) == {"valid/sentence 7", "valid/sentence 2"}
+    assert set(found) == {"valid/sentence_7", "valid/sentence_2"}
     for pictures in found.values():
         assert [step for step, _ in pictures] == [0, 2, 4]
         assert all(min(pixels.shape[:2]) > 100 for _, pixels in pictures)
@@ -95,7 +95,10 @@ def test_pictures_change_nothing(runs: tuple[Path, Any, Any]) -> None:
     one, two = (
         torch.load(folder / name / "checkpoint_last.pt", weights_only=True)["model"] for name in ("plain", "with")
     )
-    assert all(torch.equal(one[key], two[key]) for key in one)
+    # fairseq 0.12.2 saves this one without ever having set it
+    compared = [key for key in one if not key.endswith("._float_tensor")]
+    assert len(compared) > 40
+    assert all(torch.equal(one[key], two[key]) for key in compared)
 
 
 def test_without_tensorboard_one_line(
@@ -121,12 +124,27 @@ def test_without_tensorboard_one_line(
         (["--attention-images", "0", "--tensorboard-logdir", "tb"], "from 1"),
         (["--attention-images", "41", "--tensorboard-logdir", "tb"], "has 40 sentence pairs; got number 41"),
         (["--attention-images", "1", "--attention-images-interval", "0"], "at least 1; got 0"),
-        (["--attention-images", "1", "--tensorboard-logdir", "tb", "--disable-validation"], "--disable-validation"),
     ],
 )
 def test_refused(made_up: MadeUpData, tmp_path: Path, options: list[str], message: str) -> None:
     with pytest.raises(GuidedAlignError, match=message):
         train(made_up.binarised, tmp_path, "--no-save", *options, updates=1)
+
+
+def test_without_a_validation_set(made_up: MadeUpData, tmp_path: Path) -> None:
+    """ve-fairseq 0.12.3 loads none when it is not to validate; fairseq 0.12.2 does all the same."""
+    folder = tmp_path / "tb"
+    try:
+        train(
+            made_up.binarised, tmp_path, "--no-save", "--attention-images", "1", "--tensorboard-logdir", folder,
+            "--disable-validation", updates=1,
+        )  # fmt: skip
+    except GuidedAlignError as error:
+        assert "needs a validation set; got --disable-validation" in str(error)
+    else:
+        assert [step for step, _ in events(folder / "attention")["valid/sentence_1"]] == [0]
+    finally:
+        close_writers()
 
 
 @pytest.mark.parametrize("text", ["", "a", "1,,2", "1,1", "-1", "1-3"])
