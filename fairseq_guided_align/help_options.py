@@ -1,4 +1,4 @@
-"""Our options in ``fairseq-train --help``: fairseq prints its help before it knows which task and criterion are chosen."""
+"""Our options in ``fairseq-train --help``, which fairseq prints before it knows the task and the criterion."""
 
 from __future__ import annotations
 

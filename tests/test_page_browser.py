@@ -18,7 +18,9 @@ import pytest
 from fairseq_guided_align.links import SentenceLinks
 from fairseq_guided_align.page import PageData, Pair, page_html, view
 
-webdriver = pytest.importorskip("selenium.webdriver", reason="the browser test needs: pip install selenium, or the extra browser")
+webdriver = pytest.importorskip(
+    "selenium.webdriver", reason="the browser test needs: pip install selenium, or the extra browser"
+)
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(
