@@ -10,7 +10,7 @@ from typing import Any, Optional, Sequence
 from fairseq import options
 from fairseq.dataclass.utils import gen_parser_from_dataclass
 
-from fairseq_guided_align.criterion import GuidedAlignmentCrossEntropyConfig
+from fairseq_guided_align.criterion_options import GuidedAlignmentCrossEntropyConfig
 from fairseq_guided_align.task import TranslationGuidedAlignmentConfig
 
 GROUPS = {

@@ -66,6 +66,7 @@ ORDER = [
     "split_reading",
     "training_pictures",
     "generation",
+    "criterion_options",
     "criterion",
     "task",
     "help_options",

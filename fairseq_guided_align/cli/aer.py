@@ -35,6 +35,7 @@ bootstrap resampling (Koehn 2004)."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
     parser.description = DESCRIPTION
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("gold", metavar="GOLD", help="gold links")
@@ -73,6 +74,7 @@ class SystemScore:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Carry the command out; returns its exit code."""
     gold = _read(args.gold, args.gold_one_based)
     warnings = _one_based_warnings(args.gold, gold, args.gold_one_based, "--gold-one-based")
     tables = []

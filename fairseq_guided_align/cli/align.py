@@ -15,6 +15,7 @@ HELP = "make word links with eflomal, in both directions, symmetrised"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
     parser.description = (
         "Makes word links of a text with eflomal, an aligner of its own (pip install"
         " 'fairseq-guided-align[aligner]'): in both directions, then symmetrised. Give it all the text there is: it"
@@ -29,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_aligner_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the aligner, shared by the commands that run it."""
     standard = AlignerSettings()
     parser.add_argument(
         "--method",
@@ -63,6 +65,7 @@ def add_aligner_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Carry the command out; returns its exit code."""
     settings = AlignerSettings(args.method, args.model, args.samplers, args.length, args.null_prior)
     # Before the aligner has worked for hours.
     lines = count_lines(args.source)

@@ -22,6 +22,7 @@ HELP = "binarise links alone, for a data folder whose text is binarised"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
     parser.description = (
         "Binarises links for a data folder that fairseq-preprocess or `preprocess` made, without touching its text."
         " Links from before are replaced. Links outside their sentence are dropped and counted; another number of lines"
@@ -57,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Carry the command out; returns its exit code."""
     if not Path(args.data).is_dir():
         raise GuidedAlignError(f"{args.data}: expected a data folder; there is none")
     settings = subword_settings(args.data)

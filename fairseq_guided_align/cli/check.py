@@ -15,6 +15,7 @@ EXIT_PROBLEMS = 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
     parser.description = (
         "Checks alignment files against the texts that they align: number of lines, links that cannot be read or point"
         " outside their sentence, coverage, files that look 1-based or inverted. Exits 0 if all is well, 1 on"
@@ -35,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Carry the command out; returns its exit code."""
     reports = [
         (str(links), report_on(links, source, target, args.one_based, args.examples))
         for links, source, target in _files(args)

@@ -19,6 +19,7 @@ A figure that no run has is left out."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
     parser.description = DESCRIPTION
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
@@ -37,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     # matplotlib takes a moment, which --help need not wait for.
+    """Carry the command out; returns its exit code."""
     from fairseq_guided_align.plots import save_figure
     from fairseq_guided_align.training_curves import Run, curves_figure
 

@@ -20,6 +20,7 @@ MOST_COLUMNS = 4
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
     parser.description = DESCRIPTION
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
@@ -66,6 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     # First what needs no model: models take seconds to load.
+    """Carry the command out; returns its exit code."""
     numbers = parse_numbers(args.sentences)
     if not 10 <= args.dpi <= 2000:
         raise GuidedAlignError(f"--dpi: expected a number in 10..2000; got {args.dpi:g}")

@@ -18,6 +18,7 @@ HELP = "from raw text and word links to a data folder that fairseq trains on"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
     standard = PreprocessSettings("", "")
     parser.description = (
         "Makes a data folder for fairseq-train: cuts the text into subword pieces, runs stock fairseq-preprocess on"
@@ -117,6 +118,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Carry the command out; returns its exit code."""
     settings = _settings(args)
     prefixes = {split: (getattr(args, f"{split}pref") or "").split(",") for split in SPLITS}
     corpora = find_corpora({split: [prefix for prefix in some if prefix] for split, some in prefixes.items()}, settings)

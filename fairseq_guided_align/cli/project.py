@@ -18,6 +18,7 @@ HELP = "turn links between words into links between subword pieces, or back"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
     parser.description = (
         "Turns links between words into links between subword pieces, or back. Words and pieces are matched by their"
         " characters, so that they may come from differently tokenised text. Files are text or gzip, one line a"
@@ -71,6 +72,7 @@ def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Carry the command out; returns its exit code."""
     source, target = (_side(args, name) for name in ("source", "target"))
     settings = ProjectionSettings(
         args.policy, args.back, args.one_based, args.inverted, args.on_mismatch == "drop-links", args.max_dropped

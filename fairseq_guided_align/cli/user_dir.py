@@ -9,10 +9,12 @@ HELP = "print the folder to pass to fairseq's --user-dir"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
     parser.description = "Prints the folder of the installed package, for fairseq-train --user-dir FOLDER."
 
 
 def run(args: argparse.Namespace) -> int:
+    """Carry the command out; returns its exit code."""
     print(user_dir())
     return 0
 

@@ -36,6 +36,7 @@ LEAST_PROBABILITY = 0.02
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
     parser.description = DESCRIPTION
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--source", metavar="FILE", help="source text, words separated by spaces")
@@ -91,6 +92,7 @@ class System:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Carry the command out; returns its exit code."""
     if args.limit < 1:
         raise GuidedAlignError(f"expected --limit of at least 1; got {args.limit}")
     data, of = _of_models(args) if args.checkpoint else _of_files(args)
