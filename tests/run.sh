@@ -11,8 +11,10 @@ say "== ruff"
 say "== mypy"
 "$PYTHON" -m mypy || failed+=(mypy)
 say "== pytest"
+command -v chromedriver >/dev/null ||
+    say "note: no Chromium with its driver, so the browser's tests are skipped: apt-get install chromium chromium-driver"
 # Last, so that its closing line is what remains on the screen.
-"$PYTHON" -m pytest -q "$@" || failed+=(pytest)
+"$PYTHON" -m pytest -q -rs "$@" || failed+=(pytest)
 if [ ${#failed[@]} -gt 0 ]; then
     die "failed: ${failed[*]}"
 fi

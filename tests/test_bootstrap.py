@@ -147,3 +147,37 @@ def test_an_interrupted_installation_is_not_stamped(tmp_path: Path) -> None:
     assert "pip failed" in run.stderr
     assert os.listdir(tmp_path) == ["env"]
     assert os.listdir(tmp_path / "env") == []
+
+
+UPDATE = "apt-get update -q"
+
+
+@pytest.mark.parametrize(
+    ("user", "there", "fails", "called"),
+    [
+        ("0", [], False, [UPDATE, "apt-get install -q -y --no-install-recommends chromium chromium-driver"]),
+        ("0", [], True, [UPDATE]),
+        ("0", ["chromedriver"], False, []),
+        ("1000", [], False, []),
+    ],
+)
+def test_ci_prepares_a_new_machine(
+    tmp_path: Path, user: str, there: list[str], fails: bool, called: list[str]
+) -> None:
+    """As root without a browser it installs one; whether or not that works, the README's command comes next."""
+    for folder in (".ci", "tests", "bin"):
+        (tmp_path / folder).mkdir()
+    shutil.copy(ROOT / ".ci/run", tmp_path / ".ci/run")
+    (tmp_path / "tests/run.sh").write_text('echo "tests/run.sh $*"\n')
+    for tool in ("bash", "dirname", "timeout"):
+        (tmp_path / "bin" / tool).symlink_to(str(shutil.which(tool)))
+    put(tmp_path / "bin", "id", f"echo {user}")
+    put(tmp_path / "bin", "apt-get", f'echo "apt-get $*"; exit {int(fails)}')
+    for tool in there:
+        put(tmp_path / "bin", tool, "exit 1")
+    run = subprocess.run(
+        [BASH, tmp_path / ".ci/run", "-k", "losses"],
+        env={"PATH": str(tmp_path / "bin")}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert run.stdout.splitlines() == [*called, "tests/run.sh -k losses"]
+    assert ("cannot be installed" in run.stderr) is fails

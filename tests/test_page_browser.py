@@ -1,6 +1,7 @@
 """The page in a real headless Chromium: it loads silently, traces the right tokens, toggles what it says.
 
-Needs Chromium and its driver (Debian and Ubuntu: chromium, chromium-driver) and the package selenium.
+Needs the package selenium, which tests/run.sh installs, and Chromium with its driver (Debian and Ubuntu: chromium,
+chromium-driver), which .ci/run installs on a new machine.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from fairseq_guided_align.links import SentenceLinks
 from fairseq_guided_align.page import PageData, Pair, page_html, view
 
 webdriver = pytest.importorskip(
-    "selenium.webdriver", reason="the browser test needs: pip install selenium, or the extra browser"
+    "selenium.webdriver", reason="the browser's tests need selenium: pip install -r requirements/test.txt"
 )
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
@@ -67,13 +68,20 @@ def small_page() -> PageData:
     }  # fmt: skip
 
 
+# As root in a container, without a GPU, and without a word to the network, which may be closed.
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1300,900",
+    "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync",
+)  # fmt: skip
+
+
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+    for argument in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
         options.add_argument(argument)
-    options.add_argument("--window-size=1300,900")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=DRIVER))
     yield driver
