@@ -27,11 +27,12 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from fairseq_guided_align.binarization import read_in_parallel
-from fairseq_guided_align.pharaoh import format_block
-from fairseq_guided_align.projection import ProjectionSettings, Side, project_files
+from fairseq_guided_align.atomic_files import atomic_file
+from fairseq_guided_align.binarization import LinkFile, binarize_file
+from fairseq_guided_align.link_counts import LinkCounts
+from fairseq_guided_align.projection import ProjectionFiles, Side, project_to_text
 from fairseq_guided_align.sentencepiece_models import PieceEncoder, train_model
-from fairseq_guided_align.store import write_links
+from fairseq_guided_align.store import link_writer
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -120,7 +121,9 @@ def show(step: str, lines: int, seconds: float, against: float | None = None) ->
 
 
 def binarize_ours(work: Path, pairs: int, workers: int = 1) -> None:
-    write_links(work / "out.links", read_in_parallel(work / f"{pairs}.align", workers=workers))
+    with link_writer(work / "out.links", workers) as writer:
+        for _ in binarize_file(LinkFile(work / f"{pairs}.align"), writer, LinkCounts()):
+            pass
 
 
 def binarize_stock(work: Path, pairs: int) -> None:
@@ -161,9 +164,9 @@ def sides(work: Path, pairs: int) -> list[Side]:
 
 def project_ours(work: Path, pairs: int, workers: int = 1) -> None:
     source, target = sides(work, pairs)
-    with open(work / "out.align", "wb") as stream:
-        for block in project_files(work / f"{pairs}.align", source, target, ProjectionSettings(), workers):
-            stream.write(format_block(block.links))
+    with atomic_file(work / "out.align") as stream:
+        for lines, _ in project_to_text(ProjectionFiles(work / f"{pairs}.align", source, target), workers):
+            stream.write(lines)
 
 
 def project_plainly(work: Path, pairs: int) -> None:

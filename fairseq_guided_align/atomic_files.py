@@ -1,18 +1,27 @@
-"""Outputs that appear complete or not at all: written under another name, then renamed."""
+"""Outputs that appear complete or not at all: written under another name, then renamed.
+
+The other name is ``.NAME.HOST-PROCESS.RANDOM.partial``. Only a process that is killed outright leaves one behind; the
+next one that writes NAME removes it.
+"""
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
+import re
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
 from fairseq_guided_align.byte_lines import PathLike
 from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.progress import say
 
 
 @contextmanager
@@ -27,9 +36,11 @@ def atomic_file(path: PathLike) -> Iterator[BinaryIO]:
     temporary = None
     try:
         with clear_write_errors(path):
-            handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
+            remove_leftovers(path)
+            handle, name = tempfile.mkstemp(prefix=_prefix(path), suffix=_SUFFIX, dir=path.parent)
+            os.close(handle)
             temporary = Path(name)
-            with os.fdopen(handle, "wb") as stream:
+            with open(temporary, "wb") as stream:  # by its name, which other processes can open too
                 yield stream
                 stream.flush()
                 os.fsync(stream.fileno())
@@ -55,20 +66,80 @@ def atomic_folder(path: PathLike) -> Iterator[Path]:
         raise GuidedAlignError(
             f"{path}: expected a folder that does not exist yet, or an empty one; remove it or name another"
         )
-    temporary = None
-    try:
-        with clear_write_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
+    with clear_write_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(path)
+        with scratch_folder(path) as temporary:
             yield temporary
             os.chmod(temporary, 0o777 & ~_umask())
             if path.exists():
                 path.rmdir()
             os.replace(temporary, path)
-            temporary = None
+
+
+@contextmanager
+def scratch_folder(path: PathLike) -> Iterator[Path]:
+    """A folder beside ``path`` for what it is made of, on the same disk; gone at the end of the block.
+
+    :raises OSError: it cannot be made.
+    """
+    path = Path(path)
+    folder = Path(tempfile.mkdtemp(prefix=_prefix(path), suffix=_SUFFIX, dir=path.parent))
+    try:
+        yield folder
     finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_leftovers(path: PathLike) -> None:
+    """Remove what killed processes of this machine left of ``path``, and say so.
+
+    What a process on another machine left is only named: whether that one is still at work cannot be seen from here.
+    """
+    path = Path(path)
+    if not path.parent.is_dir():
+        return
+    named = re.compile(rf"\.{re.escape(path.name)}\.([0-9a-f]{{8}})-([0-9]+)\.\w+{re.escape(_SUFFIX)}")
+    for name in os.listdir(path.parent):
+        match = named.fullmatch(name)
+        if match is None or (match[1] == _this_machine() and _is_running(int(match[2]))):
+            continue
+        left = path.with_name(name)
+        if match[1] != _this_machine():
+            say(f"warning: {left}: of a process on another machine; remove it if that one has ended")
+            continue
+        say(f"removing {left}: of a process that was killed")
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
+
+
+_SUFFIX = ".partial"
+
+
+def _prefix(path: Path) -> str:
+    return f".{path.name}.{_this_machine()}-{os.getpid()}."
+
+
+@cache
+def _this_machine() -> str:
+    """Eight hexadecimal digits of the machine, or container, in which process numbers count."""
+    try:
+        numbering = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        numbering = ""
+    return hashlib.sha256(f"{socket.gethostname()} {numbering}".encode()).hexdigest()[:8]
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # it is another user's, or no process at all
+        pass
+    return True
 
 
 @contextmanager

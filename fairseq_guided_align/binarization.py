@@ -3,102 +3,82 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Optional
+from dataclasses import dataclass
+from typing import NamedTuple, Optional
 
 import numpy as np
 
-from fairseq_guided_align.byte_lines import PathLike, read_blocks
-from fairseq_guided_align.errors import AlignmentLengthError, check_links_dropped
+from fairseq_guided_align.byte_lines import Block, PathLike, lines_of, locate_blocks, read_blocks
+from fairseq_guided_align.errors import AlignmentLengthError
+from fairseq_guided_align.fairseq_data import TextLengths
+from fairseq_guided_align.link_counts import LinkCounts
 from fairseq_guided_align.links import CorpusLinks
 from fairseq_guided_align.pharaoh import parse_block
-from fairseq_guided_align.worker_processes import map_in_order
+from fairseq_guided_align.store import LinkWriter
 
 
-@dataclass
-class BinarizedCounts:
-    """What was read; ``examples`` holds the first links dropped, with file and line."""
+@dataclass(frozen=True)
+class LinkFile:
+    """A file of alignment text, and the text that it is of.
 
-    sentences: int = 0
-    sentences_with_links: int = 0
-    links: int = 0
-    out_of_range: int = 0
-    at_position_zero: int = 0
-    examples: list[str] = field(default_factory=list)
-
-    def summary(self, name: str) -> str:
-        share = f" ({100 * self.sentences_with_links / self.sentences:.1f} %)" if self.sentences else ""
-        dropped = f"{self.out_of_range} outside their sentence" if self.out_of_range else "none"
-        return (
-            f"{name}: {self.sentences} sentence pairs, {self.sentences_with_links}{share} with links;"
-            f" {self.links} links; links dropped: {dropped}"
-        )
-
-
-def read_in_parallel(
-    path: PathLike, one_based: bool = False, inverted: bool = False, workers: int = 1
-) -> Iterator[CorpusLinks]:
-    """The links of a file of alignment text, some thousand lines at a time, parsed by several processes.
-
+    :param one_based: positions count from 1.
     :param inverted: the file holds target-source.
-    :raises AlignmentFormatError, AlignmentRangeError: with file and line.
-    """
-    tasks = ((block, str(path), first_line, one_based, inverted) for first_line, block in read_blocks(path))
-    return map_in_order(_parse, tasks, workers)
-
-
-def links_inside(
-    chunks: Iterator[CorpusLinks],
-    path: PathLike,
-    source_lengths: Optional[np.ndarray],
-    target_lengths: Optional[np.ndarray],
-    counts: BinarizedCounts,
-    max_dropped: float = 0.1,
-) -> Iterator[CorpusLinks]:
-    """The chunks without links that point outside their sentence pair; those are counted.
-
-    :param source_lengths: (sentences,) tokens of the text; None where they are not known: nothing is checked then.
-    :param counts: filled in on the way.
+    :param lengths: of the source and the target text; None where they are not known: nothing is checked then.
     :param max_dropped: share of the links, in [0, 1], that may be dropped before it is an error.
-    :raises AlignmentLengthError: the text has another number of sentences.
-    :raises AlignmentRangeError: too many links were dropped.
     """
-    for chunk in chunks:
-        first = counts.sentences
-        counts.sentences += len(chunk)
-        counts.at_position_zero += int(((chunk.source == 0) | (chunk.target == 0)).sum())
-        if source_lengths is not None and target_lengths is not None and counts.sentences <= len(source_lengths):
-            sentence = chunk.sentence()
-            sources, targets = source_lengths[first + sentence], target_lengths[first + sentence]
-            inside = (chunk.source < sources) & (chunk.target < targets)
-            if not inside.all():
-                row = int(np.argmin(inside))
-                if len(counts.examples) < 5:
-                    counts.examples.append(
-                        f"{path}:{first + sentence[row] + 1}: link {chunk.source[row]}-{chunk.target[row]} (from 0)"
-                        f" was dropped: the pair has {sources[row]} source and {targets[row]} target tokens"
-                    )
-                counts.out_of_range += int((~inside).sum())
-                chunk = CorpusLinks.from_columns(
-                    len(chunk),
-                    sentence[inside],
-                    chunk.source[inside],
-                    chunk.target[inside],
-                    None if chunk.weight is None else chunk.weight[inside],
-                    None if chunk.sure is None else chunk.sure[inside],
-                )
-        counts.sentences_with_links += int((np.diff(chunk.offsets) > 0).sum())
-        counts.links += len(chunk.source)
-        yield chunk
-    if source_lengths is not None and counts.sentences != len(source_lengths):
+
+    path: PathLike
+    one_based: bool = False
+    inverted: bool = False
+    lengths: Optional[tuple[TextLengths, TextLengths]] = None
+    max_dropped: float = 0.1
+
+
+class _Task(NamedTuple):
+    file: LinkFile
+    first_line: int
+    block: Block
+
+
+def binarize_file(file: LinkFile, writer: LinkWriter, counts: LinkCounts) -> Iterator[int]:
+    """Give the file's links to the writer, without those that point outside their sentence pair, which are counted.
+
+    :param counts: filled in on the way.
+    :return: the number of sentence pairs of each block that is done.
+    :raises AlignmentFormatError, AlignmentRangeError: with file and line; or too many links were dropped.
+    :raises AlignmentLengthError: the text has another number of sentences.
+    """
+    blocks = read_blocks(file.path) if writer.workers == 1 else locate_blocks(file.path)
+    tasks = (_Task(file, first_line, block) for first_line, block in blocks)
+    for seen in writer.append_all(_read, tasks):
+        counts.add(seen)
+        yield seen.sentences
+    if file.lengths is not None and counts.sentences != len(file.lengths[0]):
         raise AlignmentLengthError(
-            f"{path}: expected {len(source_lengths)} lines, one for each sentence pair of the text; got"
+            f"{file.path}: expected {len(file.lengths[0])} lines, one for each sentence pair of the text; got"
             f" {counts.sentences}"
         )
-    check_links_dropped(path, counts.out_of_range, counts.links + counts.out_of_range, max_dropped)
+    counts.check(file.path, file.max_dropped)
 
 
-def _parse(task: tuple[bytes, str, int, bool, bool]) -> CorpusLinks:
-    block, path, first_line, one_based, inverted = task
-    links = parse_block(block, path, first_line, one_based)
-    return links.inverted() if inverted else links
+def _read(task: _Task) -> tuple[CorpusLinks, LinkCounts]:
+    file, first = task.file, task.first_line - 1
+    links = parse_block(lines_of(task.block), file.path, task.first_line, file.one_based)
+    if file.inverted:
+        links = links.inverted()
+    seen = LinkCounts()
+    seen.add_read(links)
+    if file.lengths is not None and first + len(links) <= len(file.lengths[0]):
+        sentence = links.sentence()
+        sources, targets = (side[first : first + len(links)][sentence] for side in file.lengths)
+        inside = (links.source < sources) & (links.target < targets)
+        if not inside.all():
+            row = int(np.argmin(inside))
+            seen.examples.append(
+                f"{file.path}:{first + sentence[row] + 1}: link {links.source[row]}-{links.target[row]} (from 0)"
+                f" was dropped: the pair has {sources[row]} source and {targets[row]} target tokens"
+            )
+            seen.out_of_range = int((~inside).sum())
+            links = links.where(inside)
+    seen.sentences_with_links = int((np.diff(links.offsets) > 0).sum())
+    return links, seen

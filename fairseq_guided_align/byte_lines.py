@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import os
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, NoReturn, Union, cast
+from typing import BinaryIO, NamedTuple, NoReturn, Optional, Union, cast
 
 import numpy as np
 
@@ -16,6 +17,37 @@ PathLike = Union[str, Path]
 
 BLOCK_BYTES = 1 << 19  # arrays of one block then stay in the processor's cache
 _BOM = b"\xef\xbb\xbf"
+_GZIP = b"\x1f\x8b"
+
+
+class FileRange(NamedTuple):
+    """Some bytes of a plain file, for a process that reads them itself."""
+
+    path: str
+    offset: int
+    size: int
+
+    def read(self) -> bytes:
+        """:raises GuidedAlignError: the file cannot be read, or has become shorter."""
+        try:
+            with open(self.path, "rb") as stream:
+                stream.seek(self.offset)
+                data = stream.read(self.size)
+        except OSError as error:
+            raise GuidedAlignError(f"{self.path}: cannot be read: {error.strerror}") from error
+        if len(data) < self.size:
+            raise GuidedAlignError(f"{self.path}: became shorter while it was read; leave it alone and start again")
+        return data
+
+
+Block = Union[bytes, FileRange]
+"""Whole lines, or where they lie."""
+
+
+def lines_of(block: Block) -> bytes:
+    """The block's lines, each ended by a line feed. Raises as :meth:`FileRange.read`."""
+    data = block if isinstance(block, bytes) else block.read()
+    return data if data.endswith(b"\n") else data + b"\n"
 
 
 def open_bytes(path: PathLike) -> BinaryIO:
@@ -28,7 +60,7 @@ def open_bytes(path: PathLike) -> BinaryIO:
     except OSError as error:
         raise GuidedAlignError(f"{path}: cannot be read: {error.strerror}") from error
     try:
-        compressed = raw.peek(2)[:2] == b"\x1f\x8b"
+        compressed = raw.peek(2)[:2] == _GZIP
     except OSError as error:
         raw.close()
         raise GuidedAlignError(f"{path}: cannot be read: {error.strerror}") from error
@@ -70,6 +102,35 @@ def read_blocks(path: PathLike, block_bytes: int = BLOCK_BYTES) -> Iterator[tupl
             line_number += count_line_feeds(block)
     if pending:
         yield line_number, b"".join(pending)
+
+
+def locate_blocks(path: PathLike) -> Iterator[tuple[int, Block]]:
+    """As :func:`read_blocks`, but where each block lies, for other processes to read; the bytes where the file is not
+    a plain one: gzip, or a pipe.
+    """
+    located = _Locator(path)
+    return ((first_line, located(block)) for first_line, block in read_blocks(path))
+
+
+class _Locator:
+    """Where the blocks of a file lie, which have to be given one after the other."""
+
+    def __init__(self, path: PathLike) -> None:
+        self._path = str(path)
+        self._offset: Optional[int] = None
+        if os.path.isfile(path):
+            with open_bytes(path) as stream:
+                if not isinstance(stream, gzip.GzipFile):
+                    self._offset = len(_BOM) if stream.read(len(_BOM)) == _BOM else 0
+
+    def __call__(self, block: bytes) -> Block:
+        if self._offset is None:
+            return block
+        # The last line may have been given a line feed that is not in the file.
+        size = min(len(block), os.path.getsize(self._path) - self._offset)
+        found = FileRange(self._path, self._offset, size)
+        self._offset += size
+        return found
 
 
 def count_lines(path: PathLike) -> int:
@@ -138,6 +199,13 @@ def read_blocks_together(paths: Sequence[PathLike], lines: int = 1000) -> Iterat
             return
         yield first_line, blocks
         first_line += taken
+
+
+def locate_blocks_together(paths: Sequence[PathLike], lines: int = 1000) -> Iterator[tuple[int, list[Block]]]:
+    """As :func:`read_blocks_together`, with blocks as :func:`locate_blocks` gives them."""
+    located = [_Locator(path) for path in paths]
+    for first_line, blocks in read_blocks_together(paths, lines):
+        yield first_line, [locate(block) for locate, block in zip(located, blocks)]
 
 
 def raise_length_error(paths: Sequence[PathLike]) -> NoReturn:

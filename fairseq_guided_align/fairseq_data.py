@@ -17,30 +17,67 @@ from fairseq_guided_align.errors import GuidedAlignError
 
 SPECIAL_SYMBOLS = ("<s>", "<pad>", "</s>", "<unk>")
 _INDEX_MAGIC = b"MMIDIDX\x00\x00"
+_LENGTHS_START = len(_INDEX_MAGIC) + 8 + 1 + 8
 
 
-def text_lengths(data_dir: PathLike, split: str, source_lang: str, target_lang: str, lang: str) -> Optional[np.ndarray]:
-    """Tokens in each sentence of a binarised text, ``</s>`` not counted; None where there is no such index.
+class TextLengths:
+    """Tokens in each sentence of a binarised text, ``</s>`` not counted; slices are (n,) int64 arrays.
 
     Reads the index of fairseq's ``mmap`` datasets: magic, version (8 bytes), type code (1), number of sentences (8),
-    then a 4-byte length each.
+    then a 4-byte length each. Memory-mapped, and pickled as its path.
 
-    :return: (sentences,) int64.
+    :raises GuidedAlignError: the file cannot be read, is not such an index, or is truncated.
+    """
+
+    def __init__(self, path: PathLike) -> None:
+        self.path = Path(path)
+        try:
+            with open(path, "rb") as stream:
+                header = stream.read(_LENGTHS_START)
+        except OSError as error:
+            raise GuidedAlignError(f"{path}: cannot be read: {error.strerror}; binarise again") from error
+        sentences = int.from_bytes(header[-8:], "little")
+        found = max(0, self.path.stat().st_size - _LENGTHS_START) // 4
+        if len(header) < _LENGTHS_START or not header.startswith(_INDEX_MAGIC) or found < sentences:
+            raise GuidedAlignError(f"{path}: truncated: expected {sentences} lengths, got {found}; binarise again")
+        self._with_end: np.ndarray = np.empty(0, "<i4")
+        if sentences:  # an empty range cannot be mapped
+            self._with_end = np.memmap(path, "<i4", "r", _LENGTHS_START, (sentences,))
+
+    def __len__(self) -> int:
+        return len(self._with_end)
+
+    def __getitem__(self, index: slice) -> np.ndarray:
+        return self._with_end[index].astype(np.int64) - 1
+
+    def total(self) -> int:
+        """Tokens of the whole text."""
+        return int(self._with_end.sum(dtype=np.int64)) - len(self)
+
+    def __reduce__(self) -> tuple[type[TextLengths], tuple[Path]]:
+        return TextLengths, (self.path,)
+
+
+def lengths_path(data_dir: PathLike, split: str, source_lang: str, target_lang: str, lang: str) -> Path:
+    """Where the index of a binarised text lies."""
+    return Path(data_dir) / f"{split}.{source_lang}-{target_lang}.{lang}.idx"
+
+
+def text_lengths(
+    data_dir: PathLike, split: str, source_lang: str, target_lang: str, lang: str
+) -> Optional[TextLengths]:
+    """Lengths of a text in a data folder; None where there is no index of the ``mmap`` format.
+
     :raises GuidedAlignError: the index is truncated.
     """
-    path = Path(data_dir) / f"{split}.{source_lang}-{target_lang}.{lang}.idx"
+    path = lengths_path(data_dir, split, source_lang, target_lang, lang)
     try:
         with open(path, "rb") as stream:
             if stream.read(len(_INDEX_MAGIC)) != _INDEX_MAGIC:
                 return None
-            stream.seek(9, 1)
-            sentences = int.from_bytes(stream.read(8), "little")
-            lengths = np.frombuffer(stream.read(4 * sentences), "<i4")
     except FileNotFoundError:
         return None
-    if len(lengths) != sentences:
-        raise GuidedAlignError(f"{path}: truncated: expected {sentences} lengths, got {len(lengths)}; binarise again")
-    return lengths.astype(np.int64) - 1
+    return TextLengths(path)
 
 
 def write_dictionary(path: PathLike, counts: Counter, symbols: Iterable[str] = (), multiple_of: int = 8) -> int:

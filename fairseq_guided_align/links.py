@@ -245,6 +245,20 @@ class CorpusLinks:
             None if self.sure is None else self.sure[rows],
         )
 
+    def where(self, kept: np.ndarray) -> CorpusLinks:
+        """Some of the links.
+
+        :param kept: (n,) bool.
+        """
+        offsets = np.append(0, np.cumsum(kept))[self.offsets]
+        return CorpusLinks(
+            offsets,
+            self.source[kept],
+            self.target[kept],
+            None if self.weight is None else self.weight[kept],
+            None if self.sure is None else self.sure[kept],
+        )
+
     def weights(self) -> np.ndarray:
         """(n,) float32: the weights, also when ``weight`` is None."""
         return np.ones(len(self.source), np.float32) if self.weight is None else self.weight

@@ -21,7 +21,6 @@ import numpy as np
 
 from fairseq_guided_align import __version__
 from fairseq_guided_align.aligner import AlignerSettings, align_text
-from fairseq_guided_align.alignment_report import one_based_warning
 from fairseq_guided_align.atomic_files import atomic_folder
 from fairseq_guided_align.byte_lines import PathLike, decode_line, read_blocks_together, read_lines
 from fairseq_guided_align.errors import GuidedAlignError
@@ -289,7 +288,7 @@ def _write_corpus(
                 bar.update(len(block.links) + block.left_out)
                 yield block.links
             if corpus.links is not None:
-                counts.check(corpus.links, settings.projection)
+                counts.check(corpus.links, settings.projection.max_dropped)
 
     if corpus.links is None:
         for _ in blocks():
@@ -297,12 +296,8 @@ def _write_corpus(
         say(f"{corpus.split}: {counts.sentences} sentence pairs, without links")
     else:
         write_links(links_path(folder, corpus.split, *settings.langs), blocks())
-        for example in counts.examples:
-            say(f"warning: {example}")
-        if not settings.projection.one_based:
-            warning = one_based_warning(corpus.links, counts.sentences_with_links, counts.at_position_zero)
-            if warning:
-                say(f"warning: {warning}")
+        for warning in counts.warnings(corpus.links, settings.projection.one_based):
+            say(f"warning: {warning}")
         say(counts.summary(corpus.split))
     if left_out:
         say(f"{corpus.split}: {left_out} pairs left out: a side too long, or empty, or lengths too different")
@@ -380,9 +375,7 @@ def _cut_and_project(task: _Task) -> _Block:
     projected = project_block(
         links, matched[0], matched[1], settings.projection, corpus.links or corpus.text[0], line_numbers
     )
-    if mismatches:
-        projected.counts.mismatched += len(mismatches)
-        projected.counts.examples = (mismatches + projected.counts.examples)[:5]
+    projected.counts.add_mismatches(mismatches)
     counted = [Counter[str](), Counter[str]()]
     if corpus.is_training:
         for side in (0, 1):
@@ -503,10 +496,10 @@ def _verify_text(counts: dict[str, ProjectionCounts], folder: Path, settings: Pr
             lengths = text_lengths(folder, split, *settings.langs, lang)
             if lengths is None:
                 continue  # another --dataset-impl than mmap
-            if len(lengths) != expected.sentences or int(lengths.sum()) != tokens:
+            if len(lengths) != expected.sentences or lengths.total() != tokens:
                 raise GuidedAlignError(
                     f"{split}.{lang}: expected fairseq to binarise {expected.sentences} sentences of {tokens} tokens in"
-                    f" all; it made {len(lengths)} of {int(lengths.sum())}"
+                    f" all; it made {len(lengths)} of {lengths.total()}"
                 )
 
 

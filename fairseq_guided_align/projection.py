@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cache
 from typing import NamedTuple, Optional
 
 import numpy as np
 
-from fairseq_guided_align.byte_lines import PathLike, read_blocks_together
-from fairseq_guided_align.errors import GuidedAlignError, SubwordMismatchError, check_links_dropped
+from fairseq_guided_align.byte_lines import Block, PathLike, lines_of, locate_blocks_together, read_blocks_together
+from fairseq_guided_align.errors import GuidedAlignError, SubwordMismatchError
+from fairseq_guided_align.link_counts import EXAMPLES, LinkCounts, share
 from fairseq_guided_align.links import CorpusLinks
-from fairseq_guided_align.pharaoh import parse_block
+from fairseq_guided_align.pharaoh import format_block, parse_block
 from fairseq_guided_align.sentencepiece_models import PieceEncoder
 from fairseq_guided_align.spelling import match_lines
 from fairseq_guided_align.subwords import (
@@ -62,32 +63,29 @@ class ProjectionSettings:
 
 
 @dataclass
-class ProjectionCounts:
-    """What went in and came out; ``examples`` holds the first of what was lost, with file and line."""
+class ProjectionCounts(LinkCounts):
+    """What went in and came out. Tokens are of the new units."""
 
-    sentences: int = 0
-    sentences_with_links: int = 0
-    links_read: int = 0
     links_written: int = 0
-    out_of_range: int = 0
     without_pieces: int = 0
     mismatched: int = 0
-    at_position_zero: int = 0
     source_tokens: int = 0
     target_tokens: int = 0
     source_tokens_linked: int = 0
     target_tokens_linked: int = 0
-    examples: list[str] = field(default_factory=list)
 
-    def add(self, other: ProjectionCounts) -> None:
-        for one in fields(self):
-            if one.name != "examples":
-                setattr(self, one.name, getattr(self, one.name) + getattr(other, one.name))
-        self.examples = (self.examples + other.examples)[:5]
+    @property
+    def dropped(self) -> int:
+        return self.out_of_range + self.without_pieces
 
-    def check(self, name: object, settings: ProjectionSettings) -> None:
-        """:raises AlignmentRangeError: more links were dropped than the settings let pass."""
-        check_links_dropped(name, self.out_of_range + self.without_pieces, self.links_read, settings.max_dropped)
+    def add_mismatches(self, mismatches: Optional[Sequence[str]]) -> None:
+        """Count pairs whose words and pieces differ.
+
+        :param mismatches: what to tell of each.
+        """
+        if mismatches:
+            self.mismatched += len(mismatches)
+            self.examples = [*mismatches, *self.examples][:EXAMPLES]
 
     def summary(self, name: str) -> str:
         """One line of coverage: sentences with links, target tokens with links, links lost and why."""
@@ -101,10 +99,10 @@ class ProjectionCounts:
         ]
         skipped = f"; {self.mismatched} pairs whose words and pieces differ" if self.mismatched else ""
         return (
-            f"{name}: {self.sentences} sentence pairs, {_share(self.sentences_with_links, self.sentences)} with links;"
+            f"{name}: {self.sentences} sentence pairs, {share(self.sentences_with_links, self.sentences)} with links;"
             f" {self.links_read} links became {self.links_written};"
-            f" {_share(self.target_tokens_linked, self.target_tokens)} of target and"
-            f" {_share(self.source_tokens_linked, self.source_tokens)} of source tokens linked;"
+            f" {share(self.target_tokens_linked, self.target_tokens)} of target and"
+            f" {share(self.source_tokens_linked, self.source_tokens)} of source tokens linked;"
             f" links dropped: {', '.join(lost) if lost else 'none'}{skipped}"
         )
 
@@ -116,21 +114,51 @@ class ProjectedBlock(NamedTuple):
     counts: ProjectionCounts
 
 
-def project_files(
-    links: PathLike, source: Side, target: Side, settings: ProjectionSettings, workers: int = 1
-) -> Iterator[ProjectedBlock]:
-    """Links of consecutive blocks of sentence pairs; memory does not grow with the files.
+@dataclass(frozen=True)
+class ProjectionFiles:
+    """Links of a corpus and its text, line by line.
+
+    :param links: Pharaoh text.
+    """
+
+    links: PathLike
+    source: Side
+    target: Side
+    settings: ProjectionSettings = field(default_factory=ProjectionSettings)
+
+
+class ProjectionTask(NamedTuple):
+    """Some lines of every file: links, source words, source pieces, target words, target pieces."""
+
+    files: ProjectionFiles
+    first_line: int
+    blocks: list[Block]
+
+
+def projection_tasks(files: ProjectionFiles, workers: int = 1) -> Iterator[ProjectionTask]:
+    """Consecutive blocks of sentence pairs; several workers read them for themselves.
+
+    :raises AlignmentLengthError: the files differ in their number of lines.
+    """
+    paths = [files.links, files.source.words, files.source.pieces, files.target.words, files.target.pieces]
+    together = read_blocks_together if workers == 1 else locate_blocks_together
+    for first_line, blocks in together(paths, LINES_IN_BLOCK):
+        yield ProjectionTask(files, first_line, list(blocks))
+
+
+def project_to_text(files: ProjectionFiles, workers: int = 1) -> Iterator[tuple[bytes, ProjectionCounts]]:
+    """Lines of consecutive blocks of sentence pairs; memory does not grow with the files.
 
     :raises AlignmentLengthError: the files differ in their number of lines.
     :raises AlignmentFormatError, AlignmentRangeError: a link cannot be read; with file and line.
     :raises SubwordMismatchError: words and pieces of a pair differ; with file, line and the first difference.
     """
-    paths = [links, source.words, source.pieces, target.words, target.pieces]
-    blocks = (
-        (first_line, texts, links, source, target, settings)
-        for first_line, texts in read_blocks_together(paths, LINES_IN_BLOCK)
-    )
-    return map_in_order(_project_block, blocks, workers)
+    return map_in_order(_project_to_text, projection_tasks(files, workers), workers)
+
+
+def _project_to_text(task: ProjectionTask) -> tuple[bytes, ProjectionCounts]:
+    links, counts = project_task(task)
+    return format_block(links), counts
 
 
 def project_block(
@@ -153,18 +181,16 @@ def project_block(
     source_tokens, target_tokens = (source.words, target.words) if settings.back else (source.pieces, target.pieces)
     sentence = made.sentence()
     counts = ProjectionCounts(
-        sentences=len(links),
         sentences_with_links=int((np.diff(made.offsets) > 0).sum()),
-        links_read=len(links.source),
         links_written=len(made.source),
         out_of_range=projected.out_of_range,
         without_pieces=projected.without_pieces,
-        at_position_zero=int(((links.source == 0) | (links.target == 0)).sum()),
         source_tokens=int(source_tokens.sum()),
         target_tokens=int(target_tokens.sum()),
         source_tokens_linked=_distinct_tokens(sentence, made.source, source_tokens),
         target_tokens_linked=_distinct_tokens(sentence, made.target, target_tokens),
     )
+    counts.add_read(links)
     if not projected.kept.all():
         row = int(np.argmin(projected.kept))
         of = int(links.sentence()[row])
@@ -204,21 +230,20 @@ def encoder(model: str) -> PieceEncoder:
     return PieceEncoder(model)
 
 
-def _project_block(
-    task: tuple[int, list[bytes], PathLike, Side, Side, ProjectionSettings],
-) -> ProjectedBlock:
-    first_line, texts, links_path, source, target, settings = task
-    links = parse_block(texts[0], links_path, first_line, settings.one_based)
+def project_task(task: ProjectionTask) -> ProjectedBlock:
+    """Links of a block of sentence pairs, in the new units. Raises as :func:`project_to_text`."""
+    files, first_line = task.files, task.first_line
+    settings = files.settings
+    text = [lines_of(block) for block in task.blocks]
+    links = parse_block(text[0], files.links, first_line, settings.one_based)
     if settings.inverted:
         links = links.inverted()
     mismatches: Optional[list[str]] = [] if settings.skip_mismatches else None
-    source_words = match_block(texts[1], texts[2], source, first_line, mismatches)
-    target_words = match_block(texts[3], texts[4], target, first_line, mismatches)
+    source = match_block(text[1], text[2], files.source, first_line, mismatches)
+    target = match_block(text[3], text[4], files.target, first_line, mismatches)
     lines = range(first_line, first_line + len(links))
-    block = project_block(links, source_words, target_words, settings, links_path, lines)
-    if mismatches:
-        block.counts.mismatched += len(mismatches)
-        block.counts.examples = (mismatches + block.counts.examples)[:5]
+    block = project_block(links, source, target, settings, files.links, lines)
+    block.counts.add_mismatches(mismatches)
     return block
 
 
@@ -232,7 +257,3 @@ def _distinct_tokens(sentence: np.ndarray, position: np.ndarray, tokens: np.ndar
     linked = np.zeros(int(tokens.sum()), bool)
     linked[(np.cumsum(tokens) - tokens)[sentence] + position] = True
     return int(linked.sum())
-
-
-def _share(part: int, whole: int) -> str:
-    return f"{part} ({100 * part / whole:.1f} %)" if whole else "0"

@@ -8,24 +8,28 @@ of 8 bytes. The header holds the counts, so that a truncated file is known by it
 from __future__ import annotations
 
 import os
-import shutil
 import struct
-import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, Optional, Union, overload
+from typing import BinaryIO, NamedTuple, Optional, TypeVar, Union, overload
 
 import numpy as np
 
-from fairseq_guided_align.atomic_files import atomic_file
+from fairseq_guided_align.atomic_files import atomic_file, scratch_folder
 from fairseq_guided_align.byte_lines import PathLike
 from fairseq_guided_align.errors import AlignmentStoreError
 from fairseq_guided_align.links import CorpusLinks, SentenceLinks, sentence_of
+from fairseq_guided_align.worker_processes import map_in_order
 
 MAGIC = b"FSGALNK\x00"
 VERSION = 1
 HEADER = struct.Struct("<8sIIQQii24x")
 _HAS_WEIGHT, _HAS_SURE = 1, 2
+Task = TypeVar("Task")
+Seen = TypeVar("Seen")
+
 _COLUMNS = {"offsets": "<i8", "source": "<i4", "target": "<i4", "weight": "<f4", "sure": "|b1"}
 _REMEDY = "write it again with `fairseq-guided-align binarize` or `preprocess`"
 
@@ -54,17 +58,82 @@ def write_links(path: PathLike, chunks: Iterable[Union[CorpusLinks, SentenceLink
     :return: what was written.
     :raises GuidedAlignError: the disk is full, or the folder cannot be written to.
     """
-    path = Path(path)
-    with atomic_file(path) as stream, _Columns(path.parent) as columns:
+    with link_writer(path) as writer:
         for chunk in chunks:
-            columns.append(CorpusLinks.from_sentences([chunk]) if isinstance(chunk, SentenceLinks) else chunk)
-        counts = columns.counts()
-        flags = (_HAS_WEIGHT if columns.weighted else 0) | (_HAS_SURE if columns.with_possible else 0)
+            writer.append(CorpusLinks.from_sentences([chunk]) if isinstance(chunk, SentenceLinks) else chunk)
+    return writer.counts()
+
+
+@contextmanager
+def link_writer(path: PathLike, workers: int = 1) -> Iterator[LinkWriter]:
+    """As :func:`write_links`, for links that several processes make.
+
+    :param workers: processes that make links with :meth:`LinkWriter.append_all` and write them.
+    :raises GuidedAlignError: the disk is full, the folder cannot be written to, or a process was killed.
+    """
+    with atomic_file(path) as stream, scratch_folder(path) as folder, ExitStack() as at_work:
+        writer = LinkWriter(folder, workers, at_work)
+        yield writer
+        writer.put_together(stream)
+
+
+class LinkWriter:
+    """Takes links in the corpus's order. Each process keeps those that it makes in a file of its own, so that only
+    their numbers go from one to another; in the end each part is copied to where it belongs.
+
+    :param folder: for these files.
+    :param at_work: ends the processes when the folder is no longer needed.
+    """
+
+    def __init__(self, folder: Path, workers: int, at_work: ExitStack) -> None:
+        self._folder, self.workers, self._at_work = folder, workers, at_work
+        self._parts: list[_Part] = []
+
+    def append(self, links: CorpusLinks) -> None:
+        self._parts.append(_keep_part(self._folder, links))
+
+    def append_all(self, function: Callable[[Task], tuple[CorpusLinks, Seen]], tasks: Iterable[Task]) -> Iterator[Seen]:
+        """Append the links that the function makes of each task, and give what it returns beside them.
+
+        :param function: of a module's own level, with picklable tasks, where there are several workers.
+        """
+        results = map_in_order(partial(_make_part, function, self._folder), tasks, self.workers)
+        self._at_work.callback(results.close)
+        for part, seen in results:
+            self._parts.append(part)
+            yield seen
+
+    def counts(self) -> StoreCounts:
+        return StoreCounts(
+            sum(part.sentences for part in self._parts),
+            sum(part.links for part in self._parts),
+            max((part.largest_source for part in self._parts), default=-1),
+            max((part.largest_target for part in self._parts), default=-1),
+        )
+
+    def put_together(self, stream: BinaryIO) -> None:
+        """Write the complete file."""
+        counts = self.counts()
+        flags = 0
+        for part in self._parts:
+            flags |= part.flags
         stream.write(HEADER.pack(MAGIC, VERSION, flags, *counts))
-        for name in _column_names(flags):
-            _pad(stream)
-            columns.copy_to(name, stream)
-    return counts
+        starts, size = _column_starts(flags, counts.sentences, counts.links)
+        stream.seek(starts["offsets"])
+        stream.write(bytes(np.dtype(_COLUMNS["offsets"]).itemsize))
+        stream.truncate(size)
+        stream.flush()
+        for _ in map_in_order(_put_in_place, self._places(stream.name, starts), self.workers):
+            pass
+
+    def _places(self, path: str, starts: dict[str, int]) -> Iterator[_Place]:
+        sentences, links = 1, 0  # the first offset is there already
+        for part in self._parts:
+            rows = {name: sentences if name == "offsets" else links for name in starts}
+            columns = {name: start + rows[name] * np.dtype(_COLUMNS[name]).itemsize for name, start in starts.items()}
+            yield _Place(part, path, links, columns)
+            sentences += part.sentences
+            links += part.links
 
 
 class LinkStore:
@@ -87,15 +156,12 @@ class LinkStore:
         self.path = Path(path)
         self.counts, flags = _read_header(self.path)
         self.weight = self.sure = None
-        position = HEADER.size
-        for name in _column_names(flags):
-            position += -position % 8
+        for name, start in _column_starts(flags, self.counts.sentences, self.counts.links)[0].items():
             dtype = np.dtype(_COLUMNS[name])
             length = self.counts.sentences + 1 if name == "offsets" else self.counts.links
             # An empty range cannot be mapped.
-            column: np.ndarray = np.memmap(self.path, dtype, "r", position, (length,)) if length else np.empty(0, dtype)
+            column: np.ndarray = np.memmap(self.path, dtype, "r", start, (length,)) if length else np.empty(0, dtype)
             setattr(self, name, column)
-            position += length * dtype.itemsize
         if self.offsets[0] != 0 or self.offsets[-1] != self.counts.links:
             raise AlignmentStoreError(f"{self.path}: expected offsets from 0 to {self.counts.links}; {_REMEDY}")
 
@@ -143,8 +209,15 @@ def _column_names(flags: int) -> list[str]:
     return names
 
 
-def _pad(stream: BinaryIO) -> None:
-    stream.write(b"\x00" * (-stream.tell() % 8))
+def _column_starts(flags: int, sentences: int, links: int) -> tuple[dict[str, int], int]:
+    """Where each column begins in a file, and the file's size."""
+    starts = {}
+    position = HEADER.size
+    for name in _column_names(flags):
+        position += -position % 8
+        starts[name] = position
+        position += (sentences + 1 if name == "offsets" else links) * np.dtype(_COLUMNS[name]).itemsize
+    return starts, position
 
 
 def _read_header(path: Path) -> tuple[StoreCounts, int]:
@@ -163,10 +236,7 @@ def _read_header(path: Path) -> tuple[StoreCounts, int]:
         raise AlignmentStoreError(
             f"{path}: expected version {VERSION} of the format; got version {version}, flags {flags}; {_REMEDY}"
         )
-    expected = HEADER.size
-    for name in _column_names(flags):
-        expected += -expected % 8
-        expected += (sentences + 1 if name == "offsets" else links) * np.dtype(_COLUMNS[name]).itemsize
+    _, expected = _column_starts(flags, sentences, links)
     if size != expected:
         raise AlignmentStoreError(
             f"{path}: expected {expected} bytes for {sentences} sentences and {links} links; got {size}; {_REMEDY}"
@@ -174,58 +244,68 @@ def _read_header(path: Path) -> tuple[StoreCounts, int]:
     return StoreCounts(sentences, links, largest_source, largest_target), flags
 
 
-class _Columns:
-    """Columns that grow in unnamed files, which vanish however the process ends."""
+class _Part(NamedTuple):
+    """Links of consecutive sentence pairs as they lie in the file of the process that made them, column after column.
 
-    def __init__(self, folder: Path) -> None:
-        self._files = {name: tempfile.TemporaryFile(dir=folder) for name in _COLUMNS}  # noqa: SIM115  # __exit__ closes
-        self._sentences = self._links = 0
-        self._largest_source = self._largest_target = -1
-        self.weighted = self.with_possible = False
-        self._files["offsets"].write(np.zeros(1, "<i8").tobytes())
+    :param path: the file.
+    :param position: where the first column begins in it.
+    """
 
-    def __enter__(self) -> _Columns:
-        return self
+    path: str
+    position: int
+    sentences: int
+    links: int
+    largest_source: int
+    largest_target: int
+    flags: int
 
-    def __exit__(self, *_: object) -> None:
-        for file in self._files.values():
-            file.close()
 
-    def append(self, chunk: CorpusLinks) -> None:
-        offsets = np.asarray(chunk.offsets[1:], np.int64) + self._links
-        self._write("offsets", offsets)
-        self._write("source", chunk.source)
-        self._write("target", chunk.target)
-        # Until a weight other than 1 or a possible link is met, their columns are left out.
-        if chunk.weight is not None and not self.weighted:
-            self.weighted = True
-            self._fill("weight")
-        if self.weighted:
-            self._write("weight", chunk.weights())
-        if chunk.sure is not None and not self.with_possible:
-            self.with_possible = True
-            self._fill("sure")
-        if self.with_possible:
-            self._write("sure", chunk.sures())
-        self._sentences += len(chunk)
-        self._links += len(chunk.source)
-        if len(chunk.source):
-            self._largest_source = max(self._largest_source, int(chunk.source.max()))
-            self._largest_target = max(self._largest_target, int(chunk.target.max()))
+class _Place(NamedTuple):
+    """Where a part goes in the complete file.
 
-    def counts(self) -> StoreCounts:
-        return StoreCounts(self._sentences, self._links, self._largest_source, self._largest_target)
+    :param path: the complete file.
+    :param links: links before the part.
+    :param columns: position of its share of each column.
+    """
 
-    def copy_to(self, name: str, stream: BinaryIO) -> None:
-        self._files[name].seek(0)
-        shutil.copyfileobj(self._files[name], stream, 1 << 20)
+    part: _Part
+    path: str
+    links: int
+    columns: dict[str, int]
 
-    def _write(self, name: str, values: np.ndarray) -> None:
-        self._files[name].write(np.ascontiguousarray(values, _COLUMNS[name]).tobytes())
 
-    def _fill(self, name: str) -> None:
-        remaining = self._links
-        while remaining:
-            some = min(remaining, 1 << 20)
-            self._write(name, np.ones(some))
-            remaining -= some
+def _make_part(
+    function: Callable[[Task], tuple[CorpusLinks, Seen]], folder: Path, task: Task
+) -> tuple[_Part, Seen]:
+    links, seen = function(task)
+    return _keep_part(folder, links), seen
+
+
+def _keep_part(folder: Path, links: CorpusLinks) -> _Part:
+    """Append links to this process's own file in the folder."""
+    flags = (_HAS_WEIGHT if links.weight is not None else 0) | (_HAS_SURE if links.sure is not None else 0)
+    path = folder / str(os.getpid())
+    with open(path, "ab") as stream:
+        position = stream.tell()
+        for name in _column_names(flags):
+            column = links.offsets[1:] if name == "offsets" else getattr(links, name)
+            stream.write(np.ascontiguousarray(column, _COLUMNS[name]).data)
+    largest = [int(column.max(initial=-1)) for column in (links.source, links.target)]
+    return _Part(str(path), position, len(links), len(links.source), largest[0], largest[1], flags)
+
+
+def _put_in_place(place: _Place) -> None:
+    """Copy a part into the complete file; the columns that it lacks are all 1."""
+    part = place.part
+    kept = _column_names(part.flags)
+    with open(part.path, "rb") as read, open(place.path, "r+b") as written:
+        read.seek(part.position)
+        for name, position in place.columns.items():
+            dtype = np.dtype(_COLUMNS[name])
+            length = part.sentences if name == "offsets" else part.links
+            if name in kept:
+                column = np.frombuffer(read.read(length * dtype.itemsize), dtype)
+            else:
+                column = np.ones(length, dtype)
+            written.seek(position)
+            written.write((column + place.links if name == "offsets" else column).data)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import signal
+import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait
 from typing import TypeVar
 
 from fairseq_guided_align.errors import GuidedAlignError
@@ -17,7 +21,7 @@ Result = TypeVar("Result")
 
 def map_in_order(
     function: Callable[[Item], Result], items: Iterable[Item], workers: int = 1, ahead: int = 4
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """As ``map``, in ``workers`` processes; at most ``ahead`` items a worker are under way or wait to be taken.
 
     With one worker no process is started. An error in ``function`` comes out where its result would have.
@@ -30,7 +34,7 @@ def map_in_order(
     if workers == 1:
         yield from map(function, items)
         return
-    executor = ProcessPoolExecutor(workers, initializer=_leave_interrupts_to_the_parent)
+    executor = ProcessPoolExecutor(workers, initializer=_follow_the_parent)
     try:
         under_way: deque[Future[Result]] = deque()
         for item in items:
@@ -45,5 +49,14 @@ def map_in_order(
         executor.shutdown(wait=True, cancel_futures=True)
 
 
-def _leave_interrupts_to_the_parent() -> None:
+def _follow_the_parent() -> None:
+    """Leave Ctrl-C to the parent, which ends its workers; and end with it where it is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_with(sentinel: int) -> None:
+    wait([sentinel])
+    os._exit(1)

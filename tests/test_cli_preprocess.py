@@ -116,7 +116,7 @@ def test_text_and_links_of_every_split(text: Path, data: Path, split: str) -> No
             assert [one.startswith("▁") for one in sentence] == [piece.startswith("▁") for piece in pieces]
         lengths = text_lengths(data, split, "grc", "en", lang)
         assert lengths is not None
-        assert lengths.tolist() == [len(sentence) for sentence in expected]
+        assert lengths[:].tolist() == [len(sentence) for sentence in expected]
         # What the folder keeps is what was read.
         kept = (data / "text" / f"{split}.{lang}").read_text("utf-8").split("\n")[:-1]
         assert kept == raw
@@ -285,8 +285,9 @@ def test_binarize_word_links_again(text: Path, data: Path, copy: Path) -> None:
 
 def test_binarize_links_between_pieces(data: Path, copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = LinkStore(links_path(data, "valid", "grc", "en"))
-    lengths = text_lengths(data, "valid", "grc", "en", "grc")
-    assert lengths is not None
+    found = text_lengths(data, "valid", "grc", "en", "grc")
+    assert found is not None
+    lengths = found[:]
     lines = [" ".join(f"{s}-{t}" for s, t in links.pairs()) for links in store]
     lines[4] += f" {lengths[4]}-0"  # </s>: no token of the text
     path = copy / "links"

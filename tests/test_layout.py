@@ -19,30 +19,33 @@ ORDER = [
     "errors",
     "compat",
     "byte_lines",
+    "progress",
     "atomic_files",
     "worker_processes",
-    "progress",
     "links",
     "pharaoh",
     "symmetrise",
     "alignment_report",
+    "link_counts",
     "subwords",
     "subword_settings",
     "spelling",
     "sentencepiece_models",
     "text_pieces",
     "projection",
-    "binarization",
+    "fairseq_data",
     "store",
+    "binarization",
     "link_sources",
     "aligner",
-    "fairseq_data",
     "preprocessing",
     "batching",
     "dataset",
     "guided_heads",
     "attention",
     "losses",
+    "chunked_cross_entropy",
+    "output_projection",
     "guided_cost",
     "schedule",
     "log_values",
@@ -60,15 +63,19 @@ ORDER = [
     "printed_alignment",
     "forced_attention",
     "validation_aer",
+    "loaded_models",
     "extraction",
     "api",
     "ctranslate2_models",
     "split_reading",
     "training_pictures",
     "generation",
+    "pair_links",
+    "guided_task",
     "criterion_options",
     "criterion",
     "task",
+    "multilingual_task",
     "help_options",
 ]
 
@@ -76,6 +83,7 @@ ORDER = [
 TEXT_ONLY = [
     "errors",
     "byte_lines",
+    "progress",
     "atomic_files",
     "links",
     "pharaoh",
@@ -207,9 +215,9 @@ def test_imports_point_upwards(module: str) -> None:
 
 
 def test_criterion_and_task_do_not_know_each_other() -> None:
-    for one, other in (("criterion", "task"), ("task", "criterion")):
-        if one in MODULES:
-            assert other not in own(imports_of(one).all)
+    for task in ("guided_task", "task", "multilingual_task"):
+        assert task not in own(imports_of("criterion").all)
+        assert "criterion" not in own(imports_of(task).all)
 
 
 @pytest.mark.parametrize("module", ordered())
@@ -219,7 +227,7 @@ def test_library_does_not_import_the_command_line(module: str) -> None:
 
 @pytest.mark.parametrize("module", [m for m in MODULES if m.startswith("cli.")])
 def test_subcommands_do_not_import_each_other(module: str) -> None:
-    others = {name for name in own(imports_of(module).all) if name.startswith("cli.")} - {module}
+    others = {name for name in own(imports_of(module).all) if name.startswith("cli.")} - {module, "cli.options"}
     assert not others
 
 

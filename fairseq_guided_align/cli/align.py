@@ -24,13 +24,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--source", metavar="FILE", required=True, help="source text, words separated by spaces")
     parser.add_argument("--target", metavar="FILE", required=True, help="target text, as many lines")
     parser.add_argument("--output", "-o", metavar="FILE", required=True, help="links to write, Pharaoh text")
-    add_aligner_arguments(parser)
-    parser.add_argument("--forward-output", metavar="FILE", help="also write eflomal's forward links here")
-    parser.add_argument("--reverse-output", metavar="FILE", help="also write eflomal's reverse links here")
-
-
-def add_aligner_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the aligner, shared by the commands that run it."""
     standard = AlignerSettings()
     parser.add_argument(
         "--method",
@@ -62,6 +55,8 @@ def add_aligner_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="P",
         help="prior probability of a word without a link (default: 0.2)",
     )
+    parser.add_argument("--forward-output", metavar="FILE", help="also write eflomal's forward links here")
+    parser.add_argument("--reverse-output", metavar="FILE", help="also write eflomal's reverse links here")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from fairseq_guided_align.alignment_report import one_based_warning
-from fairseq_guided_align.binarization import BinarizedCounts, links_inside, read_in_parallel
+from fairseq_guided_align.binarization import LinkFile, binarize_file
+from fairseq_guided_align.cli.options import add_link_reading, add_policy, add_workers, tell_counts
 from fairseq_guided_align.errors import GuidedAlignError
-from fairseq_guided_align.fairseq_data import text_lengths
-from fairseq_guided_align.links import CorpusLinks
+from fairseq_guided_align.fairseq_data import lengths_path, text_lengths
+from fairseq_guided_align.link_counts import LinkCounts
 from fairseq_guided_align.progress import line_counter, say
-from fairseq_guided_align.projection import ProjectionCounts, ProjectionSettings, Side, project_files
-from fairseq_guided_align.store import links_path, write_links
+from fairseq_guided_align.projection import (
+    ProjectionCounts,
+    ProjectionFiles,
+    ProjectionSettings,
+    Side,
+    project_task,
+    projection_tasks,
+)
+from fairseq_guided_align.store import link_writer, links_path
 from fairseq_guided_align.subword_settings import SETTINGS, subword_settings
-from fairseq_guided_align.subwords import POLICIES
 
 HELP = "binarise links alone, for a data folder whose text is binarised"
 
@@ -41,20 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what the links join; words need a folder made by `preprocess`, which keeps its text: a line for each pair"
         " that was kept (default: pieces)",
     )
-    parser.add_argument(
-        "--policy", choices=POLICIES, help="with --level words: link all pairs of pieces, or only first pieces"
-        " (default: as before)"
-    )  # fmt: skip
-    parser.add_argument("--one-based", action="store_true", help="positions in the links count from 1")
-    parser.add_argument("--inverted", action="store_true", help="the links are TARGET-SOURCE")
-    parser.add_argument(
-        "--max-dropped",
-        type=float,
-        default=0.1,
-        metavar="SHARE",
-        help="share of the links that may point outside their sentences before it is an error (default: 0.1)",
-    )
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: 1)")
+    add_policy(parser, None, "only with --level words; default: as before")
+    add_link_reading(parser)
+    add_workers(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -87,30 +81,22 @@ def _entries(entries: list[str]) -> list[tuple[str, str]]:
 
 
 def _binarize_pieces(args: argparse.Namespace, split: str, path: str, source: str, target: str) -> None:
-    lengths = [text_lengths(args.data, split, source, target, lang) for lang in (source, target)]
-    for lang, side in zip((source, target), lengths):
-        if side is None:
-            say(
-                f"warning: {Path(args.data) / f'{split}.{source}-{target}.{lang}.idx'}: no such index of fairseq's mmap"
-                " format: ranges are not checked"
-            )
-    counts = BinarizedCounts()
-    with line_counter(split) as bar:
-        chunks = links_inside(
-            read_in_parallel(path, args.one_based, args.inverted, args.workers),
-            path,
-            lengths[0],
-            lengths[1],
-            counts,
-            args.max_dropped,
-        )
-        write_links(links_path(args.data, split, source, target), _counted(chunks, bar))
-    for example in counts.examples:
-        say(f"warning: {example}")
-    warning = one_based_warning(path, counts.sentences_with_links, counts.at_position_zero)
-    if warning and not args.one_based:
-        say(f"warning: {warning}")
-    say(counts.summary(split))
+    lengths = []
+    for lang in (source, target):
+        found = text_lengths(args.data, split, source, target, lang)
+        if found is None:
+            index = lengths_path(args.data, split, source, target, lang)
+            say(f"warning: {index}: no such index of fairseq's mmap format: ranges are not checked")
+        else:
+            lengths.append(found)
+    both = (lengths[0], lengths[1]) if len(lengths) == 2 else None
+    file = LinkFile(path, args.one_based, args.inverted, both, args.max_dropped)
+    counts = LinkCounts()
+    output = links_path(args.data, split, source, target)
+    with link_writer(output, args.workers) as writer, line_counter(split) as bar:
+        for sentences in binarize_file(file, writer, counts):
+            bar.update(sentences)
+    tell_counts(counts, path, split, args.one_based)
 
 
 def _binarize_words(
@@ -141,27 +127,12 @@ def _binarize_words(
         skip_mismatches=True,
         max_dropped=args.max_dropped,
     )
-    blocks = project_files(path, sides[0], sides[1], projection, args.workers)
+    tasks = projection_tasks(ProjectionFiles(path, sides[0], sides[1], projection), args.workers)
     total = ProjectionCounts()
-    with line_counter(split) as bar:
-
-        def links() -> Iterator[CorpusLinks]:
-            for block in blocks:
-                total.add(block.counts)
-                bar.update(len(block.links))
-                yield block.links
-            total.check(path, projection)
-
-        write_links(links_path(data, split, source, target), links())
-    for example in total.examples:
-        say(f"warning: {example}")
-    warning = one_based_warning(path, total.sentences_with_links, total.at_position_zero)
-    if warning and not args.one_based:
-        say(f"warning: {warning}")
-    say(total.summary(split))
-
-
-def _counted(chunks: Iterator[CorpusLinks], bar: Any) -> Iterator[CorpusLinks]:
-    for chunk in chunks:
-        bar.update(len(chunk))
-        yield chunk
+    output = links_path(data, split, source, target)
+    with link_writer(output, args.workers) as writer, line_counter(split) as bar:
+        for counts in writer.append_all(project_task, tasks):
+            total.add(counts)
+            bar.update(counts.sentences)
+        total.check(path, args.max_dropped)
+    tell_counts(total, path, split, args.one_based)

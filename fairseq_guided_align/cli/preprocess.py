@@ -6,12 +6,13 @@ import argparse
 import shlex
 
 from fairseq_guided_align.aligner import AlignerSettings
+from fairseq_guided_align.cli.options import add_link_reading, add_on_mismatch, add_policy, add_workers
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.preprocessing import SPLITS, PreprocessSettings, find_corpora, preprocess
 from fairseq_guided_align.progress import say
 from fairseq_guided_align.projection import ProjectionSettings
 from fairseq_guided_align.sentencepiece_models import MODEL_TYPES
-from fairseq_guided_align.subwords import KINDS, POLICIES
+from fairseq_guided_align.subwords import KINDS
 from fairseq_guided_align.symmetrise import METHODS
 
 HELP = "from raw text and word links to a data folder that fairseq trains on"
@@ -73,28 +74,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         subwords.add_argument(option, metavar="FILE", help=f"use this {side} dictionary, such as a trained model's")
 
     links = parser.add_argument_group("links")
-    links.add_argument(
-        "--policy",
-        choices=POLICIES,
-        default="all",
-        help="link all pairs of pieces of two linked words, or only their first pieces (default: all)",
-    )
-    links.add_argument("--one-based", action="store_true", help="positions in the links count from 1")
-    links.add_argument("--inverted", action="store_true", help="the links are TARGET-SOURCE")
-    links.add_argument(
-        "--max-dropped",
-        type=float,
-        default=0.1,
-        metavar="SHARE",
-        help="share of the links that may point outside their sentences before it is an error (default: 0.1)",
-    )
-    links.add_argument(
-        "--on-mismatch",
-        choices=("error", "drop-links"),
-        default="error",
-        help="where words and pieces of a pair spell different text: stop, or leave the pair without links and count it"
-        " (default: error)",
-    )
+    add_policy(links)
+    add_link_reading(links)
+    add_on_mismatch(links)
     links.add_argument("--allow-missing-alignments", action="store_true", help="splits may have no file of links")
     links.add_argument("--aligner", choices=("eflomal",), help="make the links of splits that have no file of them")
     links.add_argument(
@@ -108,7 +90,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-ratio", type=float, metavar="X", help="where one side has more than X times the pieces of the other"
     )
 
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: 1)")
+    add_workers(parser)
     parser.add_argument(
         "--fairseq-options",
         default="",

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import argparse
 import sys
-from contextlib import ExitStack, nullcontext
+from contextlib import nullcontext
 from typing import BinaryIO, ContextManager
 
-from fairseq_guided_align.alignment_report import one_based_warning
 from fairseq_guided_align.atomic_files import atomic_file
-from fairseq_guided_align.pharaoh import format_block
-from fairseq_guided_align.progress import line_counter, say
-from fairseq_guided_align.projection import ProjectionCounts, ProjectionSettings, Side, check_kind, project_files
-from fairseq_guided_align.subwords import KINDS, POLICIES
+from fairseq_guided_align.cli.options import add_link_reading, add_on_mismatch, add_policy, add_workers, tell_counts
+from fairseq_guided_align.progress import line_counter
+from fairseq_guided_align.projection import (
+    ProjectionCounts,
+    ProjectionFiles,
+    ProjectionSettings,
+    Side,
+    check_kind,
+    project_to_text,
+)
+from fairseq_guided_align.subwords import KINDS
 
 HELP = "turn links between words into links between subword pieces, or back"
 
@@ -40,35 +46,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="sentencepiece",
         help="how the pieces mark words: ▁ before, @@ after a piece that goes on, or no mark (default: sentencepiece)",
     )
-    parser.add_argument(
-        "--policy",
-        choices=POLICIES,
-        default="all",
-        help="link all pairs of pieces of two linked words, or only their first pieces (default: all)",
-    )
+    add_policy(parser)
     parser.add_argument("--back", action="store_true", help="read links between pieces, write links between words")
-    add_reading_arguments(parser)
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: 1)")
-
-
-def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options about the links read, and about words and pieces that differ."""
-    parser.add_argument("--one-based", action="store_true", help="positions in the links count from 1")
-    parser.add_argument("--inverted", action="store_true", help="the links are TARGET-SOURCE")
-    parser.add_argument(
-        "--max-dropped",
-        type=float,
-        default=0.1,
-        metavar="SHARE",
-        help="share of the links that may point outside their sentences before it is an error (default: 0.1)",
-    )
-    parser.add_argument(
-        "--on-mismatch",
-        choices=("error", "drop-links"),
-        default="error",
-        help="where words and pieces of a pair spell different text: stop, or leave the pair without links and count it"
-        " (default: error)",
-    )
+    add_link_reading(parser)
+    add_on_mismatch(parser)
+    add_workers(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -77,24 +59,18 @@ def run(args: argparse.Namespace) -> int:
     settings = ProjectionSettings(
         args.policy, args.back, args.one_based, args.inverted, args.on_mismatch == "drop-links", args.max_dropped
     )
+    files = ProjectionFiles(args.links, source, target, settings)
     counts = ProjectionCounts()
     output: ContextManager[BinaryIO] = (
         nullcontext(sys.stdout.buffer) if args.output == "-" else atomic_file(args.output)
     )
-    with ExitStack() as stack:
-        stream = stack.enter_context(output)
-        bar = stack.enter_context(line_counter("project"))
-        for block in project_files(args.links, source, target, settings, args.workers):
-            stream.write(format_block(block.links))
-            counts.add(block.counts)
-            bar.update(len(block.links))
-        counts.check(args.links, settings)
-    for example in counts.examples:
-        say(f"warning: {example}")
-    warning = None if args.one_based else one_based_warning(args.links, counts.sentences, counts.at_position_zero)
-    if warning:
-        say(f"warning: {warning}")
-    say(counts.summary(args.links))
+    with output as stream, line_counter("project") as bar:
+        for lines, seen in project_to_text(files, args.workers):
+            stream.write(lines)
+            counts.add(seen)
+            bar.update(seen.sentences)
+        counts.check(args.links, settings.max_dropped)
+    tell_counts(counts, args.links, args.links, args.one_based)
     return 0
 
 

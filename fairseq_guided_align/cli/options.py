@@ -1,0 +1,67 @@
+"""Options that several subcommands share, and what they tell in the same words."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any, Optional
+
+from fairseq_guided_align.byte_lines import PathLike
+from fairseq_guided_align.link_counts import LinkCounts
+from fairseq_guided_align.progress import say
+from fairseq_guided_align.subwords import POLICIES
+
+Options = Any
+"""A parser or one of its groups of options."""
+
+
+def add_workers(options: Options) -> None:
+    options.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: 1)")
+
+
+def add_policy(options: Options, default: Optional[str] = "all", note: str = "default: all") -> None:
+    options.add_argument(
+        "--policy",
+        choices=POLICIES,
+        default=default,
+        help=f"link all pairs of pieces of two linked words, or only their first pieces ({note})",
+    )
+
+
+def add_link_reading(options: Options) -> None:
+    """How links are read, and how many may be outside their sentences."""
+    options.add_argument("--one-based", action="store_true", help="positions in the links count from 1")
+    options.add_argument("--inverted", action="store_true", help="the links are TARGET-SOURCE")
+    options.add_argument(
+        "--max-dropped",
+        type=_share,
+        default=0.1,
+        metavar="SHARE",
+        help="share of the links that may point outside their sentences before it is an error (default: 0.1)",
+    )
+
+
+def add_on_mismatch(options: Options) -> None:
+    options.add_argument(
+        "--on-mismatch",
+        choices=("error", "drop-links"),
+        default="error",
+        help="where words and pieces of a pair spell different text: stop, or leave the pair without links and count it"
+        " (default: error)",
+    )
+
+
+def tell_counts(counts: LinkCounts, path: PathLike, name: str, one_based: bool) -> None:
+    """Warnings and a summary of what was read, on standard error.
+
+    :param name: what the summary begins with.
+    """
+    for warning in counts.warnings(path, one_based):
+        say(f"warning: {warning}")
+    say(counts.summary(name))
+
+
+def _share(text: str) -> float:
+    share = float(text)
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1; got {text}")
+    return share
