@@ -2,7 +2,7 @@
 
 import logging
 import math
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import torch
@@ -15,12 +15,14 @@ from torch import Tensor
 
 from fairseq_guided_align.attention import AttentionReader, check_model, heads_of_layers, returned_attention
 from fairseq_guided_align.batching import batch_links
+from fairseq_guided_align.chunked_cross_entropy import SequenceLoss
 from fairseq_guided_align.criterion_options import GuidedAlignmentCrossEntropyConfig
 from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError
 from fairseq_guided_align.guided_cost import GuidedCost, TokenCosts
 from fairseq_guided_align.guided_heads import GuidedHeads, parse_indices
 from fairseq_guided_align.log_values import ratio
 from fairseq_guided_align.losses import label_smoothed_cross_entropy
+from fairseq_guided_align.output_projection import ProjectionToLoss, find_output_projection
 from fairseq_guided_align.schedule import WeightSchedule
 
 logger = logging.getLogger(__name__)
@@ -60,6 +62,7 @@ class GuidedAlignmentCrossEntropy(FairseqCriterion):
         self._check_options()
         self._guided: Optional[GuidedHeads] = None
         self._noted = False
+        self._softmax_noted = False
         # told what was read, so that nobody has to run the model a second time
         self.attention_observer: Optional[Callable[[List[Tensor], GuidedHeads, Dict[str, Any]], None]] = None
 
@@ -190,19 +193,29 @@ class GuidedAlignmentCrossEntropy(FairseqCriterion):
             self._check_supply(model, sample)
             if self._guided is not None:
                 reading = AttentionReader(model, self._guided)
-        with reading or nullcontext():
+        target = self._scored_target(sample)
+        to_loss = self._projection_to_loss(model, target, reduce)
+        with ExitStack() as stack:
+            for context in (reading, to_loss):
+                if context is not None:
+                    stack.enter_context(context)
             net_output = model(**sample["net_input"])
-        smoothed, likelihood, correct, counted = self._sequence_loss(model, net_output, sample)
+        sequence = to_loss.loss if to_loss is not None else self._full_sequence_loss(model, net_output, target)
+        if sequence is None:
+            raise GuidedAlignError(
+                "the model did not use its output projection in this forward pass; use --vocabulary-softmax full"
+            )
         costs = self._guided_costs(model, net_output, reading, sample) if self.guides else None
 
         ntokens, nsentences = sample["ntokens"], sample["target"].size(0)
         sample_size = nsentences if self.sentence_avg else ntokens
-        loss = smoothed
+        # the total may hold gradients that the tokens' values lack
+        loss = sequence.total if reduce else sequence.smoothed
         # an epoch's sum in float32 would lose the decimals that are printed
-        zero = smoothed.new_zeros((), dtype=torch.float64)
+        zero = loss.new_zeros((), dtype=torch.float64)
         log = {
-            "loss": smoothed.detach().sum(dtype=torch.float64),
-            "nll_loss": likelihood.detach().sum(dtype=torch.float64),
+            "loss": sequence.smoothed.detach().sum(dtype=torch.float64),
+            "nll_loss": sequence.negative_log_likelihood.detach().sum(dtype=torch.float64),
             "ntokens": ntokens,
             "nsentences": nsentences,
             "sample_size": sample_size,
@@ -217,33 +230,53 @@ class GuidedAlignmentCrossEntropy(FairseqCriterion):
             weight = self.schedule(getattr(self.task, "finished_updates", 0))
             if self.opennmt_tf:
                 weight /= max(ntokens - nsentences, 1)
-            loss = smoothed + weight * costs.cost
+            loss = loss + weight * (costs.cost.sum() if reduce else costs.cost.view(-1))
             log["alignment_loss"] = costs.cost.detach().sum(dtype=torch.float64)
             log["weighted_alignment_loss"] = weight * log["alignment_loss"]
             log["guided_tokens"] = costs.guided.sum()
             log["linked_tokens"] = costs.linked.sum()
             log["alignable_tokens"] = costs.alignable.sum()
         if self.cfg.report_accuracy:
-            log["n_correct"], log["total"] = correct, counted
-        return loss.sum() if reduce else loss.view(-1), sample_size, log
+            log["n_correct"], log["total"] = sequence.correct, target.ne(self.padding_idx).sum()
+        return loss, sample_size, log
 
-    def _sequence_loss(
-        self, model: Any, net_output: Any, sample: Dict[str, Any]
-    ) -> Tuple[Tensor, Tensor, Optional[Tensor], Optional[Tensor]]:
-        log_probabilities = _log_probabilities(model, net_output)
+    def _scored_target(self, sample: Dict[str, Any]) -> Tensor:
+        """The batch's labels, (batch, target), with padding for those that cost nothing."""
         target = sample["target"]
-        ignored = self.cfg.ignore_prefix_size
-        if ignored > 0:
+        if self.cfg.ignore_prefix_size > 0:
             target = target.clone()
-            target[:, :ignored] = self.padding_idx
+            target[:, : self.cfg.ignore_prefix_size] = self.padding_idx
+        return target
+
+    def _projection_to_loss(self, model: Any, target: Tensor, reduce: bool) -> Optional[ProjectionToLoss]:
+        """What leaves the logits out of the forward pass; None where they are needed."""
+        choice = str(self.cfg.vocabulary_softmax)
+        found = "as --vocabulary-softmax asks" if choice == "full" else find_output_projection(model)
+        if isinstance(found, str) and choice == "chunked":
+            raise GuidedAlignError(
+                f"--vocabulary-softmax chunked is not possible: {found}; use --vocabulary-softmax auto"
+            )
+        if not self._softmax_noted:
+            self._softmax_noted = True
+            logger.info(
+                f"vocabulary softmax: on all target tokens at once ({found})"
+                if isinstance(found, str)
+                else "vocabulary softmax: in chunks of target tokens, without the matrix of [tokens, vocabulary]"
+            )
+        # fairseq sums; a gradient of one token's loss alone cannot be had from gradients that are summed already
+        if isinstance(found, str) or (not reduce and torch.is_grad_enabled()):
+            return None
+        return ProjectionToLoss(found, target, self.cfg.label_smoothing, self.padding_idx, self.cfg.report_accuracy)
+
+    def _full_sequence_loss(self, model: Any, net_output: Any, target: Tensor) -> SequenceLoss:
+        log_probabilities = _log_probabilities(model, net_output).view(*target.shape, -1)
         smoothed, likelihood = label_smoothed_cross_entropy(
-            log_probabilities.view(*target.shape, -1), target, self.cfg.label_smoothing, self.padding_idx
+            log_probabilities, target, self.cfg.label_smoothing, self.padding_idx
         )
-        if not self.cfg.report_accuracy:
-            return smoothed, likelihood, None, None
-        real = target.ne(self.padding_idx)
-        correct = (log_probabilities.argmax(-1).view_as(target).eq(target) & real).sum()
-        return smoothed, likelihood, correct, real.sum()
+        correct = None
+        if self.cfg.report_accuracy:
+            correct = (log_probabilities.argmax(-1).eq(target) & target.ne(self.padding_idx)).sum()
+        return SequenceLoss(smoothed.sum(), smoothed.view(-1), likelihood.view(-1), correct)
 
     def _guided_costs(
         self, model: torch.nn.Module, net_output: Any, reading: Optional[AttentionReader], sample: Dict[str, Any]

@@ -22,6 +22,13 @@ class GuidedAlignmentCrossEntropyConfig(FairseqDataclass):
         default=0, metadata={"help": "target tokens at the start of a sentence that cost nothing, in tokens"}
     )
     sentence_avg: bool = II("optimization.sentence_avg")
+    vocabulary_softmax: ChoiceEnum(["auto", "chunked", "full"]) = field(  # type: ignore[valid-type]
+        default="auto",
+        metadata={
+            "help": "chunked: a chunk of target tokens at a time, with a fraction of the memory and the same result; "
+            "full: all at once, as fairseq does; auto: chunked where the model allows it"
+        },
+    )
     guided_alignment_type: ChoiceEnum(["ce", "mse"]) = field(  # type: ignore[valid-type]
         default="ce",
         metadata={"help": "cost between links and attention: cross-entropy in nats, or mean squared error"},

@@ -41,11 +41,12 @@ class Training:
 
 
 TRAININGS = {
-    "legacy_ddp": Training(("--ddp-backend", "legacy_ddp")),
-    "fast-stat-sync": Training(("--ddp-backend", "legacy_ddp", "--fast-stat-sync"), reference="legacy_ddp"),
-    "update-freq": Training(
-        ("--ddp-backend", "legacy_ddp", "--guided-alignment-warmup-updates", "10"), update_freq=2
+    "legacy_ddp": Training(("--ddp-backend", "legacy_ddp", "--vocabulary-softmax", "chunked")),
+    "the same, full softmax": Training(
+        ("--ddp-backend", "legacy_ddp", "--vocabulary-softmax", "full"), reference="legacy_ddp"
     ),
+    "fast-stat-sync": Training(("--ddp-backend", "legacy_ddp", "--fast-stat-sync"), reference="legacy_ddp"),
+    "update-freq": Training(("--ddp-backend", "legacy_ddp", "--guided-alignment-warmup-updates", "10"), update_freq=2),
     "a rank without links": Training(("--ddp-backend", "legacy_ddp"), half_linked=True),
     "the same, stock task": Training(
         ("--ddp-backend", "legacy_ddp"), half_linked=True, task=tuple(STOCK_TASK), reference="a rank without links"
@@ -55,7 +56,8 @@ TRAININGS = {
     ),
     # fairseq 0.12.2's encoder layers have parameters that are never used
     "torch's own DDP": Training(
-        ("--ddp-backend", "pytorch_ddp", "--find-unused-parameters"), reference="legacy_ddp"
+        ("--ddp-backend", "pytorch_ddp", "--find-unused-parameters", "--vocabulary-softmax", "chunked"),
+        reference="legacy_ddp",
     ),
 }
 
@@ -104,9 +106,7 @@ class Outcome:
 
 
 @pytest.fixture(scope="module")
-def outcomes(
-    made_up: MadeUpData, half_linked: Path, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Outcome]:
+def outcomes(made_up: MadeUpData, half_linked: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
     """All trainings, the two ranks in one pair of processes: starting them is what takes the time."""
     folder = tmp_path_factory.mktemp("workers")
 
@@ -114,8 +114,7 @@ def outcomes(
         return half_linked if training.half_linked else made_up.binarised
 
     runs = [
-        arguments(training, data(training), folder / f"two-{i}", 2)
-        for i, training in enumerate(TRAININGS.values())
+        arguments(training, data(training), folder / f"two-{i}", 2) for i, training in enumerate(TRAININGS.values())
     ]
     processes = start_two(folder, runs)
     one: dict[str, tuple[list[dict[str, Any]], Path]] = {}

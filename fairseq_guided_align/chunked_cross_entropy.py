@@ -1,0 +1,284 @@
+"""Label-smoothed cross-entropy from features and output weights, a chunk of tokens at a time; torch only.
+
+The matrix of [tokens, vocabulary] never exists. The gradients are formed together with the loss, while a chunk's
+probabilities are at hand, so there are three matrix products as in the plain way: logits, gradient of the features,
+gradient of the weights. Nothing is approximated.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import Any, List, NamedTuple, Optional, Tuple
+
+import torch
+from torch import Tensor
+
+from fairseq_guided_align.errors import GuidedAlignError
+
+CHUNK_ENTRIES = {"cpu": 2**23, "cuda": 2**26}
+"""Entries of a chunk's matrix: large enough for fast products, small beside a model."""
+
+LEAST_ROWS = {"cpu": 256, "cuda": 1024}
+"""Tokens of a chunk at least; with fewer, going through the weights' gradient once a chunk takes too long."""
+
+HALF = (torch.float16, torch.bfloat16)
+
+
+class SequenceLoss(NamedTuple):
+    """Costs of a batch's target tokens, in nats.
+
+    :param total: () sum of the smoothed cross-entropy, with its gradients.
+    :param smoothed: (tokens,) label-smoothed cross-entropy of each token; 0 on padding.
+    :param negative_log_likelihood: (tokens,) likewise, without smoothing.
+    :param correct: () number of tokens whose label has the highest probability, or None.
+    """
+
+    total: Tensor
+    smoothed: Tensor
+    negative_log_likelihood: Tensor
+    correct: Optional[Tensor]
+
+
+def why_not_in_chunks(weight: Tensor) -> Optional[str]:
+    """Why output weights of this type on this device cannot be used here; None if they can."""
+    device = weight.device.type
+    if device not in ("cpu", "cuda", "meta"):
+        return f"chunks have not been tried on the device {device}"
+    half = weight.dtype in HALF or _autocasts(device)
+    if device == "cuda" and half and _torch_version() < (2, 8):
+        return f"half precision takes products with float32 results, new in torch 2.8; this is {torch.__version__}"
+    return None
+
+
+def chunked_cross_entropy(
+    features: Tensor,
+    weight: Tensor,
+    bias: Optional[Tensor],
+    target: Tensor,
+    label_smoothing: float,
+    padding_index: int,
+    count_correct: bool = False,
+    chunk_rows: Optional[int] = None,
+) -> SequenceLoss:
+    """Label-smoothed cross-entropy of ``log_softmax(features @ weight.T + bias)``.
+
+    The quantity of :func:`~fairseq_guided_align.losses.label_smoothed_cross_entropy`. With p the probabilities, q the
+    smoothed target distribution, x the features, W the weights and z the logarithm of the softmax' denominator, it is
+    ``-sum_v q_v log p_v = z - sum_v q_v (W x)_v``, and its gradients are ``W^T (p - q)`` for x and ``(p - q) x^T`` for
+    W. The part of q that lies on every token comes from sums over the vocabulary, not from another pass over p.
+
+    Products have operands of the features' type (autocast's, where it is on) and results in float32, as are sums and
+    exponentials; float64 stays float64. Half precision on a CPU is computed in float32.
+
+    :param features: (..., D) the decoder's output.
+    :param weight: (V, D) output weights.
+    :param bias: (V,) or None.
+    :param target: (...) int64 labels.
+    :param label_smoothing: e, in [0, 1): 1 - e on the label and e / (V - 1) on each other token.
+    :param padding_index: tokens with this label cost nothing.
+    :param count_correct: count the tokens whose label has the highest logit.
+    :param chunk_rows: tokens of a chunk; None: as many as suit the device.
+    :raises GuidedAlignError: second-order gradients, or a second backward pass through the same loss.
+    """
+    device = features.device.type
+    learns = torch.is_grad_enabled()
+    wanted = [learns and x is not None and x.requires_grad for x in (features, weight, bias)]
+    compute = features.dtype
+    if _autocasts(device) and compute != torch.float64:
+        compute = torch.get_autocast_dtype(device)
+    if device == "cpu" and compute in HALF:
+        compute = torch.float32
+    if chunk_rows is None:
+        entries, least = CHUNK_ENTRIES.get(device, 2**26), LEAST_ROWS.get(device, 1024)
+        chunk_rows = max(entries // weight.size(0), least)
+    found = _ChunkedCrossEntropy.apply(
+        features.reshape(-1, features.size(-1)),
+        weight,
+        bias,
+        target.reshape(-1),
+        (label_smoothing, padding_index, count_correct),
+        chunk_rows,
+        compute,
+        wanted,
+    )
+    return SequenceLoss(*found)
+
+
+class _ChunkedCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(  # type: ignore[override]
+        ctx: Any,
+        features: Tensor,
+        weight: Tensor,
+        bias: Optional[Tensor],
+        target: Tensor,
+        options: Tuple[float, int, bool],
+        chunk_rows: int,
+        compute: torch.dtype,
+        wanted: List[bool],
+    ) -> SequenceLoss:
+        ctx.types = [None if x is None else x.dtype for x in (features, weight, bias)]
+        device = features.device.type
+        with torch.autocast(device, enabled=False) if _autocasts(device) else nullcontext():
+            loss, ctx.gradients = _loss_and_gradients(
+                features.to(compute),
+                weight.to(compute),
+                None if bias is None else bias.to(compute),
+                target,
+                *options,
+                chunk_rows,
+                wanted,
+            )
+        ctx.mark_non_differentiable(*(x for x in loss[1:] if x is not None))
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor, *others: Any) -> Tuple[Any, ...]:  # type: ignore[override]
+        if torch.is_grad_enabled():
+            raise GuidedAlignError(
+                "the vocabulary softmax in chunks has no second-order gradients; use --vocabulary-softmax full"
+            )
+        if ctx.gradients is None:
+            raise GuidedAlignError(
+                "the vocabulary softmax in chunks keeps its gradients for one backward pass, and this is the second; "
+                "use --vocabulary-softmax full"
+            )
+        gradients, ctx.gradients = ctx.gradients, None
+        # the loss scale of half-precision training comes in before the cast, so that small gradients survive
+        scaled = [None if x is None else x.mul_(gradient).to(dtype) for x, dtype in zip(gradients, ctx.types)]
+        return (*scaled, None, None, None, None, None)
+
+
+def _loss_and_gradients(
+    features: Tensor,
+    weight: Tensor,
+    bias: Optional[Tensor],
+    target: Tensor,
+    label_smoothing: float,
+    padding_index: int,
+    count_correct: bool,
+    chunk_rows: int,
+    wanted: List[bool],
+) -> Tuple[SequenceLoss, List[Optional[Tensor]]]:
+    real = target.ne(padding_index)
+    if features.device.type == "cpu" and not bool(real.all()):
+        # Elsewhere, finding the real tokens would make the host wait for the device.
+        return _without_padding(
+            real, features, weight, bias, target, label_smoothing, padding_index, count_correct, chunk_rows, wanted
+        )
+
+    vocabulary, count = weight.size(0), target.numel()
+    exact = torch.float64 if features.dtype == torch.float64 else torch.float32
+    others = label_smoothing / (vocabulary - 1) if label_smoothing > 0 else 0.0
+    on_label = 1.0 - label_smoothing - others
+    weight_sum = weight.sum(dim=0, dtype=exact) if others else None
+    bias_sum = bias.sum(dtype=exact) if bias is not None else 0.0
+    mask = real.to(exact)
+
+    smoothed, likelihood = (features.new_empty(count, dtype=exact) for _ in range(2))
+    correct = target.new_zeros(()) if count_correct else None
+    gradients = _Gradients(features, weight, bias, exact, wanted)
+    # a new matrix for every chunk would have to be mapped anew by the system
+    buffer = features.new_empty(min(chunk_rows, count), vocabulary) if features.dtype == exact else None
+    for start in range(0, count, chunk_rows):
+        part = slice(start, min(start + chunk_rows, count))
+        x, label = features[part], target[part].unsqueeze(1)
+        logits = _product(x, weight.t(), None if buffer is None else buffer[: x.size(0)])
+        if bias is not None:
+            logits += bias
+        label_logit = logits.gather(1, label).squeeze(1)
+        highest = logits.amax(dim=1)
+        if correct is not None:
+            correct += (logits.argmax(dim=1).eq(target[part]) & real[part]).sum()
+        # on a CPU the kernel reads an entry before it writes it, so that the result may take the logits' place
+        p = torch.softmax(logits, dim=1, out=logits if logits.device.type == "cpu" else None)
+        # the highest probability is at least 1 / V, whichever the label's is
+        log_denominator = highest - p.amax(dim=1).log()
+        likelihood[part] = (log_denominator - label_logit) * mask[part]
+        smoothed[part] = on_label * likelihood[part]
+        if weight_sum is not None:
+            logit_sum = torch.mv(x.to(exact), weight_sum) + bias_sum
+            smoothed[part] += others * (vocabulary * log_denominator - logit_sum) * mask[part]
+        if any(wanted):
+            p.scatter_add_(1, label, p.new_full(label.shape, -on_label))
+            gradients.add(p, part, mask[part])
+    gradients.finish(mask, others, weight_sum)
+    return SequenceLoss(smoothed.sum(), smoothed, likelihood, correct), gradients.found
+
+
+def _without_padding(
+    real: Tensor, features: Tensor, weight: Tensor, bias: Optional[Tensor], target: Tensor, *options: Any
+) -> Tuple[SequenceLoss, List[Optional[Tensor]]]:
+    chosen = real.nonzero().squeeze(1)
+    loss, gradients = _loss_and_gradients(features[chosen], weight, bias, target[chosen], *options)
+
+    def put_back(rows: Tensor) -> Tensor:
+        return rows.new_zeros(real.numel(), *rows.shape[1:]).index_copy_(0, chosen, rows)
+
+    if gradients[0] is not None:
+        gradients[0] = put_back(gradients[0])
+    return (
+        loss._replace(smoothed=put_back(loss.smoothed), negative_log_likelihood=put_back(loss.negative_log_likelihood)),
+        gradients,
+    )
+
+
+class _Gradients:
+    """Gradients of features, weights and bias, summed over chunks; None where they are not wanted."""
+
+    def __init__(
+        self, features: Tensor, weight: Tensor, bias: Optional[Tensor], exact: torch.dtype, wanted: List[bool]
+    ) -> None:
+        self._features, self._weight = features, weight
+        # p - q lies within [-1, 1]: near the top of its range, float16 resolves more of the small probabilities
+        self._scale = 2.0**14 if features.dtype == torch.float16 else 1.0
+        self.found = [
+            torch.zeros_like(x, dtype=exact) if x is not None and one else None
+            for x, one in zip((features, weight, bias), wanted)
+        ]
+
+    def add(self, difference: Tensor, part: slice, mask: Tensor) -> None:
+        """A chunk's ``p - q`` (tokens, V), but for what q puts on every token; the matrix is used up."""
+        of_features, of_weight, of_bias = self.found
+        if of_bias is not None:
+            of_bias.addmv_(difference.t(), mask)
+        if self._scale != 1.0:
+            difference *= self._scale
+        difference = difference.to(self._features.dtype)
+        if of_features is not None:
+            _product(difference, self._weight, of_features[part])
+            of_features[part] *= (mask / self._scale).unsqueeze(1)
+        if of_weight is not None:
+            x = self._features[part] * mask.to(self._features.dtype).unsqueeze(1)
+            if x.dtype == of_weight.dtype:
+                of_weight.addmm_(difference.t(), x)
+            else:
+                of_weight.add_(_product(difference.t(), x), alpha=1 / self._scale)
+
+    def finish(self, mask: Tensor, others: float, weight_sum: Optional[Tensor]) -> None:
+        """Subtract what q puts on every token of the vocabulary."""
+        if weight_sum is None:
+            return
+        of_features, of_weight, of_bias = self.found
+        if of_features is not None:
+            of_features.addr_(mask, weight_sum, alpha=-others)
+        if of_weight is not None:
+            of_weight -= others * torch.mv(self._features.t().to(mask.dtype), mask)
+        if of_bias is not None:
+            of_bias -= others * mask.sum()
+
+
+def _product(a: Tensor, b: Tensor, out: Optional[Tensor] = None) -> Tensor:
+    """``a @ b``, in float32 where the operands are in half precision."""
+    if a.dtype not in HALF:
+        return torch.mm(a, b, out=out)
+    found = torch.mm(a, b, out_dtype=torch.float32)
+    return found if out is None else out.copy_(found)
+
+
+def _autocasts(device: str) -> bool:
+    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+
+
+def _torch_version() -> Tuple[int, ...]:
+    return tuple(int(number) for number in torch.__version__.split(".")[:2])

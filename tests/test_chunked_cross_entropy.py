@@ -1,0 +1,237 @@
+"""The vocabulary softmax in chunks: the plain way's values and gradients, without its matrix."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from fairseq_guided_align.chunked_cross_entropy import chunked_cross_entropy
+from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.losses import label_smoothed_cross_entropy
+
+PAD = 1
+
+
+class Case:
+    """Random features, weights and labels, some of them padding."""
+
+    def __init__(
+        self, seed: int, shape: tuple[int, ...] = (3, 4), size: int = 5, vocabulary: int = 11, bias: bool = True,
+        dtype: torch.dtype = torch.float64, spread: float = 1.0,
+    ) -> None:  # fmt: skip
+        new = torch.Generator().manual_seed(seed)
+        self.features = (torch.randn(*shape, size, generator=new) * spread).to(dtype)
+        self.weight = (torch.randn(vocabulary, size, generator=new) * spread).to(dtype)
+        self.bias = torch.randn(vocabulary, generator=new).to(dtype) if bias else None
+        self.target = torch.randint(vocabulary, shape, generator=new)
+        self.target[torch.rand(shape, generator=new) < 0.3] = PAD
+
+    @property
+    def inputs(self) -> list[torch.Tensor]:
+        return [x for x in (self.features, self.weight, self.bias) if x is not None]
+
+    def to(self, dtype: torch.dtype) -> Case:
+        new = object.__new__(Case)
+        new.target = self.target
+        new.features, new.weight = self.features.to(dtype), self.weight.to(dtype)
+        new.bias = None if self.bias is None else self.bias.to(dtype)
+        return new
+
+    def plain(self, e: float, scale: float = 1.0) -> tuple[torch.Tensor, torch.Tensor, list[torch.Tensor]]:
+        """Costs of the tokens, and the gradients of their sum, through the whole matrix."""
+        for x in self.inputs:
+            x.requires_grad_()
+        logits = torch.nn.functional.linear(self.features, self.weight, self.bias)
+        smoothed, likelihood = label_smoothed_cross_entropy(logits.log_softmax(-1), self.target, e, PAD)
+        gradients = torch.autograd.grad(smoothed.sum() * scale, self.inputs)
+        return smoothed.detach().view(-1), likelihood.detach().view(-1), list(gradients)
+
+    def chunked(self, e: float, scale: float = 1.0, **options: Any) -> tuple[Any, list[torch.Tensor]]:
+        for x in self.inputs:
+            x.requires_grad_()
+        loss = chunked_cross_entropy(self.features, self.weight, self.bias, self.target, e, PAD, **options)
+        return loss, list(torch.autograd.grad(loss.total * scale, self.inputs))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from([0.0, 0.1, 0.9]), st.booleans(), st.integers(1, 20), st.integers(2, 40))
+def test_equals_the_plain_way_in_double_precision(
+    seed: int, e: float, bias: bool, chunk_rows: int, vocabulary: int
+) -> None:
+    case = Case(seed, vocabulary=vocabulary, bias=bias, spread=3.0)
+    smoothed, likelihood, gradients = case.plain(e, scale=-2.5)
+    loss, found = case.chunked(e, scale=-2.5, chunk_rows=chunk_rows)
+    exact = {"rtol": 1e-12, "atol": 1e-12}
+    torch.testing.assert_close(loss.smoothed, smoothed, **exact)
+    torch.testing.assert_close(loss.negative_log_likelihood, likelihood, **exact)
+    torch.testing.assert_close(loss.total.detach(), smoothed.sum(), **exact)
+    torch.testing.assert_close(found, gradients, **exact)
+
+
+@pytest.mark.parametrize("e", [0.0, 0.1])
+@pytest.mark.parametrize("bias", [False, True])
+def test_single_precision_is_as_exact_as_the_plain_way(e: float, bias: bool) -> None:
+    case = Case(0, (40, 16), size=64, vocabulary=3000, bias=bias, dtype=torch.float32, spread=0.5)
+    smoothed, likelihood, gradients = case.to(torch.float64).plain(e)
+    plain_smoothed, plain_likelihood, plain_gradients = case.plain(e)
+    loss, found = case.chunked(e, chunk_rows=100)
+
+    def error(a: torch.Tensor, b: torch.Tensor) -> float:
+        return float((a.detach().double() - b).norm() / b.norm())
+
+    for ours, plain, wanted in [
+        (loss.smoothed, plain_smoothed, smoothed),
+        (loss.negative_log_likelihood, plain_likelihood, likelihood),
+        *zip(found, plain_gradients, gradients),
+    ]:
+        # the sums run in another order
+        assert error(ours, wanted) < 2 * error(plain, wanted) + 2e-7
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_computed_in_single_precision(dtype: torch.dtype) -> None:
+    half = Case(3, (8, 8), size=16, vocabulary=300, dtype=dtype)
+    smoothed, _, gradients = half.to(torch.float64).plain(0.1)
+    loss, found = half.chunked(0.1)
+    assert loss.total.dtype == torch.float32
+    torch.testing.assert_close(loss.smoothed.double(), smoothed, rtol=1e-6, atol=1e-6)
+    for ours, wanted in zip(found, gradients):
+        assert ours.dtype == dtype
+        torch.testing.assert_close(ours.double(), wanted, rtol=torch.finfo(dtype).eps, atol=1e-6)
+
+
+def test_the_loss_scale_reaches_small_gradients_of_half_precision() -> None:
+    case = Case(4, (2, 2), size=8, vocabulary=50, dtype=torch.float16)
+    # certain of every label: without the loss scale, the gradients are 0 in float16
+    with torch.no_grad():
+        case.features.zero_()
+        case.bias.zero_()  # type: ignore[union-attr]
+        case.target.fill_(7)
+        case.bias[7] = 20  # type: ignore[index]
+    scale = 2.0**16
+    _, _, gradients = case.to(torch.float64).plain(0.0, scale=scale)
+    _, found = case.chunked(0.0, scale=scale)
+    others = torch.arange(50) != 7
+    unscaled = gradients[2][others] / scale
+    assert not unscaled.half().any()
+    torch.testing.assert_close(found[2][others].double(), gradients[2][others], rtol=1e-3, atol=0)
+
+
+def test_autocast_computes_in_its_type_and_keeps_the_gradients_exact() -> None:
+    case = Case(5, (8, 8), size=16, vocabulary=300, dtype=torch.float32)
+    smoothed, _, gradients = case.to(torch.float64).plain(0.1)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss, found = case.chunked(0.1)
+    torch.testing.assert_close(loss.smoothed.double(), smoothed, rtol=1e-5, atol=1e-5)
+    for ours, wanted in zip(found, gradients):
+        assert ours.dtype == torch.float32
+        torch.testing.assert_close(ours.double(), wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_an_impossible_label_costs_what_it_costs() -> None:
+    case = Case(6, (2, 3), bias=False, spread=60.0)
+    _, likelihood, _ = case.plain(0.0)
+    loss, _ = case.to(torch.float32).chunked(0.0)
+    # its probability is 0 in float32
+    assert likelihood.max() > 200
+    torch.testing.assert_close(loss.negative_log_likelihood.double(), likelihood, rtol=1e-6, atol=1e-4)
+
+
+def test_counts_the_labels_that_win() -> None:
+    case = Case(7, (20, 10), vocabulary=5)
+    loss, _ = case.chunked(0.1, count_correct=True, chunk_rows=7)
+    logits = torch.nn.functional.linear(case.features, case.weight, case.bias)
+    wanted = sum(
+        int(row.argmax()) == label
+        for row, label in zip(logits.view(-1, 5), case.target.view(-1).tolist())
+        if label != PAD
+    )
+    assert 0 < int(loss.correct) == wanted
+    assert case.chunked(0.1)[0].correct is None
+
+
+def test_nothing_but_padding() -> None:
+    case = Case(8)
+    case.target.fill_(PAD)
+    loss, gradients = case.chunked(0.1, count_correct=True)
+    assert loss.total.item() == loss.smoothed.abs().sum().item() == loss.correct.item() == 0
+    assert not any(gradient.any() for gradient in gradients)
+
+
+@pytest.mark.parametrize("frozen", [0, 1, 2])
+def test_frozen_parts_get_no_gradient(frozen: int) -> None:
+    case = Case(9)
+    _, _, wanted = case.plain(0.1)
+    for i, x in enumerate(case.inputs):
+        x.requires_grad_(i != frozen)
+    chunked_cross_entropy(case.features, case.weight, case.bias, case.target, 0.1, PAD).total.backward()
+    for i, x in enumerate(case.inputs):
+        assert (x.grad is None) == (i == frozen)
+        if x.grad is not None:
+            torch.testing.assert_close(x.grad, wanted[i], rtol=1e-12, atol=1e-12)
+
+
+def test_without_gradients_no_gradients_are_formed() -> None:
+    case = Case(10, dtype=torch.float32)
+    case.plain(0.1)
+    with torch.no_grad(), Sizes() as sizes:
+        loss = chunked_cross_entropy(case.features, case.weight, case.bias, case.target, 0.1, PAD)
+    assert not loss.total.requires_grad
+    assert sizes.products == 1
+
+
+def test_refuses_what_it_cannot_do() -> None:
+    case = Case(11)
+    case.plain(0.1)
+
+    def total() -> torch.Tensor:
+        return chunked_cross_entropy(case.features, case.weight, case.bias, case.target, 0.1, PAD).total
+
+    with pytest.raises(GuidedAlignError, match="no second-order gradients; use --vocabulary-softmax full"):
+        torch.autograd.grad(total(), case.inputs, create_graph=True)
+    loss = total()
+    torch.autograd.grad(loss, case.inputs, retain_graph=True)
+    with pytest.raises(GuidedAlignError, match="this is the second; use --vocabulary-softmax full"):
+        torch.autograd.grad(loss, case.inputs)
+
+
+class Sizes(TorchDispatchMode):
+    """Notes the largest result of all operations, and counts matrix products."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.largest = self.products = 0
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = function(*args, **(kwargs or {}))
+        self.products += function.overloadpacket in (torch.ops.aten.mm, torch.ops.aten.addmm_)
+        for one in found if isinstance(found, (tuple, list)) else [found]:
+            if isinstance(one, torch.Tensor):
+                self.largest = max(self.largest, one.untyped_storage().nbytes() // one.element_size())
+        return found
+
+
+def test_the_whole_matrix_never_exists() -> None:
+    case = Case(12, (16, 16), size=8, vocabulary=500)
+    with Sizes() as plain:
+        case.plain(0.1)
+    with Sizes() as chunked:
+        case.chunked(0.1, chunk_rows=16)
+    assert plain.largest == 256 * 500
+    assert chunked.largest == 16 * 500
+
+
+def test_waits_for_no_device() -> None:
+    """A meta tensor has no values, so that whatever needs one fails; the real GPU is asked in benchmarks/."""
+    case = Case(13, dtype=torch.float16)
+    meta = object.__new__(Case)
+    meta.features, meta.weight, meta.bias = (x.detach().to("meta") for x in case.inputs)
+    meta.target = case.target.to("meta")
+    loss, gradients = meta.chunked(0.1, count_correct=True, chunk_rows=5)
+    assert loss.total.device.type == "meta"
+    assert [gradient.dtype for gradient in gradients] == [torch.float16] * 3

@@ -1,0 +1,178 @@
+"""``--vocabulary-softmax``: chunks where the model allows them, and then the same training as without."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny_models
+import torch
+from conftest import MadeUpData
+from fairseq_runs import of_logger, train
+from stand_in import criterion
+from torch import nn
+
+from fairseq_guided_align import chunked_cross_entropy
+from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.output_projection import ProjectionToLoss, find_output_projection
+
+MODELS: dict[str, dict[str, Any]] = {
+    "transformer": {},
+    "tied": {"arch": "transformer", "share_decoder_input_output_embed": True},
+    "all tied": {"arch": "transformer", "share_all_embeddings": True},
+    "projected": {"arch": "transformer", "decoder_output_dim": 8, "decoder_input_dim": 8},
+    "transformer_align": {"alignment_layer": 1, "alignment_heads": 2},
+    "full context": {"arch": "transformer_align", "full_context_alignment": True, "alignment_layer": 1},
+    "bart_base": {"encoder_layerdrop": 0.0},
+}
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chunks of 4 tokens of the tiny batch's 18."""
+    monkeypatch.setitem(chunked_cross_entropy.CHUNK_ENTRIES, "cpu", 1)
+    monkeypatch.setitem(chunked_cross_entropy.LEAST_ROWS, "cpu", 4)
+
+
+def model(name: str) -> Any:
+    options = dict(MODELS[name])
+    return tiny_models.model(options.pop("arch", name), **options).double()
+
+
+def outcome(
+    model: Any, softmax: str, train: bool = True, **options: Any
+) -> tuple[float, dict[str, float], dict[str, Any]]:
+    """Loss, log and gradients."""
+    model.zero_grad()
+    model.train(train)
+    with torch.set_grad_enabled(train):
+        loss, _, log = criterion(tiny_models.task(), vocabulary_softmax=softmax, label_smoothing=0.1, **options)(
+            model, tiny_models.sample()
+        )
+    if train:
+        loss.backward()
+    gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+    return loss.item(), {key: float(value) for key, value in log.items()}, gradients
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"guided_alignment_weight": 0.0, "ignore_prefix_size": 2, "report_accuracy": True},
+        {"guided_alignment_type": "mse", "guided_alignment_position": "next", "sentence_avg": True},
+        {"guided_alignment_normalization": "opennmt-tf", "report_accuracy": True},
+    ],
+    ids=["guided", "unguided", "squared error", "opennmt-tf"],
+)
+def test_the_same_loss_log_and_gradients(name: str, options: dict[str, Any]) -> None:
+    one = model(name)
+    full = outcome(one, "full", **options)
+    full = (*full[:2], {key: value.clone() for key, value in full[2].items()})
+    chunked = outcome(one, "chunked", **options)
+    # fairseq's log_softmax is in single precision, whatever the model's is
+    assert chunked[0] == pytest.approx(full[0], rel=1e-6)
+    assert chunked[1] == pytest.approx(full[1], rel=1e-6)
+    assert chunked[2].keys() == full[2].keys()
+    torch.testing.assert_close(chunked[2], full[2], rtol=1e-5, atol=1e-6)
+    assert outcome(one, "chunked", train=False, **options)[1] == pytest.approx(
+        outcome(one, "full", train=False, **options)[1], rel=1e-6
+    )
+
+
+def test_one_loss_a_token_where_no_gradients_are_wanted() -> None:
+    one = model("tied").eval()
+    with torch.no_grad():
+        full, chunked = (
+            criterion(tiny_models.task(), vocabulary_softmax=softmax)(one, tiny_models.sample(), reduce=False)[0]
+            for softmax in ("full", "chunked")
+        )
+    assert chunked.shape == (18,)
+    torch.testing.assert_close(chunked, full, rtol=1e-6, atol=1e-6, check_dtype=False)
+
+
+def test_one_loss_a_token_with_gradients() -> None:
+    one = model("tied")
+    losses = criterion(tiny_models.task(), vocabulary_softmax="auto")(one, tiny_models.sample(), reduce=False)[0]
+    losses[3].backward()
+    assert losses.shape == (18,)
+    assert one.decoder.output_projection.weight.grad.any()
+
+
+class OwnForward(type(tiny_models.model())):  # type: ignore[misc]
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        logits, extra = super().forward(*args, **kwargs)
+        return logits * 2, extra
+
+
+def with_own_forward() -> Any:
+    one = model("tied")
+    one.__class__ = OwnForward
+    return one
+
+
+def with_hook() -> Any:
+    one = model("tied")
+    one.decoder.output_projection.register_forward_hook(lambda *_: None)
+    return one
+
+
+def with_adaptive_softmax() -> Any:
+    return tiny_models.model("transformer", adaptive_softmax_cutoff="5,9").double()
+
+
+def with_other_projection() -> Any:
+    one = model("transformer")
+    one.decoder.output_projection = nn.Sequential(one.decoder.output_projection)
+    return one
+
+
+REFUSED = {
+    with_own_forward: "OwnForward has a method forward of its own",
+    with_hook: "hooks on the output projection expect logits",
+    with_adaptive_softmax: "the model has an adaptive softmax",
+    with_other_projection: "the output projection is a Sequential, no plain matrix product",
+}
+
+
+@pytest.mark.parametrize("build", REFUSED)
+def test_models_that_need_their_logits(build: Any, caplog: pytest.LogCaptureFixture) -> None:
+    one = build()
+    assert find_output_projection(one) == REFUSED[build]
+    with pytest.raises(GuidedAlignError, match=f"chunked is not possible: {REFUSED[build]}; use --vocabulary-softmax"):
+        outcome(one, "chunked")
+    full = outcome(one, "full", train=False)[0]
+    with caplog.at_level("INFO", "fairseq_guided_align"):
+        assert outcome(one, "auto", train=False)[0] == full
+    assert f"vocabulary softmax: on all target tokens at once ({REFUSED[build]})" in caplog.text
+
+
+def test_the_projection_is_itself_again_after_an_error() -> None:
+    one = model("tied")
+    before = one.decoder.output_projection.forward
+    wrong = ProjectionToLoss(one.decoder.output_projection, torch.ones(3, 6, dtype=torch.long), 0.1, 1, False)
+    with pytest.raises(GuidedAlignError, match=r"given \(2, 6, 16\) for \(batch, target, features\)"), wrong:
+        one.decoder.output_projection(torch.ones(2, 6, 16, dtype=torch.double))
+    assert one.decoder.output_projection.forward == before
+
+
+def test_trains_as_without(made_up: MadeUpData, tmp_path: Path) -> None:
+    logs = [
+        train(made_up.binarised, tmp_path / way, "--vocabulary-softmax", way, "--report-accuracy", updates=20)
+        for way in ("chunked", "full")
+    ]
+    for figure in ("loss", "nll_loss", "alignment_loss", "accuracy", "gnorm"):
+        chunked, full = (of_logger(log, "train_inner", figure) for log in logs)
+        assert len(chunked) > 5
+        assert chunked == pytest.approx(full, rel=2e-3)
+    valid = [of_logger(log, "valid", "valid_loss") for log in logs]
+    assert valid[0] == pytest.approx(valid[1], rel=1e-3)
+
+
+def test_says_which_way_is_taken_once(made_up: MadeUpData, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", "fairseq_guided_align"):
+        train(made_up.binarised, tmp_path, updates=3)
+    said = [record.message for record in caplog.records if "vocabulary softmax" in record.message]
+    assert said == ["vocabulary softmax: in chunks of target tokens, without the matrix of [tokens, vocabulary]"]
