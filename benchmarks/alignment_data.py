@@ -33,6 +33,7 @@ from fairseq_guided_align.link_counts import LinkCounts
 from fairseq_guided_align.projection import ProjectionFiles, Side, project_to_text
 from fairseq_guided_align.sentencepiece_models import PieceEncoder, train_model
 from fairseq_guided_align.store import link_writer
+from fairseq_guided_align.worker_processes import keep_freed_memory
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--work", type=Path, help="folder to keep the text in (default: a temporary one)")
     parser.add_argument("--measure", nargs=2, metavar=("STEP", "PAIRS"), help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
+    keep_freed_memory()  # as the commands do
     if args.measure:
         return measure_memory(args.work, args.measure[0], int(args.measure[1]))
     with tempfile.TemporaryDirectory() as temporary:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import signal
@@ -34,7 +35,7 @@ def map_in_order(
     if workers == 1:
         yield from map(function, items)
         return
-    executor = ProcessPoolExecutor(workers, initializer=_follow_the_parent)
+    executor = ProcessPoolExecutor(workers, initializer=_begin)
     try:
         under_way: deque[Future[Result]] = deque()
         for item in items:
@@ -49,8 +50,26 @@ def map_in_order(
         executor.shutdown(wait=True, cancel_futures=True)
 
 
-def _follow_the_parent() -> None:
+def keep_freed_memory() -> None:
+    """Let this process use freed memory again instead of giving it back to the system after every block of text.
+
+    glibc gives back what is free at the end of its heap, which makes the system hand out and clear the same pages for
+    each block anew: a fifth of the time of `project`. Does nothing with another C library.
+    """
+    try:
+        set_option = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return
+    for option, value in ((_M_TRIM_THRESHOLD, 64 << 20), (_M_MMAP_THRESHOLD, 32 << 20)):
+        set_option(option, value)
+
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+
+
+def _begin() -> None:
     """Leave Ctrl-C to the parent, which ends its workers; and end with it where it is killed."""
+    keep_freed_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:

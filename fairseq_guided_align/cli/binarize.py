@@ -22,6 +22,7 @@ from fairseq_guided_align.projection import (
 )
 from fairseq_guided_align.store import link_writer, links_path
 from fairseq_guided_align.subword_settings import SETTINGS, subword_settings
+from fairseq_guided_align.worker_processes import keep_freed_memory
 
 HELP = "binarise links alone, for a data folder whose text is binarised"
 
@@ -53,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Carry the command out; returns its exit code."""
+    keep_freed_memory()
     if not Path(args.data).is_dir():
         raise GuidedAlignError(f"{args.data}: expected a data folder; there is none")
     settings = subword_settings(args.data)

@@ -14,6 +14,7 @@ from fairseq_guided_align.projection import ProjectionSettings
 from fairseq_guided_align.sentencepiece_models import MODEL_TYPES
 from fairseq_guided_align.subwords import KINDS
 from fairseq_guided_align.symmetrise import METHODS
+from fairseq_guided_align.worker_processes import keep_freed_memory
 
 HELP = "from raw text and word links to a data folder that fairseq trains on"
 
@@ -101,6 +102,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Carry the command out; returns its exit code."""
+    keep_freed_memory()
     settings = _settings(args)
     prefixes = {split: (getattr(args, f"{split}pref") or "").split(",") for split in SPLITS}
     corpora = find_corpora({split: [prefix for prefix in some if prefix] for split, some in prefixes.items()}, settings)

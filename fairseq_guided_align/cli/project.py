@@ -19,6 +19,7 @@ from fairseq_guided_align.projection import (
     project_to_text,
 )
 from fairseq_guided_align.subwords import KINDS
+from fairseq_guided_align.worker_processes import keep_freed_memory
 
 HELP = "turn links between words into links between subword pieces, or back"
 
@@ -55,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Carry the command out; returns its exit code."""
+    keep_freed_memory()
     source, target = (_side(args, name) for name in ("source", "target"))
     settings = ProjectionSettings(
         args.policy, args.back, args.one_based, args.inverted, args.on_mismatch == "drop-links", args.max_dropped
