@@ -1,8 +1,9 @@
 """Guided-alignment training for fairseq.
 
-Stock fairseq loads this package with ``--user-dir``; importing it from a running fairseq registers the task
-``translation_guided_alignment`` and the criterion ``guided_alignment_ce``. Imported on its own, for instance by
-the text-only commands, it stays light: neither torch nor fairseq is imported until :func:`register` is called.
+Stock fairseq loads this package with ``--user-dir``; importing it from a running fairseq registers the tasks
+``translation_guided_alignment`` and ``multilingual_translation_guided_alignment`` and the criterion
+``guided_alignment_ce``. Imported on its own, for instance by the text-only commands, it stays light: neither torch
+nor fairseq is imported until :func:`register` is called.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ _registered = False
 
 
 def register() -> None:
-    """Import fairseq and register the task and the criterion with it; calling it again does nothing.
+    """Import fairseq and register the tasks and the criterion with it; calling it again does nothing.
 
     :raises ImportError: no usable fairseq; the message says what to install.
     """
@@ -30,7 +31,7 @@ def register() -> None:
     compat.read_bare_replace_unk()
     compat.keep_last_batch()
     # these register themselves with fairseq
-    from fairseq_guided_align import criterion, task  # noqa: F401
+    from fairseq_guided_align import criterion, multilingual_task, task  # noqa: F401
     from fairseq_guided_align.help_options import show_options_in_help
 
     show_options_in_help()

@@ -68,6 +68,7 @@ def load(
     device: Optional[str] = None,
     subwords: Optional[str] = None,
     sentencepiece_models: Sequence[Optional[str]] = (None, None),
+    lang_pair: Optional[str] = None,
 ) -> Model:
     """A model out of a checkpoint.
 
@@ -77,9 +78,10 @@ def load(
     :param subwords: how pieces make up words, ``sentencepiece``, ``bpe`` (text has to be cut already) or ``words``;
         None: as the data folder says.
     :param sentencepiece_models: of source and target, instead of the data folder's.
+    :param lang_pair: such as ``de-en``, for a model of several language pairs.
     :raises GuidedAlignError: the checkpoint cannot be read, or nobody says how text is cut.
     """
-    return Model(AlignmentModel(checkpoint, data, device=device), subwords, sentencepiece_models)
+    return Model(AlignmentModel(checkpoint, data, device=device, lang_pair=lang_pair), subwords, sentencepiece_models)
 
 
 class Model:
@@ -188,7 +190,8 @@ class Model:
             return
         dataset = model.text_dataset(sources, targets)
         for batch in model.batches(dataset, np.arange(len(sources)), max_tokens):
-            for number, hypotheses in zip(batch["id"].tolist(), generator.generate([model.model], batch)):
+            found = model.task.inference_step(generator, [model.model], batch)
+            for number, hypotheses in zip(batch["id"].tolist(), found):
                 yield number, sources[number], hypotheses
 
     def _translation(
@@ -200,7 +203,7 @@ class Model:
         attention = hypothesis["attention"].t()[:-1].float().cpu().numpy()
         # the columns of padding, which fairseq puts on the left by default
         width = len(source.pieces) + 1
-        attention = attention[:, -width:] if self._model.task.cfg.left_pad_source else attention[:, :width]
+        attention = attention[:, -width:] if self._model.options.left_pad_source else attention[:, :width]
         if level == "words":
             attention = AlignedText(source, target, attention).words()
         links = read_links_off(attention, self._model.guided, method, threshold)

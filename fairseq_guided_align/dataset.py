@@ -104,6 +104,16 @@ class GuidedPairDataset(BaseWrapperDataset):
         """The target side, which ``fairseq-generate`` reads."""
         return self.dataset.tgt
 
+    @property
+    def left_pad_source(self) -> bool:
+        """Whether sources are padded on the left, which fairseq's language tokens depend on."""
+        return self.dataset.left_pad_source
+
+    @property
+    def left_pad_target(self) -> bool:
+        """Likewise of targets."""
+        return self.dataset.left_pad_target
+
     def __getitem__(self, index: int) -> Dict[str, Any]:
         item = self.dataset[index]
         links = self.links[index]

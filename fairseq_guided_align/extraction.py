@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple, Optional
 
 import numpy as np
 import torch
 
-import fairseq_guided_align
 from fairseq_guided_align.attention import heads_of_layers
 from fairseq_guided_align.decode_links import (
     argmax_links,
@@ -24,11 +22,11 @@ from fairseq_guided_align.errors import AlignmentRangeError, GuidedAlignError
 from fairseq_guided_align.forced_attention import forced_attentions, heads_to_read, unguided_heads
 from fairseq_guided_align.guided_heads import GuidedHeads, parse_indices
 from fairseq_guided_align.links import SentenceLinks
+from fairseq_guided_align.loaded_models import load_model
 from fairseq_guided_align.symmetrise import symmetrise
 from fairseq_guided_align.text_pieces import PiecedSentence
 
 METHODS = ("argmax", "mutual-argmax", "threshold")
-TASK = "translation_guided_alignment"
 CHUNK = 10_000
 """Sentence pairs that are sorted by length together: memory stays flat in the size of the text."""
 
@@ -132,6 +130,8 @@ class AlignmentModel:
     :param device: where the model runs; None: a GPU where there is one.
     :param layers: other layers to read than ``attention`` says, such as ``-2,-1`` or ``all``.
     :param heads: heads of these layers, likewise, averaged; ``all`` where only ``layers`` is given.
+    :param lang_pair: such as ``de-en``, which a model of several language pairs needs; one of a single pair must be
+        of it.
     :raises GuidedAlignError: the checkpoint cannot be read, is of another task, has no cross-attention, or not these
         layers and heads.
     """
@@ -144,29 +144,9 @@ class AlignmentModel:
         device: Optional[str] = None,
         layers: Optional[str] = None,
         heads: Optional[str] = None,
+        lang_pair: Optional[str] = None,
     ) -> None:
-        fairseq_guided_align.register()
-        from fairseq import checkpoint_utils
-
-        # both tell their configuration and counts below this level, which belong to training
-        for package in ("fairseq", "fairseq_guided_align"):
-            logging.getLogger(package).setLevel(logging.WARNING)
-        overrides = {} if data is None else {"data": data}
-        try:
-            models, self.cfg, self.task = checkpoint_utils.load_model_ensemble_and_task([checkpoint], overrides)
-        except OSError as error:
-            raise GuidedAlignError(f"{checkpoint}: cannot be read as a checkpoint: {error}") from error
-        except RuntimeError as error:
-            if "size mismatch" not in str(error):
-                raise
-            raise GuidedAlignError(
-                f"{checkpoint}: has dictionaries of other sizes than the data folder"
-                f"{' that it was trained on' if data is None else ' ' + data}; name the one that it was trained on, as "
-                "it was then, with --data"
-            ) from error
-        self.task = _own_task(self.task)
-        self.model = models[0].eval()
-        self.model.guided_heads = GuidedHeads.stored(self.cfg.model)
+        self.task, self.options, self.model = load_model(checkpoint, data, lang_pair)
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.model.to(self.device)
         self.guided = heads_to_read(self.model) if attention == "guided" else unguided_heads(self.model)
@@ -176,7 +156,12 @@ class AlignmentModel:
     @property
     def data(self) -> str:
         """The data folder."""
-        return str(self.task.cfg.data)
+        return str(self.options.data)
+
+    @property
+    def lang_pair(self) -> str:
+        """Source and target language, such as ``de-en``."""
+        return f"{self.options.source_lang}-{self.options.target_lang}"
 
     def split(self, name: str) -> Any:
         """A split of the data folder, fairseq's dataset.
@@ -188,7 +173,12 @@ class AlignmentModel:
                 self.task.load_dataset(name)
             except FileNotFoundError as error:
                 raise GuidedAlignError(f"{self.data}: expected a binarised split {name!r}; {error}") from error
-        return self.task.dataset(name)
+        pairs = self.task.dataset(name)
+        return pairs.datasets[self.lang_pair] if self._is_multilingual else pairs
+
+    @property
+    def _is_multilingual(self) -> bool:
+        return hasattr(self.task, "lang_pairs")
 
     def split_size(self, name: str) -> int:
         """Number of sentence pairs of a split."""
@@ -268,11 +258,20 @@ class AlignmentModel:
             return ListDataset(tokens, sizes), np.array(sizes), dictionary
 
         target = (None, None, None) if targets is None else side(targets, self.task.target_dictionary)
-        return LanguagePairDataset(
+        pairs = LanguagePairDataset(
             *side(sources, self.task.source_dictionary),
             *target,
-            left_pad_source=self.task.cfg.left_pad_source,
-            left_pad_target=self.task.cfg.left_pad_target,
+            left_pad_source=self.options.left_pad_source,
+            left_pad_target=self.options.left_pad_target,
+        )
+        if not self._is_multilingual:
+            return pairs
+        return self.task.alter_dataset_langtok(
+            pairs,
+            src_eos=self.task.source_dictionary.eos(),
+            src_lang=self.options.source_lang,
+            tgt_eos=self.task.target_dictionary.eos(),
+            tgt_lang=self.options.target_lang,
         )
 
     def batches(self, pairs: Any, numbers: np.ndarray, max_tokens: int) -> Iterator[Any]:
@@ -285,7 +284,9 @@ class AlignmentModel:
         from fairseq import utils
         from fairseq.data import data_utils
 
-        longest = utils.resolve_max_positions(self.task.max_positions(), self.model.max_positions())
+        longest = utils.resolve_max_positions(
+            (self.options.max_source_positions, self.options.max_target_positions), self.model.max_positions()
+        )
         kept, _ = pairs.filter_indices_by_size(numbers, longest)
         sizes = np.array([pairs.num_tokens(number) for number in kept.tolist()], dtype=np.int64)
         order = np.argsort(sizes, kind="stable")
@@ -302,31 +303,6 @@ class AlignmentModel:
         padding = self.task.source_dictionary.pad()
         for batch in self.batches(pairs, numbers, max_tokens):
             yield from zip(batch["id"].tolist(), forced_attentions(self.model, self.guided, batch, padding))
-
-
-def _own_task(task: Any) -> Any:
-    """Our task for a model that was trained with fairseq's own, which decodes without guidance."""
-    from fairseq.tasks import TASK_DATACLASS_REGISTRY, TASK_REGISTRY
-    from fairseq.tasks.translation import TranslationTask
-    from omegaconf.errors import OmegaConfBaseException
-
-    own = TASK_REGISTRY[TASK]
-    if isinstance(task, own):
-        return task
-    if not isinstance(task, TranslationTask):
-        raise GuidedAlignError(
-            f"expected a model of --task translation or {TASK}; got one of {type(task).__name__}, whose text is read "
-            "in another way"
-        )
-    config = TASK_DATACLASS_REGISTRY[TASK]()
-    for one in fields(config):
-        try:
-            value = task.cfg.get(one.name, getattr(config, one.name))
-        except OmegaConfBaseException:
-            value = None
-        # what points to another part of the configuration points nowhere here
-        setattr(config, one.name, None if isinstance(value, str) and value.startswith("${") else value)
-    return own(config, task.source_dictionary, task.target_dictionary)
 
 
 def _pieces(tokens: torch.Tensor, dictionary: Any) -> list[str]:

@@ -134,7 +134,7 @@ def _read_pair(
 
 def _links_of_data(model: AlignmentModel, split: str, number: int) -> Optional[SentenceLinks]:
     """Links of the data folder; None where it has none for the split, or none for this pair."""
-    links = model.task.dataset(split)[number].get("links")
+    links = model.split(split)[number].get("links")
     return links if links is not None and len(links) else None
 
 

@@ -76,21 +76,24 @@ def log_entries(counts: Tensor) -> Dict[str, Any]:
     return {PREFIX + name: counts[i] for i, name in enumerate(COLUMNS)}
 
 
-def log_scores(logging_outputs: List[Dict[str, Any]]) -> None:
-    """Log :data:`SCORES` from the sums over all workers, if they were counted."""
+def log_scores(logging_outputs: List[Dict[str, Any]], of: str = "") -> None:
+    """Log :data:`SCORES` from the sums over all workers, if they were counted.
+
+    :param of: begins the names of the figures and of the counts, such as ``de-en:`` for one of several language pairs.
+    """
     from fairseq.logging import metrics
 
-    if not any(PREFIX + COLUMNS[0] in log for log in logging_outputs):
+    if not any(of + PREFIX + COLUMNS[0] in log for log in logging_outputs):
         return
     for name in COLUMNS:
-        metrics.log_scalar_sum(PREFIX + name, sum(log.get(PREFIX + name, 0) for log in logging_outputs))
+        metrics.log_scalar_sum(PREFIX + of + name, sum(log.get(of + PREFIX + name, 0) for log in logging_outputs))
     for name, score in SCORES.items():
-        metrics.log_derived(name, _derived(score))
+        metrics.log_derived(of + name, _derived(score, PREFIX + of))
 
 
-def _derived(score: Callable[[LinkCounts], float]) -> Callable[[Mapping[str, Any]], float]:
+def _derived(score: Callable[[LinkCounts], float], begin: str) -> Callable[[Mapping[str, Any]], float]:
     def value(meters: Mapping[str, Any]) -> float:
-        counts = LinkCounts(*(round(float(meters[PREFIX + name].sum)) for name in COLUMNS))
+        counts = LinkCounts(*(round(float(meters[begin + name].sum)) for name in COLUMNS))
         return SixDecimals(round(score(counts), 6))
 
     return value

@@ -65,6 +65,7 @@ class SlowModels:
 
     :param layers: of the heads whose probabilities are averaged.
     :param position: ``same`` or ``next``.
+    :param lang_pair: of models of several language pairs.
     """
 
     def __init__(
@@ -74,11 +75,20 @@ class SlowModels:
         heads: Sequence[int] = (0,),
         position: str = "same",
         full_context: bool = False,
+        lang_pair: Optional[str] = None,
     ) -> None:
         fairseq_guided_align.register()
         from fairseq import checkpoint_utils
 
-        self.models, _, self.task = checkpoint_utils.load_model_ensemble_and_task([str(one) for one in checkpoints])
+        overrides = dict(zip(("source_lang", "target_lang"), lang_pair.split("-") if lang_pair else ()))
+        self.models, _, self.task = checkpoint_utils.load_model_ensemble_and_task(
+            [str(one) for one in checkpoints], overrides
+        )
+        self.last = self.first = self.task.target_dictionary.eos()
+        if lang_pair:
+            self.models = [model.models[lang_pair] for model in self.models]
+            self.last = self.task.get_encoder_langtok(*lang_pair.split("-"))
+            self.first = self.task.get_decoder_langtok(lang_pair.split("-")[1])
         self.layers, self.heads, self.position, self.full_context = layers, heads, position, full_context
 
     def matrix(self, source: Sequence[str], target: Sequence[str]) -> np.ndarray:
@@ -91,9 +101,8 @@ class SlowModels:
     @torch.no_grad()
     def _of_model(self, model: Any, source: Sequence[str], target: Sequence[str]) -> np.ndarray:
         source_dictionary, dictionary = self.task.source_dictionary, self.task.target_dictionary
-        eos = dictionary.eos()
-        tokens = torch.tensor([[*(source_dictionary.index(word) for word in source), eos]])
-        previous = torch.tensor([[eos, *(dictionary.index(word) for word in target)]])
+        tokens = torch.tensor([[*(source_dictionary.index(word) for word in source), self.last]])
+        previous = torch.tensor([[self.first, *(dictionary.index(word) for word in target)]])
         encoded = model.encoder(tokens, torch.tensor([tokens.size(1)]))
         decoder = model.decoder
         x = decoder.embed_scale * decoder.embed_tokens(previous)

@@ -228,7 +228,7 @@ def test_every_dataset_implementation(made_up: Made, tmp_path: Path, implementat
 
 
 def test_one_line_of_coverage_a_split(made_up: Made, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO, "fairseq_guided_align.task"):
+    with caplog.at_level(logging.INFO, "fairseq_guided_align.pair_links"):
         make_task(made_up.binarised).load_dataset("valid")
     lines = [record.getMessage() for record in caplog.records if record.getMessage().startswith("links of")]
     assert len(lines) == 1

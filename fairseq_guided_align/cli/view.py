@@ -125,7 +125,7 @@ def _of_models(args: argparse.Namespace) -> tuple[PageData, int]:
     models: list[tuple[str, Any]] = [
         (name, AlignmentModel(path, args.data, device=args.device)) for name, path in named
     ]
-    config = models[0][1].task.cfg
+    config = models[0][1].options
     kind = subword_kind(config.data, args.subwords, "--subwords")
     of = models[0][1].split_size(split)
 

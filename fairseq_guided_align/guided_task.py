@@ -1,0 +1,232 @@
+"""What the tasks of this package do besides translating: options, guided heads, AER in validation, printed links."""
+
+import logging
+from dataclasses import dataclass, field
+from typing import Any, Callable, Dict, List, Mapping, Optional
+
+from fairseq.dataclass import ChoiceEnum, FairseqDataclass
+from fairseq.tasks import FairseqTask
+from torch import Tensor
+
+from fairseq_guided_align.attention import AttentionReader, check_has_attention, cross_attentions
+from fairseq_guided_align.coverage import LinkCoverage
+from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.forced_attention import heads_to_read
+from fairseq_guided_align.generation import GuidedSequenceGenerator, GuidedSequenceScorer
+from fairseq_guided_align.guided_heads import GuidedHeads
+from fairseq_guided_align.pair_links import PairLinks
+from fairseq_guided_align.printed_alignment import PrintedForm
+from fairseq_guided_align.subword_settings import subword_kind
+from fairseq_guided_align.subwords import KINDS
+from fairseq_guided_align.validation_aer import count_batch, log_entries, log_scores
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class GuidedTaskConfig(FairseqDataclass):
+    """Options that every task of this package has."""
+
+    alignment_files: Optional[str] = field(
+        default=None,
+        metadata={
+            "help": "alignment text files between the tokens of the binarised text, as SPLIT=FILE entries separated "
+            "by commas (train=a.align,train1=b.align,valid=c.align); default: the binary links in the data folder"
+        },
+    )
+    alignment_one_based: bool = field(
+        default=False, metadata={"help": "positions in --alignment-files start at 1 instead of 0"}
+    )
+    alignment_inverted: bool = field(
+        default=False, metadata={"help": "--alignment-files hold target-source pairs instead of source-target"}
+    )
+    allow_missing_alignments: bool = field(
+        default=False,
+        metadata={"help": "train although splits or shards have no alignments; they are used without guidance"},
+    )
+    eval_aer: bool = field(
+        default=False,
+        metadata={
+            "help": "validation reports aer, alignment_precision and alignment_recall (fractions) of the links that "
+            "the attention shows against those of the split; pairs without links are left out. For "
+            "--best-checkpoint-metric aer"
+        },
+    )
+    alignment_level: ChoiceEnum(["pieces", "words"]) = field(  # type: ignore[valid-type]
+        default="pieces",
+        metadata={"help": "what the links of --print-alignment join: the model's subword pieces, or words"},
+    )
+    alignment_subwords: Optional[ChoiceEnum(list(KINDS))] = field(  # type: ignore[valid-type]
+        default=None,
+        metadata={
+            "help": "how pieces make up words, for --alignment-level words (default: as the data folder's "
+            "guided_alignment.json says)"
+        },
+    )
+    alignment_threshold: Optional[float] = field(
+        default=None,
+        metadata={
+            "help": "--print-alignment soft prints weighted links (source-target:probability) of at least this "
+            "probability, above 0 and at most 1 (default: fairseq-generate prints rows of probabilities, and "
+            "fairseq-interactive links of at least 0.01)"
+        },
+    )
+
+
+class GuidedTask(FairseqTask):
+    """Comes before a task of fairseq's among the bases of ours.
+
+    The choice of guided heads is checked when training starts, and decoding reads the heads that were guided.
+    """
+
+    def set_up_guidance(self, options: Any) -> None:
+        """To be called once fairseq's part is made.
+
+        :param options: what has the attributes of :class:`GuidedTaskConfig` and those of fairseq's task.
+        """
+        self.options = options
+        self.link_coverage: Dict[str, LinkCoverage] = {}
+        self._model: Any = None
+        # decoding needs no links; training and validation do, and only they build a criterion
+        self._guides = False
+        self._validates = False
+        self._interactive = False
+        self.state.add_factory("finished_updates", int)
+
+    @property
+    def finished_updates(self) -> int:
+        """Updates that were done when the latest training step began.
+
+        Kept in the checkpoint, so that validating it weighs the costs as training's own validation did.
+        """
+        return self.state.finished_updates
+
+    # Training and validation
+
+    def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
+        """The model, which remembers the heads that its checkpoint says were guided."""
+        guided = GuidedHeads.stored(cfg)
+        model = super().build_model(cfg, from_checkpoint)
+        model.guided_heads = guided
+        self._model = model
+        return model
+
+    def build_criterion(self, cfg: Any, *args: Any, **kwargs: Any) -> Any:
+        """The criterion, with its choice of layers and heads checked against the model before training starts."""
+        criterion = super().build_criterion(cfg, *args, **kwargs)
+        self._guides = getattr(criterion, "guides", False)
+        if self._model is not None and hasattr(criterion, "prepare"):
+            criterion.prepare(self._model)
+        if self.options.eval_aer:
+            self.check_readable("--eval-aer")
+        self._validates = True
+        return criterion
+
+    def check_readable(self, option: str) -> None:
+        """Refuse an option that reads attention for a model which has none.
+
+        :raises GuidedAlignError: names the option.
+        """
+        if not self._guides and not cross_attentions(self._model):
+            raise GuidedAlignError(
+                f"{option} reads the cross-attention of a Transformer decoder, which {type(self._model).__name__} "
+                "does not have; leave it out"
+            )
+
+    def train_step(
+        self, sample: Any, model: Any, criterion: Any, optimizer: Any, update_num: int, ignore_grad: bool = False
+    ) -> Any:
+        """Forward and backward pass of a batch."""
+        self.state.merge_state_dict({"finished_updates": update_num})
+        return super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad)
+
+    def counting(self, criterion: Any) -> Callable[[Any, Any], Any]:
+        """The criterion, which with ``--eval-aer`` also counts a batch's links, off the same forward pass."""
+        if not self.options.eval_aer:
+            return criterion
+        padding = self.target_dictionary.pad()
+        counts: List[Tensor] = []
+
+        def observe(attentions: List[Any], guided: GuidedHeads, seen: Any) -> None:
+            counts.append(count_batch(attentions, seen, guided, padding))
+
+        def counted(model: Any, sample: Any) -> Any:
+            if getattr(criterion, "guides", False):
+                criterion.attention_observer = observe
+                try:
+                    loss, sample_size, log = criterion(model, sample)
+                finally:
+                    criterion.attention_observer = None
+            else:
+                guided = heads_to_read(model)
+                with AttentionReader(model, guided) as reader:
+                    loss, sample_size, log = criterion(model, sample)
+                observe([reader.attention()], guided, sample)
+            return loss, sample_size, {**log, **log_entries(counts[0])}
+
+        return counted
+
+    def reduce_metrics(self, logging_outputs: List[Dict[str, Any]], criterion: Any) -> None:
+        """Log the figures of the batches of all workers."""
+        super().reduce_metrics(logging_outputs, criterion)
+        log_scores(logging_outputs)
+
+    def pair_links(self, source: str, target: str, files: Mapping[str, str], inverted: bool) -> PairLinks:
+        """Where a language pair's links come from, as the options say."""
+        return PairLinks(
+            source,
+            target,
+            files,
+            self.options.alignment_one_based,
+            inverted,
+            self._guides and not self.options.allow_missing_alignments,
+            self.options.dataset_impl,
+        )
+
+    def check_aer_can_be_measured(self, split: str, name: str) -> None:
+        """Refuse ``--eval-aer`` for a split without links.
+
+        :raises GuidedAlignError: names the split as ``name``.
+        """
+        if self.options.eval_aer and self._validates and split != self.options.train_subset:
+            raise GuidedAlignError(f"--eval-aer: {name!r} has no alignments; add them, or leave the option out")
+
+    # Decoding
+
+    def build_generator(self, models: List[Any], args: Any, *others: Any, **kwargs: Any) -> Any:
+        """The generator; where alignments are asked for, one that reads the guided heads."""
+        # --replace-unk copies the source word that a token is aligned to
+        form = getattr(args, "print_alignment", None)
+        if form is None and getattr(args, "replace_unk", None) is not None:
+            form = "hard"
+        if not form:
+            return super().build_generator(models, args, *others, **kwargs)
+        for model in models:
+            check_has_attention(model)
+        printed = PrintedForm(
+            form,
+            # hard alignments that only --replace-unk wants have nothing to cut
+            self.options.alignment_threshold if getattr(args, "print_alignment", None) else None,
+            self._word_kind(),
+            in_rows=lambda: not self._interactive,
+        )
+        if getattr(args, "score_reference", False):
+            return GuidedSequenceScorer(self.target_dictionary, self.source_dictionary, printed)
+        kwargs["seq_gen_cls"] = GuidedSequenceGenerator
+        kwargs["extra_gen_cls_kwargs"] = {
+            **(kwargs.get("extra_gen_cls_kwargs") or {}),
+            "source_dictionary": self.source_dictionary,
+            "printed_form": printed,
+            "left_pad_target": self.options.left_pad_target,
+        }
+        return super().build_generator(models, args, *others, **kwargs)
+
+    def _word_kind(self) -> Optional[str]:
+        if str(self.options.alignment_level) == "pieces":
+            return None
+        return subword_kind(self.options.data, self.options.alignment_subwords, "--alignment-subwords")
+
+    def build_dataset_for_inference(self, *args: Any, **kwargs: Any) -> Any:
+        """Text that is typed or piped in, for ``fairseq-interactive``."""
+        self._interactive = True
+        return super().build_dataset_for_inference(*args, **kwargs)

@@ -1,0 +1,140 @@
+"""The task ``multilingual_translation_guided_alignment``: several language pairs, each with its links."""
+
+import math
+from collections import OrderedDict
+from typing import Any, Dict, List, Mapping
+
+from fairseq import utils
+from fairseq.data import RoundRobinZipDatasets, TransformEosLangPairDataset
+from fairseq.dataclass.utils import gen_parser_from_dataclass
+from fairseq.logging import metrics
+from fairseq.models import FairseqMultiModel
+from fairseq.tasks import register_task
+from fairseq.tasks.multilingual_translation import MultilingualTranslationTask
+
+from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.guided_task import GuidedTask, GuidedTaskConfig
+from fairseq_guided_align.link_sources import parse_alignment_files
+from fairseq_guided_align.log_values import ratio
+from fairseq_guided_align.validation_aer import log_scores
+
+
+@register_task("multilingual_translation_guided_alignment")
+class MultilingualTranslationGuidedAlignmentTask(GuidedTask, MultilingualTranslationTask):
+    """Translation of several language pairs by one ``multilingual_transformer``, with guided alignment.
+
+    Every pair's batches carry its links; the same layers and heads are guided in each pair's decoder. Figures are
+    logged over all pairs, and those that tell of the alignment for each pair as well (``de-en:alignment_loss``).
+    ``--alignment-files`` names files by split and pair: ``train.de-en=FILE``; a pair whose reverse is named reads its
+    links the other way round.
+    """
+
+    @classmethod
+    def add_args(cls, parser: Any) -> None:
+        """Options of fairseq's task and of :class:`~fairseq_guided_align.guided_task.GuidedTaskConfig`."""
+        MultilingualTranslationTask.add_args(parser)
+        gen_parser_from_dataclass(parser, GuidedTaskConfig())
+
+    def __init__(self, args: Any, dicts: Mapping[str, Any], training: bool) -> None:
+        super().__init__(args, dicts, training)
+        # checkpoints of fairseq's own task do not have our options
+        for name, default in vars(GuidedTaskConfig()).items():
+            if not hasattr(args, name):
+                setattr(args, name, default)
+        self.set_up_guidance(args)
+        self._files = _files_by_pair(args.alignment_files, args.lang_pairs)
+
+    def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
+        """The model of all pairs; each pair's own knows what was guided as well."""
+        model = super().build_model(cfg, from_checkpoint)
+        for one in model.models.values():
+            one.guided_heads = model.guided_heads
+        return model
+
+    def inference_step(self, generator: Any, models: List[Any], *args: Any, **kwargs: Any) -> Any:
+        """Hypotheses of a batch; ``--score-reference`` works as well, which with fairseq's own task it does not."""
+        models = [
+            model.models[self.lang_pairs[0]] if isinstance(model, FairseqMultiModel) else model for model in models
+        ]
+        return super().inference_step(generator, models, *args, **kwargs)
+
+    def _per_lang_pair_valid_loss(self, lang_pair: str, model: Any, criterion: Any, sample: Any) -> Any:
+        return super()._per_lang_pair_valid_loss(lang_pair, model, self.counting(criterion), sample)
+
+    def load_dataset(self, split: str, epoch: int = 1, **kwargs: Any) -> None:
+        """Load a split of every pair with its links, and log how much of it they cover.
+
+        :raises GuidedAlignError: no links, another number of lines, or links of the wrong direction.
+        """
+        super().load_dataset(split, epoch=epoch, **kwargs)
+        paths = utils.split_paths(self.args.data)
+        data_dir = paths[(epoch - 1) % len(paths)]
+        zipped = self.datasets[split]
+        linked = OrderedDict(
+            (pair, self._with_links(pairs, split, pair, data_dir)) for pair, pairs in zipped.datasets.items()
+        )
+        self.datasets[split] = RoundRobinZipDatasets(linked, eval_key=zipped.eval_key)
+
+    def _with_links(self, pairs: Any, split: str, pair: str, data_dir: str) -> Any:
+        if isinstance(pairs, TransformEosLangPairDataset):
+            # language tokens take the place of </s> and <s> once a batch is made: positions stay what they are
+            pairs.dataset = self._with_links(pairs.dataset, split, pair, data_dir)
+            return pairs
+        if pairs.tgt is None:
+            return pairs
+        source, target = pair.split("-")
+        files, inverted = self._files.get(pair, {}), self.args.alignment_inverted
+        if not files:
+            files, inverted = self._files.get(f"{target}-{source}", {}), not inverted
+        name = f"{split} {pair}"
+        found = self.pair_links(source, target, files, inverted).beside(pairs, split, data_dir, name)
+        if found is None:
+            self.check_aer_can_be_measured(split, name)
+            return pairs
+        self.link_coverage[name] = found[1]
+        return found[0]
+
+    def reduce_metrics(self, logging_outputs: List[Dict[str, Any]], criterion: Any) -> None:
+        """Log the figures of the batches of all workers: over all pairs, and of each pair."""
+        super().reduce_metrics(logging_outputs, criterion)
+        for pair in self.lang_pairs:
+
+            def total(key: str, pair: str = pair) -> Any:
+                return sum(log.get(f"{pair}:{key}", 0) for log in logging_outputs)
+
+            tokens = total("ntokens")
+            if not tokens:
+                continue
+            metrics.log_scalar(f"{pair}:nll_loss", total("nll_loss") / tokens / math.log(2), tokens, round=3)
+            if any(f"{pair}:alignment_loss" in log for log in logging_outputs):
+                for key in ("alignment_loss", "guided_tokens", "linked_tokens", "alignable_tokens"):
+                    metrics.log_scalar_sum(f"_{pair}:{key}", total(key))
+                metrics.log_derived(
+                    f"{pair}:alignment_loss", ratio(f"_{pair}:alignment_loss", f"_{pair}:guided_tokens")
+                )
+                metrics.log_derived(
+                    f"{pair}:link_coverage", ratio(f"_{pair}:linked_tokens", f"_{pair}:alignable_tokens")
+                )
+            log_scores(logging_outputs, f"{pair}:")
+
+
+def _files_by_pair(text: Any, lang_pairs: List[str]) -> Dict[str, Dict[str, str]]:
+    """Files by pair and shard, of ``train.de-en=FILE,valid.de-en=FILE``.
+
+    :raises GuidedAlignError: an entry without a pair that is trained, in either direction.
+    """
+    found: Dict[str, Dict[str, str]] = {}
+    known = {one for pair in lang_pairs for one in (pair, _reversed(pair))}
+    for name, path in parse_alignment_files(text).items():
+        shard, _, pair = name.rpartition(".")
+        if not shard or pair not in known:
+            raise GuidedAlignError(
+                f"--alignment-files: expected SPLIT.SOURCE-TARGET=FILE entries for the pairs of --lang-pairs "
+                f"({', '.join(lang_pairs)}), such as train.{lang_pairs[0]}=train.align; got {name!r}"
+            )
+        found.setdefault(pair, {})[shard] = path
+    return found
+
+
+def _reversed(pair: str) -> str:
+    return "-".join(reversed(pair.split("-")))
