@@ -18,7 +18,7 @@ from fairseq_guided_align.links import SentenceLinks
 try:
     from matplotlib.axes import Axes
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.collections import PatchCollection
+    from matplotlib.collections import LineCollection, PatchCollection
     from matplotlib.colors import LinearSegmentedColormap, PowerNorm
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
@@ -42,8 +42,17 @@ ATTENTION = LinearSegmentedColormap.from_list(
 # Weak attention must be seen: unguided attention is mostly below 0.2. The colour bar tells the truth.
 NORM = PowerNorm(gamma=0.6, vmin=0, vmax=1)
 
+DASHED = (0, (2.2, 1.4))
 LONGEST_LABEL = 24  # characters
 POINTS = 72.0
+STACKED = 1.2  # height of a character below others, in font sizes
+
+LARGEST_AREA = 1200.0
+"""Square inches of a figure, 27 million pixels at 150 dots an inch: what needs more is drawn smaller."""
+SMALLEST_FONT = 4.0
+"""Points; smaller text cannot be read even when it is enlarged."""
+LARGEST_IMAGE = 200e6
+"""Pixels of a PNG: more takes gigabytes of memory, and few programs open it."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +79,9 @@ def attention_figure(
 ) -> Figure:
     """Attention matrices side by side: source tokens across, target tokens down, gold links outlined.
 
-    Sure gold links have a solid, possible ones a dashed outline. The figure grows with the sentences. Tokens
-    stand in the order of the text, the first at the left and at the top, in every script.
+    Sure gold links have a solid, possible ones a dashed outline. The figure grows with the sentences, up to
+    :data:`LARGEST_AREA`; then cells and text shrink, as far as they can be read. Tokens stand in the order of the
+    text, the first at the left and at the top, in every script.
 
     :param panels: one or more, all of the same tokens.
     :param source_tokens: one a column; ``</s>`` included when the matrices have its column.
@@ -90,17 +100,17 @@ def attention_figure(
     texts = [*sources, *targets, title, source_name, target_name, *(panel.title for panel in panels)]
     fonts = choose_fonts(texts)
     warn_about(fonts, texts)
-    layout = _Layout(sources, targets, panels, gold, title, list(fonts.families), columns or len(panels))
+    layout = _layout(sources, targets, panels, gold, title, list(fonts.families), columns or len(panels))
     figure = Figure(figsize=(layout.width, layout.height), dpi=150, facecolor="white")
     FigureCanvasAgg(figure)
     for number, (panel, matrix) in enumerate(zip(panels, matrices)):
         axes = figure.add_axes(layout.panel(number))
-        _draw_matrix(axes, matrix, gold)
+        _draw_matrix(axes, matrix, gold, layout.cell * POINTS)
         leftmost = number % layout.columns == 0
         _draw_labels(axes, layout, sources, targets if leftmost or layout.repeats_targets else [])
         axes.set_title(
             panel.title, pad=layout.source_labels * POINTS + 20, color=INK, family=layout.families,
-            fontsize=layout.font + 1.5, fontweight="bold", parse_math=False,
+            fontsize=layout.title_font, fontweight="bold", parse_math=False,
         )  # fmt: skip
         axes.set_xlabel(
             source_name, labelpad=3, color=MUTED, family=layout.families, fontsize=layout.font, parse_math=False
@@ -126,11 +136,17 @@ def save_figure(figure: Figure, path: Union[str, Path], dpi: float = 150) -> Non
     """Writes a figure as PNG, SVG or PDF, by the suffix; complete or not at all.
 
     :param dpi: dots an inch, for PNG.
-    :raises GuidedAlignError: another suffix, or the file cannot be written.
+    :raises GuidedAlignError: another suffix, a PNG of more than :data:`LARGEST_IMAGE`, or the file cannot be written.
     """
     suffix = Path(path).suffix.lower()
     if suffix not in FORMATS:
         raise GuidedAlignError(f"{path}: expected a file name that ends in {', '.join(FORMATS)}; got {suffix!r}")
+    width, height = (round(inches * dpi) for inches in figure.get_size_inches())
+    if suffix == ".png" and (width * height > LARGEST_IMAGE or max(width, height) >= 1 << 16):
+        raise GuidedAlignError(
+            f"{path}: the picture would have {width} x {height} pixels, too many to look at; draw fewer layers or heads"
+            " at a time, or with a smaller --dpi"
+        )
     # Without the date the same figure gives the same file.
     metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(suffix)
     with atomic_file(path) as stream, _quiet_about_glyphs():
@@ -172,24 +188,25 @@ class _Layout:
         title: str,
         families: list[str],
         columns: int,
+        scale: float = 1.0,
     ) -> None:
         self.families = families
         self.columns = min(columns, len(panels))
         longest = max(len(sources), len(targets))
-        self.cell = float(np.interp(longest, [12, 30, 80], [0.33, 0.25, 0.175]))
-        self.font = float(np.interp(longest, [12, 30, 80], [10.5, 9.0, 7.2]))
+        self.cell = float(np.interp(longest, [12, 30, 80], [0.33, 0.25, 0.175])) * scale
+        self.font = float(np.interp(longest, [12, 30, 80], [10.5, 9.0, 7.2])) * scale
+        self.title_font = self.font + 1.5
         measure = _Ruler(families)
-        source_widths = [measure(text, self.font) for text in sources]
-        turned = [width for text, width in zip(sources, source_widths) if not _is_upright(text)]
-        self.source_labels = max([*turned, self.font / POINTS * 1.2]) + 0.06
+        self.source_labels = max(_label_height(text, measure, self.font) for text in sources) + 0.06
         self.target_labels = max(measure(text, self.font) for text in targets) + 0.1
         axis_name = self.font / POINTS + 0.12
         title_lines = max(panel.title.count("\n") + 1 if panel.title else 0 for panel in panels)
-        self.panel_title = title_lines * (self.font + 1.5) * 1.3 / POINTS + (0.1 if title_lines else 0)
+        self.panel_title = title_lines * self.title_font * 1.3 / POINTS + (0.1 if title_lines else 0)
         self.heading = (self.font + 3) * 1.5 / POINTS if title else 0.0
+        self.legend_font = max(self.font - 1, 7)
         self.legend = 0.34 if gold is not None and len(gold) else 0.0
         widest_title = max(
-            measure(line, self.font + 1.5, weight="bold") for panel in panels for line in panel.title.split("\n")
+            measure(line, self.title_font, weight="bold") for panel in panels for line in panel.title.split("\n")
         )
         self.matrix_width = len(sources) * self.cell
         self.matrix_height = len(targets) * self.cell
@@ -203,11 +220,18 @@ class _Layout:
         self.left = max(self.left, self.margin + overhang)
         self.top = self.margin + self.heading + self.panel_title + axis_name + self.source_labels
         title_width = measure(title, self.font + 3) + 2 * self.margin if title else 0.0
+        legend_width = 0.0
+        if self.legend and gold is not None:
+            names = [name for name, _ in _kinds(gold)]
+            # a box and two gaps for each name
+            legend_width = self.left + sum(measure(name, self.legend_font) + 0.5 for name in names)
         self.right = self.left + (self.columns - 1) * self.step + self.matrix_width + overhang
         rows = -(-len(panels) // self.columns)
         self.row_step = self.matrix_height + self.panel_title + axis_name + self.source_labels + self.gap
         self.bar_height = min(max(self.matrix_height, 1.1), 2.4)
-        self.width = max(self.right + self.gap * 0.7 + self.bar_width + self.bar_space, title_width, 3.6)
+        self.width = max(
+            self.right + self.gap * 0.7 + self.bar_width + self.bar_space, title_width, legend_width, 3.6
+        )
         below = max((rows - 1) * self.row_step + self.matrix_height, self.bar_height)
         self.height = self.top + below + self.legend + self.margin
 
@@ -228,6 +252,25 @@ class _Layout:
             width / self.width,
             height / self.height,
         )
+
+
+def _layout(
+    sources: list[str],
+    targets: list[str],
+    panels: Sequence[Panel],
+    gold: Optional[SentenceLinks],
+    title: str,
+    families: list[str],
+    columns: int,
+) -> _Layout:
+    """The layout in full size, or shrunk into the largest area."""
+    layout = _Layout(sources, targets, panels, gold, title, families, columns)
+    scale, smallest = 1.0, SMALLEST_FONT / layout.font
+    # Margins do not shrink, so one step does not get there.
+    while (area := layout.width * layout.height) > LARGEST_AREA and scale > smallest:
+        scale = max(scale * min(0.95, (LARGEST_AREA / area) ** 0.5), smallest)
+        layout = _Layout(sources, targets, panels, gold, title, families, columns, scale)
+    return layout
 
 
 class _Ruler:
@@ -287,31 +330,41 @@ def _label(token: str) -> str:
 
 
 def _is_upright(label: str) -> bool:
-    """Single characters, such as Chinese pieces and stops, are not turned: a turned one is hard to recognise."""
-    return len(label) == 1
+    """Single characters and words in Chinese, Japanese and Korean characters, which are hard to read when turned."""
+    return len(label) == 1 or all(unicodedata.east_asian_width(c) in "WF" for c in label.lstrip("▁"))
 
 
-def _draw_matrix(axes: Axes, matrix: np.ndarray, gold: Optional[SentenceLinks]) -> None:
+def _label_height(label: str, measure: _Ruler, font: float) -> float:
+    """Inches that a source token's label takes, turned or with its characters below one another."""
+    return len(label) * font * STACKED / POINTS if _is_upright(label) else measure(label, font)
+
+
+def _draw_matrix(axes: Axes, matrix: np.ndarray, gold: Optional[SentenceLinks], cell: float) -> None:
+    """``cell`` is the size of a cell in points."""
     targets, sources = matrix.shape
-    axes.pcolormesh(
-        np.arange(sources + 1) - 0.5, np.arange(targets + 1) - 0.5, matrix, cmap=ATTENTION, norm=NORM,
-        edgecolors=GRID, linewidth=0.5, antialiased=True,
-    )  # fmt: skip
+    # An image, also in SVG and PDF: a shape for each cell makes files of tens of megabytes.
+    axes.imshow(matrix, cmap=ATTENTION, norm=NORM, aspect="auto", interpolation="nearest")
+    edges = [[(s - 0.5, -0.5), (s - 0.5, targets - 0.5)] for s in range(1, sources)]
+    edges += [[(-0.5, t - 0.5), (sources - 0.5, t - 0.5)] for t in range(1, targets)]
+    axes.add_collection(LineCollection(edges, colors=GRID, linewidths=min(0.5, cell * 0.04)))
     axes.set_xlim(-0.5, sources - 0.5)
     axes.set_ylim(targets - 0.5, -0.5)
     for spine in axes.spines.values():
         spine.set(color="#b9c0c8", linewidth=0.6)
     if gold is None:
         return
-    for wanted, style in ((True, "solid"), (False, (0, (2.2, 1.4)))):
+    for wanted, style in ((True, "solid"), (False, DASHED)):
         boxes = [
             Rectangle((s - 0.42, t - 0.42), 0.84, 0.84)
             for s, t, sure in zip(gold.source.tolist(), gold.target.tolist(), gold.sure.tolist())
             if sure is wanted
         ]
         axes.add_collection(
-            PatchCollection(boxes, facecolor="none", edgecolor=GOLD_LINE, linewidth=1.5, linestyle=style, zorder=3)
-        )
+            PatchCollection(
+                boxes, facecolor="none", edgecolor=GOLD_LINE, linewidth=min(1.5, cell * 0.12), linestyle=style,
+                zorder=3,
+            )
+        )  # fmt: skip
 
 
 def _draw_labels(axes: Axes, layout: _Layout, sources: list[str], targets: list[str]) -> None:
@@ -319,7 +372,10 @@ def _draw_labels(axes: Axes, layout: _Layout, sources: list[str], targets: list[
     axes.tick_params(length=0, pad=3)
     font: dict[str, Any] = {"fontsize": layout.font, "family": layout.families, "color": INK}
     axes.set_xticks(range(len(sources)))
-    labels = axes.set_xticklabels(sources, rotation=90, va="bottom", ha="center", parse_math=False, **font)
+    shown = ["\n".join(text) if _is_upright(text) else text for text in sources]
+    labels = axes.set_xticklabels(
+        shown, rotation=90, va="bottom", ha="center", linespacing=STACKED * 0.83, parse_math=False, **font
+    )
     for label, text in zip(labels, sources):
         if _is_upright(text):
             label.set_rotation(0)
@@ -346,12 +402,18 @@ def _draw_colour_bar(figure: Figure, layout: _Layout) -> None:
         spine.set(color="#b9c0c8", linewidth=0.6)
 
 
-def _draw_legend(figure: Figure, layout: _Layout, gold: SentenceLinks) -> None:
+def _kinds(gold: SentenceLinks) -> list[tuple[str, Any]]:
+    """Names and line styles of the legend."""
     kinds: list[tuple[str, Any]] = []
     if bool(gold.sure.any()):
         kinds.append(("sure gold link" if not bool(gold.sure.all()) else "gold link", "solid"))
     if not bool(gold.sure.all()):
-        kinds.append(("possible gold link", (0, (2.2, 1.4))))
+        kinds.append(("possible gold link", DASHED))
+    return kinds
+
+
+def _draw_legend(figure: Figure, layout: _Layout, gold: SentenceLinks) -> None:
+    kinds = _kinds(gold)
     boxes = [
         Rectangle((0, 0), 1, 1, facecolor="none", edgecolor=GOLD_LINE, linewidth=1.5, linestyle=style)
         for _, style in kinds
@@ -360,6 +422,6 @@ def _draw_legend(figure: Figure, layout: _Layout, gold: SentenceLinks) -> None:
         boxes, [name for name, _ in kinds], loc="lower left", ncol=len(kinds), frameon=False, handlelength=0.9,
         handleheight=0.9, handletextpad=0.5, columnspacing=1.4, borderaxespad=0.0, borderpad=0.0,
         bbox_to_anchor=(layout.left / layout.width, layout.margin * 0.8 / layout.height),
-        prop={"family": layout.families, "size": max(layout.font - 1, 7)}, labelcolor=INK,
+        prop={"family": layout.families, "size": layout.legend_font}, labelcolor=INK,
     )  # fmt: skip
     legend.set_zorder(5)

@@ -26,6 +26,7 @@ from fairseq_guided_align.plots import (
     GOLD_LINE,
     LONGEST_LABEL,
     NORM,
+    SMALLEST_FONT,
     Panel,
     attention_figure,
     figure_pixels,
@@ -99,12 +100,13 @@ def test_dollar_signs_are_text() -> None:
         (["a"], ["b"], 3, ["a title much wider than one cell", "another one just like it", "c"]),
         (["https://example.org/" + "x" * 80, "b"], ["y" * 90], 2, ["one", "two"]),
         (list("我昨天在北京买了一本书。"), ["Ἰησοῦς"] * 3, 2, ["one", "two"]),
+        (["コンテンツ", "の", "編集", "word", "▁內容", "。"], ["內容", "编辑"], 2, ["one", "two"]),
     ],
 )
 def test_nothing_overlaps_or_leaves_the_figure(
     sources: list[str], targets: list[str], panels: int, titles: list[str]
 ) -> None:
-    gold = SentenceLinks.from_pairs([(0, 0)])
+    gold = SentenceLinks.from_pairs([(0, 0), (0, 0)], sure=[True, False])
     matrix = attention(len(targets), len(sources))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of fonts this machine may lack
@@ -135,6 +137,34 @@ def test_the_figure_grows_with_the_sentence_and_fonts_stay_readable() -> None:
     assert large.get_figwidth() > 3 * small.get_figwidth()
     assert large.axes[0].get_xticklabels()[0].get_fontsize() >= 7
     assert len(large.axes[0].get_xticklabels()) == 100
+
+
+@pytest.mark.filterwarnings("ignore:no installed font")
+def test_words_in_east_asian_characters_stand_upright() -> None:
+    figure = attention_figure([Panel(np.ones((1, 4)) / 4)], ["編集", "▁編集", "word", "編x"], ["a"])
+    labels = [(label.get_text(), label.get_rotation()) for label in figure.axes[0].get_xticklabels()]
+    assert labels == [("編\n集", 0), ("▁\n編\n集", 0), ("word", 90), ("編x", 90)]
+
+
+@pytest.fixture(scope="module")
+def every_head() -> Figure:
+    """A 50-token pair in 2 layers of 8 heads."""
+    return attention_figure([Panel(attention(50, 50), "layer 0, head 0")] * 16, ["word"] * 50, ["word"] * 50, columns=8)
+
+
+def test_many_matrices_shrink_as_far_as_they_can_be_read(every_head: Figure) -> None:
+    width, height = every_head.get_size_inches()
+    alone = attention_figure([Panel(attention(50, 50))], ["word"] * 50, ["word"] * 50)
+    assert width * height < 0.8 * 16 * np.prod(alone.get_size_inches())
+    assert every_head.axes[0].get_xticklabels()[0].get_fontsize() >= SMALLEST_FONT
+
+
+def test_many_matrices_make_no_large_file(every_head: Figure, tmp_path: Path) -> None:
+    save_figure(every_head, tmp_path / "a.pdf")
+    assert (tmp_path / "a.pdf").stat().st_size < 2e6
+    with pytest.raises(GuidedAlignError, match=r"would have \d+ x \d+ pixels, too many .* smaller --dpi"):
+        save_figure(every_head, tmp_path / "a.png", 600)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.pdf"]
 
 
 def test_long_tokens_are_cut_where_it_shows() -> None:

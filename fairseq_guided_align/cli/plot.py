@@ -82,11 +82,14 @@ def run(args: argparse.Namespace) -> int:
     from fairseq_guided_align.subword_settings import subword_kind
 
     models: list[tuple[str, Any]] = []
+    columns = MOST_COLUMNS
     for argument in args.checkpoints:
         name, path = _named(argument)
         model = AlignmentModel(path, args.data, args.attention, args.device, args.layers, args.heads)
         models += [(name, one) for one in _single_heads(model)] if args.each_head else [(name, model)]
-    first = models[0][1].task.cfg
+        if args.each_head:
+            columns = len(model.guided.heads)  # so that each layer has a row
+    first = models[0][1].options
     kind = None
     if args.level == "words" or args.gold:
         kind = subword_kind(first.data, args.subwords, "--subwords")
@@ -102,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
             f"{args.split}, sentence {pair.number + 1}",
             args.source_name or first.source_lang,
             args.target_name or first.target_lang,
-            MOST_COLUMNS,
+            columns,
         )
         out = _path(args.out, pair.number + 1, len(numbers))
         save_figure(figure, out, args.dpi)
