@@ -1,0 +1,153 @@
+"""Time and peak memory of the loss alone and of whole training steps, ours and fairseq's, in turn in one run.
+
+    python -m benchmarks.training [--json FILE] [--plot FILE.png] [--device cuda --dtype float16]
+
+On the same weights and the same batch of made-up tokens: fairseq's label_smoothed_cross_entropy without alignments,
+its label_smoothed_cross_entropy_with_alignment (on transformer_align, made of the same weights), and
+guided_alignment_ce with guidance by cross-entropy, by squared error, and without. The loss alone starts from the
+decoder's features; beside it, the three matrix products that it cannot do without. Ratios are the median over the
+turns, with quartiles. Memory is the peak of one turn above what is there before it; for whole steps, weights and
+Adam's averages are added.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import logging
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from benchmarks.training.cases import (
+    FAIRSEQ,
+    FAIRSEQ_ALIGNED,
+    OURS_CE,
+    SIZES,
+    Setting,
+    loss_cases,
+    step_cases,
+)
+from benchmarks.training.measuring import Measured, available_memory, measure
+from benchmarks.training.report import draw, table
+
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+def numbers(text: str) -> list[int]:
+    return [int(number) for number in text.split(",")]
+
+
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.training", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--models", default="small", help=f"of {', '.join(SIZES)} (default: %(default)s)")
+    parser.add_argument(
+        "--vocabularies", type=numbers, default=[4096, 32768, 131072], help="(default: 4096,32768,131072)"
+    )
+    parser.add_argument("--tokens", type=numbers, default=[1024, 4096, 16384], help="(default: 1024,4096,16384)")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="(default: %(default)s)")
+    parser.add_argument("--dtype", choices=DTYPES, default="float32", help="of the model (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=9, help="turns of every case at most (default: %(default)s)")
+    parser.add_argument(
+        "--seconds", type=float, default=20, help="begin no turn of a setting after so long, but 3 (default: 20)"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the first model's figures here (PNG)")
+    args = parser.parse_args(argv)
+    for model in args.models.split(","):
+        if model not in SIZES:
+            parser.error(f"--models: expected some of {', '.join(SIZES)}; got {model!r}")
+    return args
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parse_arguments(argv)
+    logging.getLogger().setLevel(logging.WARNING)
+    settings = [
+        Setting(model, vocabulary, tokens, args.device, DTYPES[args.dtype])
+        for model in args.models.split(",")
+        for vocabulary in args.vocabularies
+        for tokens in args.tokens
+    ]
+    results = []
+    for setting in tqdm(settings, file=sys.stderr, unit="setting"):
+        fits = setting.full_softmax_bytes < 0.8 * available_memory(args.device)
+        loss = loss_cases(setting)
+        if not fits:
+            del loss[FAIRSEQ]
+        one: dict[str, Any] = {"model": setting.model, "vocabulary": setting.vocabulary, "tokens": setting.tokens}
+        one["loss"] = figures(measure(loss, args.device, args.rounds, args.seconds), 0)
+        del loss
+        steps, standing = step_cases(setting)
+        if not fits:
+            del steps[FAIRSEQ], steps[FAIRSEQ_ALIGNED]
+        if args.device == "cuda":
+            check_no_synchronisation(steps[OURS_CE])
+        one["step"] = figures(measure(steps, args.device, args.rounds, args.seconds), standing)
+        del steps
+        gc.collect()
+        results.append(one)
+        if args.json:
+            args.json.write_text(json.dumps({"machine": machine(args), "results": results}, indent=2) + "\n")
+    print("\n".join([f"{key}: {value}" for key, value in machine(args).items()]))
+    print("\n".join(["", *table(results)]))
+    if args.plot:
+        draw(results, args.plot)
+    return 0
+
+
+def figures(measured: dict[str, Measured], standing: int) -> dict[str, dict[str, Any]]:
+    """Medians, and ratios to fairseq's.
+
+    :param standing: bytes that are there all the time and count as well.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    base = measured.get(FAIRSEQ)
+    for name, one in measured.items():
+        found[name] = {
+            "seconds": one.median,
+            "fastest": min(one.seconds),
+            "slowest": max(one.seconds),
+            "turns": len(one.seconds),
+            "bytes": None if one.peak is None else one.peak + standing,
+        }
+        if base is not None:
+            ratio, low, high = one.ratio(base)
+            found[name].update(ratio=ratio, quartiles=[low, high])
+            if one.peak is not None and base.peak is not None:
+                found[name]["memory_ratio"] = (one.peak + standing) / (base.peak + standing)
+    return found
+
+
+def check_no_synchronisation(step: Any) -> None:
+    """Let torch raise an error if a step, but for the optimiser's, waits for the GPU."""
+    step()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        step()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def machine(args: argparse.Namespace) -> dict[str, Any]:
+    """What the figures depend on."""
+    return {
+        "device": torch.cuda.get_device_name() if args.device == "cuda" else platform.machine(),
+        "processors": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "dtype": args.dtype,
+        "torch": torch.__version__,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
