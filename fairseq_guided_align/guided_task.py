@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, List, Mapping, Optional
 
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
+from fairseq.search import DiverseBeamSearch
 from fairseq.tasks import FairseqTask
 from torch import Tensor
 
@@ -220,6 +221,13 @@ class GuidedTask(FairseqTask):
             "left_pad_target": self.options.left_pad_target,
         }
         return super().build_generator(models, args, *others, **kwargs)
+
+    def inference_step(self, generator: Any, models: List[Any], sample: Any, *args: Any, **kwargs: Any) -> Any:
+        """Hypotheses of a batch."""
+        if isinstance(getattr(generator, "search", None), DiverseBeamSearch):
+            # fairseq up to 0.12.3 takes the numbers of the sentences for their positions in the batch
+            sample = {key: value for key, value in sample.items() if key != "id"}
+        return super().inference_step(generator, models, sample, *args, **kwargs)
 
     def _word_kind(self) -> Optional[str]:
         if str(self.options.alignment_level) == "pieces":

@@ -138,6 +138,8 @@ SEARCHES = {
     # of all tokens, it could draw <s>, which fairseq does not print
     "sampling": (["--sampling", "--sampling-topk", 3, "--nbest", 3], 3),
     "prefix": (["--prefix-size", 2], 1),
+    # with fairseq's own task it stops as soon as a batch has sentences of higher numbers than its size
+    "diverse groups": (["--diverse-beam-groups", 3], 1),
     "score-reference": (["--score-reference"], 1),
     "score-left-padded": (["--score-reference", "--left-pad-target", "--left-pad-source"], 1),
 }

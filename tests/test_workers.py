@@ -22,8 +22,10 @@ COMMON = [
     "--label-smoothing", "0.1", "--report-accuracy", "--max-update", "20", "--no-epoch-checkpoints",
     "--validate-interval", "1", "--save-interval", "1000",
 ]  # fmt: skip
-# Times; and in validation, which has no --update-freq, the size of one process's batch.
-NOT_THE_SAME = ("wps", "ups", "wall", "valid_wpb", "valid_bsz")
+# Times; and in validation, which has no --update-freq, means over batches: two processes make one out of two.
+NOT_THE_SAME = (
+    "wps", "ups", "wall", "valid_wpb", "valid_bsz", "valid_ntokens", "valid_nsentences", "valid_sample_size",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -41,23 +43,32 @@ class Training:
 
 
 TRAININGS = {
-    "legacy_ddp": Training(("--ddp-backend", "legacy_ddp", "--vocabulary-softmax", "chunked")),
+    "legacy_ddp": Training(("--ddp-backend", "legacy_ddp", "--vocabulary-softmax", "chunked", "--eval-aer")),
     "the same, full softmax": Training(
-        ("--ddp-backend", "legacy_ddp", "--vocabulary-softmax", "full"), reference="legacy_ddp"
+        ("--ddp-backend", "legacy_ddp", "--vocabulary-softmax", "full", "--eval-aer"), reference="legacy_ddp"
     ),
-    "fast-stat-sync": Training(("--ddp-backend", "legacy_ddp", "--fast-stat-sync"), reference="legacy_ddp"),
+    "fast-stat-sync": Training(
+        ("--ddp-backend", "legacy_ddp", "--fast-stat-sync", "--eval-aer"), reference="legacy_ddp"
+    ),
     "update-freq": Training(("--ddp-backend", "legacy_ddp", "--guided-alignment-warmup-updates", "10"), update_freq=2),
     "a rank without links": Training(("--ddp-backend", "legacy_ddp"), half_linked=True),
     "the same, stock task": Training(
         ("--ddp-backend", "legacy_ddp"), half_linked=True, task=tuple(STOCK_TASK), reference="a rank without links"
     ),
     "the same, squared error": Training(
-        ("--ddp-backend", "legacy_ddp", "--guided-alignment-type", "mse", "--sentence-avg"), half_linked=True
+        ("--ddp-backend", "legacy_ddp", "--guided-alignment-type", "mse", "--sentence-avg", "--eval-aer"),
+        half_linked=True,
     ),
     # fairseq 0.12.2's encoder layers have parameters that are never used
     "torch's own DDP": Training(
-        ("--ddp-backend", "pytorch_ddp", "--find-unused-parameters", "--vocabulary-softmax", "chunked"),
+        ("--ddp-backend", "pytorch_ddp", "--find-unused-parameters", "--vocabulary-softmax", "chunked", "--eval-aer"),
         reference="legacy_ddp",
+    ),
+    "several language pairs": Training(
+        ("--ddp-backend", "legacy_ddp", "--arch", "multilingual_transformer", "--eval-aer"),
+        task=(
+            "--task", "multilingual_translation_guided_alignment", "--lang-pairs", "src-tgt,tgt-src", *GUIDED[2:],
+        ),
     ),
 }
 
@@ -183,6 +194,10 @@ def compare(one: dict[str, Any], two: dict[str, Any]) -> None:
         if key == "logger":
             assert one[key] == two[key]
             continue
+        if "aer" in key or "alignment_precision" in key or "alignment_recall" in key:
+            # counts, whose sums have no rounding
+            assert one[key] == two[key], key
+            continue
         decimals = len(str(one[key]).partition(".")[2])
         assert float(two[key]) == pytest.approx(float(one[key]), rel=2e-5, abs=1.01 * 10**-decimals), key
 
@@ -214,6 +229,15 @@ def test_two_ranks_end_with_the_weights_of_one_process(name: str, outcomes: dict
         if not key.endswith("_float_tensor"):
             close = {"rtol": 1e-4, "atol": 2e-6, "msg": lambda text, key=key: f"{key}: {text}"}
             torch.testing.assert_close(two[key], one[key], **close)
+
+
+def test_validation_measured_the_error_rate_of_all_ranks(outcomes: dict[str, Outcome]) -> None:
+    figures = outcomes["several language pairs"].ranks[1]
+    valid = [record for record in figures if record["logger"] == "valid"]
+    assert valid
+    for record in valid:
+        for of in ("", "src-tgt:", "tgt-src:"):
+            assert 0 < float(record[f"valid_{of}aer"]) < 1
 
 
 def test_the_weights_moved_and_guidance_moved_them(outcomes: dict[str, Outcome]) -> None:
