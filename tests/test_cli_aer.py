@@ -31,8 +31,13 @@ def result(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict:
 
 
 def test_scores_by_hand(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """poor: 4 links, 3 sure gold links, one hit: AER 1 - 2 / 7."""
-    got = result(capsys, "gold", "good", "poor")
+    """poor: 4 links, 3 sure gold links, one hit: AER 1 - 2 / 7; one of them in the pair of which nothing is known."""
+    got = result(capsys, "gold", "poor")
+    assert got["systems"][0]["counts"] == {"predicted": 3, "sure": 3, "possible": 4, "hit_sure": 1, "hit_possible": 1}
+    assert got["systems"][0]["aer"] == pytest.approx(1 - 2 / 6)
+    assert got["pairs_left_out"] == 1
+    got = result(capsys, "gold", "good", "poor", "--score-empty")
+    assert got["pairs_left_out"] == 0
     good, poor = got["systems"]
     assert (good["name"], good["precision"], good["recall"], good["f1"], good["aer"]) == ("good", 1, 1, 1, 0)
     assert poor["counts"] == {"predicted": 4, "sure": 3, "possible": 4, "hit_sure": 1, "hit_possible": 1}
@@ -47,13 +52,21 @@ def test_the_printed_table(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
     out = capsys.readouterr().out
     assert out == (
         "system  links  precision  recall     F1    AER\n"
+        "poor        3      33.33   33.33  33.33  66.67\n"
+        "left out: 1 of 3 pairs, whose line in gold is empty (--score-empty scores them)\n"
+        "signature: AER|pairs:2|empty:left-out|gold:sure+possible|base:0|gold-base:0|version:0.1.0\n"
+    )
+    assert main(["aer", "gold", "poor", "--score-empty"]) == 0
+    assert capsys.readouterr().out == (
+        "system  links  precision  recall     F1    AER\n"
         "poor        4      25.00   33.33  28.57  71.43\n"
-        "signature: AER|pairs:3|gold:sure+possible|base:0|gold-base:0|version:0.1.0\n"
+        "signature: AER|pairs:3|empty:scored|gold:sure+possible|base:0|gold-base:0|version:0.1.0\n"
     )
 
 
 def test_comparison_and_confidence_are_printed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["aer", "gold", "poor", "good", "--confidence", "--samples", "50", "--level", "0.9"]) == 0
+    options = ["--confidence", "--samples", "50", "--level", "0.9", "--score-empty"]
+    assert main(["aer", "gold", "poor", "good", *options]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].endswith("AER [90 % interval]")
     score, low, high = (float(cell.strip("[],")) for cell in lines[1].split()[5:])
@@ -68,8 +81,8 @@ def test_comparison_and_confidence_are_printed(folder: Path, capsys: pytest.Capt
 
 def test_gzip_and_several_files(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "poor.gz").write_bytes(gzip.compress(POOR.encode()))
-    assert result(capsys, "gold", "poor.gz")["systems"][0]["aer"] == pytest.approx(1 - 2 / 7)
-    both = result(capsys, "gold,gold", "good,poor.gz")
+    assert result(capsys, "gold", "poor.gz", "--score-empty")["systems"][0]["aer"] == pytest.approx(1 - 2 / 7)
+    both = result(capsys, "gold,gold", "good,poor.gz", "--score-empty")
     assert both["systems"][0]["counts"] == {
         "predicted": 8,
         "sure": 6,
@@ -78,7 +91,7 @@ def test_gzip_and_several_files(folder: Path, capsys: pytest.CaptureFixture[str]
         "hit_possible": 5,
     }
     (folder / "a,b").write_text(POOR)
-    assert result(capsys, "gold", "a,b")["systems"][0]["counts"]["predicted"] == 4
+    assert result(capsys, "gold", "a,b")["systems"][0]["counts"]["predicted"] == 3
 
 
 @pytest.mark.parametrize("which", ["--one-based", "--gold-one-based"])
@@ -121,6 +134,7 @@ def test_a_file_that_seems_to_count_from_one_is_noticed(
         ),
         (["gold,gold", "good,short"], "gold:3: this line has no partner in short"),
         (["gold,gold", "good"], "gold,gold:4: this line has no partner in good"),
+        (["empty", "good"], "empty: expected gold links; got 3 lines without any"),
         (["gold", "missing"], "missing: cannot be read"),
         (["gold", "broken"], "broken:2: expected SOURCE-TARGET"),
         (["gold", "good", "--one-based"], "good:1: expected positions that count from 1"),
@@ -132,6 +146,7 @@ def test_errors_say_what_is_wrong_where(
 ) -> None:
     (folder / "short").write_text("0-0\n0-0\n")
     (folder / "broken").write_text("0-0\n0_0\n\n")
+    (folder / "empty").write_text("\n" * 3)
     assert main(["aer", *arguments]) == 2
     assert message in capsys.readouterr().err
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairseq_guided_align.batching import collate_links
+from fairseq_guided_align.cli.main import main
 from fairseq_guided_align.decode_links import argmax_links
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.guided_heads import GuidedHeads
@@ -91,6 +93,29 @@ def test_validation_reports_the_error_rate_of_its_links(made_up: MadeUpData, tra
     assert float(figures["valid_alignment_precision"]) == pytest.approx(expected.precision, abs=1e-6)
     assert float(figures["valid_alignment_recall"]) == pytest.approx(expected.recall, abs=1e-6)
     assert expected.aer < 0.5
+
+
+def test_training_and_the_aer_command_count_alike(
+    made_up: MadeUpData, trained: TrainedModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Gold links with possible ones, and with empty lines, whose pairs both leave out."""
+    gold, links = tmp_path / "gold", tmp_path / "links"
+    lines = (made_up.text / "valid.align").read_text(encoding="utf-8").splitlines()
+    gold.write_text(
+        "".join(("" if k % 3 == 0 else line.replace("-", "?", k % 4)) + "\n" for k, line in enumerate(lines))
+    )
+    figures = validate(
+        made_up.binarised, trained.checkpoint, "--eval-aer", "--alignment-files", f"valid={gold}", "--batch-size", 7
+    )
+    arguments = ["--split", "valid", "--subwords", "words", "--output", str(links)]
+    assert main(["extract", str(trained.checkpoint), *arguments]) == 0
+    capsys.readouterr()
+    assert main(["aer", str(gold), str(links), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["pairs_left_out"] == 14
+    for name, key in (("aer", "aer"), ("precision", "alignment_precision"), ("recall", "alignment_recall")):
+        assert float(figures[f"valid_{key}"]) == pytest.approx(found["systems"][0][name], abs=1e-6)
+    assert 0 < found["systems"][0]["counts"]["sure"] < found["systems"][0]["counts"]["possible"]
 
 
 def test_the_checkpoint_with_the_lowest_error_rate_is_kept(made_up: MadeUpData, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from fairseq_guided_align import __version__
 from fairseq_guided_align.byte_lines import count_lines
-from fairseq_guided_align.errors import AlignmentLengthError
+from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError
 from fairseq_guided_align.links import CorpusLinks
 from fairseq_guided_align.metrics import LinkCounts, count_corpus
 from fairseq_guided_align.pharaoh import read_links
@@ -26,7 +26,8 @@ Scores alignment files against gold links.
 
 Files are Pharaoh text, one line a sentence pair: 3-5 is a sure link, 3?5 or 3p5 a possible one; plain or gzip.
 Every link of a system counts as predicted, whatever its weight and mark. A corpus in several files is given as
-one argument with commas: gold.align,gold1.align.
+one argument with commas: gold.align,gold1.align. An empty line of GOLD means that nothing is known of its pair: such
+pairs are left out, as they are by --eval-aer in training, and counted; --score-empty scores them as well.
 
 With A the predicted, S the sure and P all gold links: precision |A&P|/|A|, recall |A&S|/|S|, F1 their harmonic
 mean, AER 1 - (|A&S| + |A&P|) / (|A| + |S|) (Och and Ney 2003). All are in per cent; lower AER is better.
@@ -44,6 +45,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--one-based", action="store_true", help="positions in every HYP count from 1, not 0")
     parser.add_argument("--gold-one-based", action="store_true", help="positions in GOLD count from 1, not 0")
+    parser.add_argument(
+        "--score-empty",
+        action="store_true",
+        help="score pairs with an empty line in GOLD as well: any link in them is wrong",
+    )
     parser.add_argument("--confidence", action="store_true", help="add a bootstrap interval to every AER")
     parser.add_argument(
         "--level", type=float, default=0.95, metavar="P", help="confidence level of intervals (default: 0.95)"
@@ -77,13 +83,16 @@ def run(args: argparse.Namespace) -> int:
     """Carry the command out; returns its exit code."""
     gold = _read(args.gold, args.gold_one_based)
     warnings = _one_based_warnings(args.gold, gold, args.gold_one_based, "--gold-one-based")
+    scored = np.ones(len(gold), dtype=bool) if args.score_empty else np.diff(gold.offsets) > 0
+    if not scored.any():
+        raise GuidedAlignError(f"{args.gold}: expected gold links; got {len(gold)} lines without any")
     tables = []
     for name in args.systems:
         predicted = _read(name, args.one_based)
         if len(predicted) != len(gold):
             _raise_length_error(args.gold, name)
         warnings += _one_based_warnings(name, predicted, args.one_based, "--one-based")
-        tables.append(count_corpus(predicted, gold))
+        tables.append(count_corpus(predicted, gold)[scored])
     sampling = {"level": args.level, "samples": args.samples, "seed": args.seed}
     systems = [
         SystemScore(
@@ -94,13 +103,17 @@ def run(args: argparse.Namespace) -> int:
         for name, table in zip(args.systems, tables)
     ]
     comparisons = [paired_bootstrap(tables[0], table, **sampling) for table in tables[1:]]
-    signature = _signature(args, gold, resampled=bool(args.confidence or comparisons))
+    left_out = len(gold) - int(scored.sum())
+    signature = _signature(args, gold, left_out, resampled=bool(args.confidence or comparisons))
     if args.json:
-        print(json.dumps(_as_json(signature, systems, comparisons, warnings), indent=2, ensure_ascii=False))
+        print(json.dumps(_as_json(signature, left_out, systems, comparisons, warnings), indent=2, ensure_ascii=False))
         return 0
     print(_table(systems))
     for system, comparison in zip(systems[1:], comparisons):
         print(_sentence(systems[0].name, system.name, comparison))
+    if left_out:
+        why = f"whose line in {args.gold} is empty (--score-empty scores them)"
+        print(f"left out: {left_out} of {len(gold)} pairs, {why}")
     print(f"signature: {signature}")
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
@@ -146,11 +159,12 @@ def _one_based_warnings(name: str, links: CorpusLinks, one_based: bool, option: 
     return []
 
 
-def _signature(args: argparse.Namespace, gold: CorpusLinks, resampled: bool) -> str:
+def _signature(args: argparse.Namespace, gold: CorpusLinks, left_out: int, resampled: bool) -> str:
     """Everything that two scores must share to be compared."""
     parts = [
         "AER",
-        f"pairs:{len(gold)}",
+        f"pairs:{len(gold) - left_out}",
+        f"empty:{'scored' if args.score_empty else 'left-out'}",
         "gold:" + ("sure" if bool(np.all(gold.sures())) else "sure+possible"),
         f"base:{int(args.one_based)}",
         f"gold-base:{int(args.gold_one_based)}",
@@ -189,10 +203,11 @@ def _sentence(first: str, second: str, comparison: Comparison) -> str:
 
 
 def _as_json(
-    signature: str, systems: list[SystemScore], comparisons: list[Comparison], warnings: list[str]
+    signature: str, left_out: int, systems: list[SystemScore], comparisons: list[Comparison], warnings: list[str]
 ) -> dict[str, Any]:
     return {
         "signature": signature,
+        "pairs_left_out": left_out,
         "systems": [system.as_json() for system in systems],
         "comparisons": [
             {"baseline": systems[0].name, "system": system.name, "metric": "aer", **asdict(comparison)}
