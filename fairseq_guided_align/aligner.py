@@ -6,6 +6,7 @@ words in memory, 4 bytes each; everything else here is streamed.
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -13,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
-from fairseq_guided_align.byte_lines import PathLike, read_blocks_together
+from fairseq_guided_align.atomic_files import atomic_file
+from fairseq_guided_align.byte_lines import PathLike, count_line_feeds, read_blocks, read_blocks_together
 from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError
 from fairseq_guided_align.links import CorpusLinks
 from fairseq_guided_align.pharaoh import parse_block
@@ -43,10 +45,11 @@ class AlignerSettings:
 
 @dataclass
 class AlignedText:
-    """What was seen while the text went to the aligner."""
+    """What was seen while the text went to the aligner; ``size`` in bytes."""
 
     sentences: int = 0
     too_long: int = 0
+    size: int = 0
 
 
 def align_text(
@@ -71,8 +74,7 @@ def align_text(
     seen = AlignedText() if seen is None else seen
     counts = {"source": AlignedText(), "target": AlignedText()}
     with tempfile.TemporaryDirectory(prefix="align-") as folder:
-        forward = Path(forward_copy or Path(folder) / "forward")
-        reverse = Path(reverse_copy or Path(folder) / "reverse")
+        forward, reverse = Path(folder) / "forward", Path(folder) / "reverse"
         aligner = eflomal.Aligner(
             model=settings.model,
             n_samplers=settings.samplers,
@@ -88,7 +90,8 @@ def align_text(
             )
         except subprocess.CalledProcessError as error:
             raise GuidedAlignError(
-                f"eflomal failed with exit code {error.returncode}; if it was killed, it may have run out of memory"
+                f"eflomal failed with exit code {error.returncode}, probably for want of memory or of disk space:"
+                f" {_room_for(sum(side.size for side in counts.values()))}"
             ) from error
         except ValueError as error:
             if counts["source"].sentences == counts["target"].sentences:
@@ -99,10 +102,40 @@ def align_text(
             ) from error
         seen.sentences = counts["source"].sentences
         seen.too_long = max(side.too_long for side in counts.values())
+        for path, copy in ((forward, forward_copy), (reverse, reverse_copy)):
+            _check_complete(path, seen.sentences, sum(side.size for side in counts.values()))
+            if copy is not None:
+                with open(path, "rb") as links, atomic_file(copy) as stream:
+                    shutil.copyfileobj(links, stream)
         for first_line, (one, other) in read_blocks_together([forward, reverse], 10_000):
             yield symmetrise_corpus(
                 parse_block(one, forward, first_line), parse_block(other, reverse, first_line), settings.method
             )
+
+
+def _check_complete(path: Path, sentences: int, size: int) -> None:
+    """eflomal does not notice when its links do not fit on the disk.
+
+    :raises GuidedAlignError: the file is not as many whole lines as there are sentence pairs.
+    """
+    lines, end = 0, b"\n"
+    for first_line, block in read_blocks(path):
+        lines, end = first_line - 1 + count_line_feeds(block), block[-1:]
+    if lines != sentences or end != b"\n":
+        raise GuidedAlignError(
+            f"{path}: eflomal wrote whole lines of {lines} of {sentences} sentence pairs; is the disk full?"
+            f" {_room_for(size)}"
+        )
+
+
+def _room_for(size: int) -> str:
+    """What eflomal needs for a text of this many bytes, and what there is."""
+    folder = tempfile.gettempdir()
+    free = shutil.disk_usage(folder).free
+    return (
+        f"its copy of the text and its links may take {3 * size / 1e6:.1f} MB in {folder}, which has {free / 1e6:.1f}"
+        " MB free; TMPDIR names another folder"
+    )
 
 
 def _lines_for_eflomal(lines: Iterable[str], seen: AlignedText) -> Iterator[str]:
@@ -111,6 +144,7 @@ def _lines_for_eflomal(lines: Iterable[str], seen: AlignedText) -> Iterator[str]
         words = line.encode().split()
         seen.sentences += 1
         seen.too_long += len(words) > LONGEST_SENTENCE
+        seen.size += len(line)
         yield " ".join("_".join(word.decode().split()) or "_" for word in words) + "\n"
 
 

@@ -23,6 +23,9 @@ from fairseq_guided_align.byte_lines import PathLike
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.progress import say
 
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Errors of writing for want of space: of the disk, of the user's share of it, or in a file."""
+
 
 @contextmanager
 def atomic_file(path: PathLike) -> Iterator[BinaryIO]:
@@ -70,7 +73,12 @@ def atomic_folder(path: PathLike) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(path)
         with scratch_folder(path) as temporary:
-            yield temporary
+            try:
+                yield temporary
+            except GuidedAlignError as error:
+                if str(temporary) not in str(error):
+                    raise
+                raise type(error)(str(error).replace(str(temporary), str(path))) from error
             os.chmod(temporary, 0o777 & ~_umask())
             if path.exists():
                 path.rmdir()
@@ -153,7 +161,7 @@ def clear_write_errors(path: PathLike) -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if error.errno in FULL_DISK:
             raise GuidedAlignError(
                 f"{path}: cannot be written: {error.strerror}; free some space or write elsewhere."
                 " Nothing incomplete was left"

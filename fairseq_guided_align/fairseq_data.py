@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -11,7 +12,7 @@ from typing import Optional
 
 import numpy as np
 
-from fairseq_guided_align.atomic_files import atomic_file
+from fairseq_guided_align.atomic_files import FULL_DISK, atomic_file
 from fairseq_guided_align.byte_lines import PathLike
 from fairseq_guided_align.errors import GuidedAlignError
 
@@ -103,6 +104,7 @@ def run_fairseq_preprocess(options: Sequence[str]) -> None:
     """Stock ``fairseq-preprocess``, as a process of its own.
 
     :raises GuidedAlignError: it failed, or fairseq is not installed; with the end of what it printed.
+    :raises OSError: it could not write, for a full disk or the like; with the error's number.
     """
     command = [sys.executable, "-m", "fairseq_cli.preprocess", *options]
     result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
@@ -112,6 +114,9 @@ def run_fairseq_preprocess(options: Sequence[str]) -> None:
             raise GuidedAlignError(
                 "fairseq is not installed for this Python: pip install 'fairseq-guided-align[fairseq]'"
             )
+        for number in FULL_DISK:
+            if any(f"[Errno {number}]" in line for line in printed):
+                raise OSError(number, os.strerror(number))
         shown = "\n  ".join(printed[-15:])
         raise GuidedAlignError(
             f"fairseq-preprocess failed with exit code {result.returncode}; its last lines:\n  {shown}"

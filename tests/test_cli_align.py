@@ -35,17 +35,19 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_as_good_as_eflomals_own_command(text: Path, tmp_path: Path) -> None:
     pytest.importorskip("eflomal")
     own = Path(sys.executable).with_name("eflomal-align")
+    # The HMM: with fertility this small text has two solutions, which runs fall into by chance.
     ours = ["align", "--source", text / "s", "--target", text / "t", "-o", tmp_path / "ours", "--samplers", "1",
-            "--forward-output", tmp_path / "forward", "--reverse-output", tmp_path / "reverse"]  # fmt: skip
+            "--model", "2", "--forward-output", tmp_path / "forward", "--reverse-output", tmp_path / "reverse"]  # fmt: skip
     assert main([*map(str, ours)]) == 0
-    theirs = [own, "-s", text / "s", "-t", text / "t", "-f", tmp_path / "f", "-r", tmp_path / "r", "--n-samplers", "1"]
+    theirs = [own, "-s", text / "s", "-t", text / "t", "-f", tmp_path / "f", "-r", tmp_path / "r", "--n-samplers", "1",
+              "--model", "2"]  # fmt: skip
     subprocess.run([sys.executable, *map(str, theirs)], check=True, capture_output=True)
     # eflomal samples with a new seed each time, so that its runs agree in quality and not link by link.
     for mine, other in (("forward", "f"), ("reverse", "r")):
         assert aligned(text / "gold", tmp_path / mine) == pytest.approx(
             aligned(text / "gold", tmp_path / other), abs=0.05
         )
-    assert aligned(text / "gold", tmp_path / "ours") < 0.15
+    assert aligned(text / "gold", tmp_path / "ours") < 0.27
     # Symmetrisation of the very links that eflomal wrote.
     forward, reverse = read_links(tmp_path / "forward"), read_links(tmp_path / "reverse")
     assert list(read_links(tmp_path / "ours")) == [

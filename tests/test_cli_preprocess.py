@@ -13,6 +13,7 @@ import pytest
 
 from fairseq_guided_align.cli.main import main
 from fairseq_guided_align.fairseq_data import text_lengths, write_dictionary
+from fairseq_guided_align.pharaoh import read_links
 from fairseq_guided_align.store import LinkStore, links_path
 
 pytest.importorskip("fairseq")
@@ -231,6 +232,50 @@ def test_fairseqs_own_failure_is_shown(text: Path, tmp_path: Path, capsys: pytes
     assert "fairseq-preprocess failed with exit code 2" in error
     assert "--no-such-option" in error
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("form", [[], ["--inverted", "--one-based"]])
+def test_links_by_the_aligner(tmp_path: Path, form: list[str]) -> None:
+    """The very text that a split without links needs, in its order: against `align` on the text of all splits.
+
+    eflomal samples anew each time, hence a text that leaves no choice.
+    """
+    pytest.importorskip("eflomal")
+    chance = random.Random(3)
+    sizes = {"train": 500, "train1": 150, "valid": 50}
+    files: list[object] = ["-s", "grc", "-t", "en", "--subwords", "words", "--aligner", "eflomal", *form]
+    expected: list[list[tuple[int, int]]] = []
+    everything: tuple[list[str], list[str]] = ([], [])
+    for split, size in sizes.items():
+        numbers = [chance.sample(range(40), chance.randint(2, 8)) for _ in range(size)]
+        orders = [chance.sample(range(len(row)), len(row)) for row in numbers]
+        source = [" ".join(f"s{i}" for i in row) for row in numbers]
+        target = [" ".join(f"t{row[at]}" for at in order) for row, order in zip(numbers, orders)]
+        write(tmp_path, split, source, target, [[] for _ in numbers])
+        expected += [[(s, t) for t, s in enumerate(order)] for order in orders]
+        (tmp_path / f"{split}.align").unlink()
+        everything[0].extend(source)
+        everything[1].extend(target)
+    # One split has links of its own, which stay.
+    shown = [" ".join("2-1" if form else "0-1" for _ in range(bool(i % 2))) for i in range(sizes["train1"])]
+    (tmp_path / "train1.align").write_text("".join(line + "\n" for line in shown))
+    files += ["--trainpref", f"{tmp_path / 'train'},{tmp_path / 'train1'}", "--validpref", tmp_path / "valid"]
+    assert main(["preprocess", *map(str, files), "--destdir", str(tmp_path / "bin")]) == 0
+    for name, lines in zip(("all.s", "all.t"), everything):
+        (tmp_path / name).write_text("".join(line + "\n" for line in lines))
+    align = ["align", "--source", tmp_path / "all.s", "--target", tmp_path / "all.t", "-o", tmp_path / "all.align"]
+    assert main(list(map(str, align))) == 0
+    alone = [set(links.pairs()) for links in read_links(tmp_path / "all.align")]
+    made = [
+        set(links.pairs()) for split in sizes for links in LinkStore(links_path(tmp_path / "bin", split, "grc", "en"))
+    ]
+    own = slice(sizes["train"], sizes["train"] + sizes["train1"])
+    assert made[own] == [{(0, 1)} if i % 2 else set() for i in range(sizes["train1"])]
+    made[own] = alone[own]
+    links = sum(map(len, alone))
+    assert sum(len(one ^ other) for one, other in zip(made, alone)) < 0.02 * links
+    assert sum(len(one ^ set(row)) for one, row in zip(made, expected)) < 0.05 * links
+    assert [path.name for path in (tmp_path / "bin" / "text").glob("*.aligner")] == []
 
 
 def test_it_does_not_write_over_a_folder(text: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:

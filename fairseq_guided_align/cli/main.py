@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fairseq_guided_align import __version__
+from fairseq_guided_align.atomic_files import FULL_DISK
 from fairseq_guided_align.errors import GuidedAlignError
 
 PROG = "fairseq-guided-align"
@@ -72,6 +73,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         return _fail(name, str(error))
     except OSError as error:
+        if error.filename is None and error.errno in FULL_DISK:
+            # Files are named by who writes them; what remains is where the output was sent to.
+            _silence_stdout()
+            return _fail(name, f"standard output: cannot be written: {error.strerror}")
         if error.filename is None:
             raise
         return _fail(name, f"{error.filename}: {error.strerror}")
