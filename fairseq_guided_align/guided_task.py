@@ -49,8 +49,8 @@ class GuidedTaskConfig(FairseqDataclass):
         default=False,
         metadata={
             "help": "validation reports aer, alignment_precision and alignment_recall (fractions) of the links that "
-            "the attention shows against those of the split, as the command aer counts them: pairs without links are left "
-            "out. For --best-checkpoint-metric aer"
+            "the attention shows against those of the split, counted as by the command aer: pairs without links are "
+            "left out. For --best-checkpoint-metric aer"
         },
     )
     alignment_level: ChoiceEnum(["pieces", "words"]) = field(  # type: ignore[valid-type]
