@@ -9,6 +9,7 @@ import torch
 from fairseq import utils
 from fairseq.criterions import FairseqCriterion, register_criterion
 from fairseq.logging import metrics
+from fairseq.tasks.translation_multi_simple_epoch import TranslationMultiSimpleEpochTask
 from omegaconf import OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
@@ -91,6 +92,13 @@ class GuidedAlignmentCrossEntropy(FairseqCriterion):
         parse_indices(cfg.guided_alignment_heads, "--guided-alignment-heads")
         if not self.guides:
             return
+        if isinstance(self.task, TranslationMultiSimpleEpochTask):
+            raise GuidedAlignError(
+                "--task translation_multi_simple_epoch leaves links where they are when it puts language tokens before "
+                "sentences, and decodes without the guided heads; use --task "
+                "multilingual_translation_guided_alignment --arch multilingual_transformer (--share-encoders "
+                "--share-decoders --encoder-langtok tgt for one model of all pairs), or --guided-alignment-weight 0"
+            )
         task_cfg = getattr(self.task, "cfg", None) or getattr(self.task, "args", None)
         # a task from elsewhere may bring its links in its own way
         unknown = not type(self.task).__module__.startswith("fairseq.")
@@ -99,8 +107,8 @@ class GuidedAlignmentCrossEntropy(FairseqCriterion):
         if not loads and self._program_configuration() is not None:
             raise GuidedAlignError(
                 f"the task {type(self.task).__name__} loads no alignments, so nothing would be guided; use --task "
-                "translation_guided_alignment, or a task that has --load-alignments with that option, or "
-                "--guided-alignment-weight 0"
+                "translation_guided_alignment or multilingual_translation_guided_alignment, or a task that has "
+                "--load-alignments with that option, or --guided-alignment-weight 0"
             )
         if self.schedule.varies and not hasattr(self.task, "finished_updates"):
             raise GuidedAlignError(
