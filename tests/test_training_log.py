@@ -86,6 +86,18 @@ def test_other_subsets_and_odd_values() -> None:
     assert as_json == LogPoint("dev2", 3, 7, {"loss": 1.5})
 
 
+def test_figures_of_language_pairs_are_not_those_of_all() -> None:
+    expected = {"loss": 4.0, "grc-en:loss": 3.5, "zh_CN-de:loss": -2.0}
+    for line in (
+        "epoch 003 | loss 4 | grc-en:loss 3.5 | zh_CN-de:loss -2 | num_updates 7",
+        "epoch 003:      7 / 12 loss=4, grc-en:loss=3.5, zh_CN-de:loss=-2, num_updates=7",
+        '{"epoch": 3, "loss": "4", "grc-en:loss": "3.5", "zh_CN-de:loss": "-2", "num_updates": "7"}',
+    ):
+        found = parse_line(line)
+        assert found is not None
+        assert found.values == expected
+
+
 def test_series_and_a_run_that_was_resumed(tmp_path: Path) -> None:
     def inner(update: int, loss: float) -> str:
         return f"{STAMP}train_inner | epoch 001: {update:6d} / 99 loss={loss}, num_updates={update}"
