@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from fairseq_guided_align.chunked_cross_entropy import chunked_cross_entropy
+from fairseq_guided_align.chunked_cross_entropy import chunked_cross_entropy, why_not_in_chunks
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.losses import label_smoothed_cross_entropy
 
@@ -131,6 +132,8 @@ def test_autocast_computes_in_its_type_and_keeps_the_gradients_exact() -> None:
     for ours, wanted in zip(found, gradients):
         assert ours.dtype == torch.float32
         torch.testing.assert_close(ours.double(), wanted, rtol=1e-4, atol=1e-5)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert case.to(torch.float64).chunked(0.1)[0].total.dtype == torch.float64
 
 
 def test_an_impossible_label_costs_what_it_costs() -> None:
@@ -235,3 +238,29 @@ def test_waits_for_no_device() -> None:
     loss, gradients = meta.chunked(0.1, count_correct=True, chunk_rows=5)
     assert loss.total.device.type == "meta"
     assert [gradient.dtype for gradient in gradients] == [torch.float16] * 3
+
+
+@pytest.mark.parametrize(
+    ("device", "dtype", "version", "reason"),
+    [
+        ("cpu", torch.float16, "2.7.1", None),
+        ("cuda", torch.float32, "2.7.1", None),
+        ("cuda", torch.bfloat16, "2.8.0+cu128", None),
+        ("cuda", torch.float16, "2.10.0a0+git1", None),
+        ("cuda", torch.float16, "2.7.1", "half precision takes products with float32 results, new in torch 2.8"),
+        ("mps", torch.float32, "2.13.0", "chunks have not been tried on the device mps"),
+    ],
+)
+def test_where_chunks_are_used(
+    device: str, dtype: torch.dtype, version: str, reason: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "__version__", version)
+    found = why_not_in_chunks(SimpleNamespace(device=torch.device(device), dtype=dtype))  # type: ignore[arg-type]
+    assert (found or "").split(";")[0] == (reason or "")
+
+
+def test_autocast_counts_as_half_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "__version__", "2.7.1")
+    monkeypatch.setattr(torch, "is_autocast_enabled", lambda device: device == "cuda")
+    weight = SimpleNamespace(device=torch.device("cuda"), dtype=torch.float32)
+    assert why_not_in_chunks(weight) is not None  # type: ignore[arg-type]
