@@ -55,7 +55,7 @@ def preprocess(text: Path, destdir: Path, *options: object) -> int:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_project(text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], workers: int) -> None:
-    sides = [f"--{side}-{of}={text / f'train.{side[0]}'}" for side in ("source", "target") for of in ("words", "pieces")]
+    sides = [f"--{side}-{of}={text}/train.{side[0]}" for side in ("source", "target") for of in ("words", "pieces")]
     output = tmp_path / "out.align"
     with largest_file(9000):
         arguments = ["project", "--links", str(text / "train.align"), *sides, "--subwords", "words"]
@@ -89,7 +89,6 @@ def test_binarize(
         (["--subwords", "words"], 20_000, "bin/train.links.s-t"),
         (["--subwords", "words", "--workers", "2"], 20_000, "bin/train.links.s-t"),
         # fairseq's index takes 12 bytes a line
-        (["--subwords", "words", "--align-suffix", "none", "--allow-missing-alignments"], 20_000, "bin"),
         (["--subwords", "words", "--align-suffix", "none", "--allow-missing-alignments", "--workers", "2"], 20_000,
          "bin"),
     ],
@@ -129,7 +128,8 @@ def test_standard_output(text: Path) -> None:
     with open("/dev/full", "wb") as full:
         run = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert run.returncode == 2
-    assert run.stderr == "fairseq-guided-align check: error: standard output: cannot be written: No space left on device\n"
+    assert run.stderr.endswith("check: error: standard output: cannot be written: No space left on device\n")
+    assert "Traceback" not in run.stderr
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="needs an administrator")
