@@ -21,6 +21,7 @@ from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.extraction import read_links_off
 from fairseq_guided_align.guided_heads import GuidedHeads
 from fairseq_guided_align.links import SentenceLinks
+from fairseq_guided_align.loaded_models import chosen_pair, is_multilingual
 
 SETTINGS = "guided_alignment.json"
 """In the converted folder: what was guided, which CTranslate2's own files cannot say."""
@@ -41,14 +42,23 @@ class LinkedTranslation(NamedTuple):
     attention: np.ndarray
 
 
-def convert(checkpoint: str, data: str, output: str, quantization: Optional[str] = None, force: bool = False) -> None:
+def convert(
+    checkpoint: str,
+    data: str,
+    output: str,
+    quantization: Optional[str] = None,
+    force: bool = False,
+    lang_pair: Optional[str] = None,
+) -> None:
     """Convert a checkpoint with whatever heads of one layer were guided.
 
     :param data: the data folder, for the dictionaries.
     :param output: folder to make, a CTranslate2 model; it also keeps what was guided, for :func:`translate`.
     :param quantization: of CTranslate2, such as ``int8``.
     :param force: replace the folder.
-    :raises GuidedAlignError: nothing was guided, heads of several layers were, or CTranslate2 is missing.
+    :param lang_pair: such as ``de-en``, of a model of several language pairs.
+    :raises GuidedAlignError: nothing was guided, heads of several layers were, language tokens are needed that
+        CTranslate2 does not set, or CTranslate2 is missing.
     """
     try:
         from ctranslate2.converters import FairseqConverter
@@ -61,7 +71,20 @@ def convert(checkpoint: str, data: str, output: str, quantization: Optional[str]
         state = checkpoint_utils.load_checkpoint_to_cpu(checkpoint)
     except OSError as error:
         raise GuidedAlignError(f"{checkpoint}: cannot be read as a checkpoint: {error}") from error
-    guided = GuidedHeads.stored(state["cfg"]["model"])
+    config = state["cfg"]["model"]
+    source, target, prefix = None, None, ""
+    if is_multilingual(config):
+        lang_pair = chosen_pair(checkpoint, config, lang_pair)
+        source, target = lang_pair.split("-")
+        prefix = f"models.{lang_pair}."
+        if config.encoder_langtok or config.decoder_langtok:
+            raise GuidedAlignError(
+                f"{checkpoint}: was trained with --encoder-langtok or --decoder-langtok, and CTranslate2 ends every "
+                "source and begins every target with </s>; train without language tokens"
+            )
+    elif lang_pair is not None:
+        raise GuidedAlignError(f"{checkpoint}: a model of one language pair; leave --lang-pair out")
+    guided = GuidedHeads.stored(config)
     if guided is None or not guided.layers:
         raise GuidedAlignError(f"{checkpoint}: no heads were guided in this model; ct2-fairseq-converter converts it")
     if len(guided.layers) > 1:
@@ -73,13 +96,13 @@ def convert(checkpoint: str, data: str, output: str, quantization: Optional[str]
         path = Path(folder) / "checkpoint.pt"
         # what the trainer needs is left out: the optimiser's state is twice as large as the model
         parts = {key: state.get(key) for key in ("args", "cfg", "model")}
-        front = _with_guided_heads_first(parts["model"], state["cfg"]["model"], guided)
+        front = _with_guided_heads_first(parts["model"], prefix, config, guided)
         # fairseq's own reading has changed the kind of object, which CTranslate2 does not expect
         parts["cfg"] = {"model": front}
         parts["args"] = None
         torch.save(parts, path)
         user_dir = str(Path(fairseq_guided_align.__file__).parent)
-        converter = FairseqConverter(str(path), data, user_dir=user_dir)
+        converter = FairseqConverter(str(path), data, source, target, user_dir=user_dir)
         converter.convert(output, quantization=quantization, force=force)
     settings = {
         "position": guided.position,
@@ -90,9 +113,10 @@ def convert(checkpoint: str, data: str, output: str, quantization: Optional[str]
     (Path(output) / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
 
-def _with_guided_heads_first(weights: dict[str, Any], model_config: Any, guided: GuidedHeads) -> Any:
+def _with_guided_heads_first(weights: dict[str, Any], model: str, model_config: Any, guided: GuidedHeads) -> Any:
     """Reorder the heads of the guided layer's cross-attention in place; the model computes what it did before.
 
+    :param model: begins the names of the model's weights, of one among several models.
     :returns: the configuration as a namespace, which names the first heads.
     """
     from argparse import Namespace
@@ -102,7 +126,7 @@ def _with_guided_heads_first(weights: dict[str, Any], model_config: Any, guided:
     values = OmegaConf.to_container(model_config) if OmegaConf.is_config(model_config) else vars(model_config)
     heads = int(values["decoder_attention_heads"])  # type: ignore[index, call-overload]
     order = [*guided.heads, *(head for head in range(heads) if head not in guided.heads)]
-    prefix = f"decoder.layers.{guided.layers[0]}.encoder_attn."
+    prefix = f"{model}decoder.layers.{guided.layers[0]}.encoder_attn."
     for name in ("q_proj", "k_proj", "v_proj"):
         for part in ("weight", "bias"):
             rows = weights.get(f"{prefix}{name}.{part}")

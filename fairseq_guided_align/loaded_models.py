@@ -43,9 +43,9 @@ def load_model(checkpoint: str, data: Optional[str] = None, lang_pair: Optional[
     try:
         state = checkpoint_utils.load_checkpoint_to_cpu(checkpoint, {} if data is None else {"data": data})
         settings = state.get("args") or state["cfg"].task
-        multilingual = getattr(settings, "task", None) in ("multilingual_translation", MULTILINGUAL_TASK)
+        multilingual = is_multilingual(settings)
         if multilingual:
-            lang_pair = _chosen(checkpoint, settings.lang_pairs, lang_pair)
+            lang_pair = chosen_pair(checkpoint, settings, lang_pair)
             settings.source_lang, settings.target_lang = lang_pair.split("-")
         models, config, task = checkpoint_utils.load_model_ensemble_and_task([checkpoint], state=state)
     except OSError as error:
@@ -71,7 +71,17 @@ def load_model(checkpoint: str, data: Optional[str] = None, lang_pair: Optional[
     return LoadedModel(task, task.options, model.eval())
 
 
-def _chosen(checkpoint: str, trained: Any, lang_pair: Optional[str]) -> str:
+def is_multilingual(settings: Any) -> bool:
+    """Whether a checkpoint's settings, of task or model, are those of a ``multilingual_transformer``'s task."""
+    return getattr(settings, "task", None) in ("multilingual_translation", MULTILINGUAL_TASK)
+
+
+def chosen_pair(checkpoint: str, settings: Any, lang_pair: Optional[str]) -> str:
+    """The language pair to read, of a model of several; the only one where there is no choice.
+
+    :raises GuidedAlignError: none was chosen, or one that the model does not have.
+    """
+    trained = settings.lang_pairs
     pairs = trained.split(",") if isinstance(trained, str) else list(trained)
     if lang_pair is None and len(pairs) == 1:
         lang_pair = pairs[0]

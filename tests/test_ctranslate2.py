@@ -72,6 +72,25 @@ def test_other_heads_are_moved_to_the_front(made_up: MadeUpData, tmp_path: Path,
                 assert one.links.pairs() == likeliest(matrix, "eos")
 
 
+def test_one_of_several_language_pairs(made_up: MadeUpData, tmp_path: Path, capsys: Any) -> None:
+    arguments = [
+        "--task", "multilingual_translation_guided_alignment", "--lang-pairs", "src-tgt,tgt-src", "--criterion",
+        "guided_alignment_ce", "--arch", "multilingual_transformer", "--guided-alignment-heads", 1, "--lr", 0.01,
+    ]  # fmt: skip
+    train(made_up.binarised, tmp_path, *arguments, "--disable-validation", "--no-epoch-checkpoints", updates=40)
+    checkpoint, folder = tmp_path / "checkpoint_last.pt", tmp_path / "ct2"
+    command = ["ctranslate2", str(checkpoint), str(made_up.binarised), str(folder)]
+    assert main(command) == 2
+    assert "of the language pairs src-tgt, tgt-src; choose one of them with --lang-pair" in capsys.readouterr().err
+    assert main([*command, "--lang-pair", "src-tgt"]) == 0
+    slow = SlowModels([checkpoint], heads=(1,), lang_pair="src-tgt")
+    source = sentences(made_up)
+    found = translate(translator(folder), guided_of(str(folder)), source, max_decoding_length=20, beam_size=3)
+    for words, (best,) in zip(source, found):
+        matrix = slow.matrix(words, best.pieces)
+        np.testing.assert_allclose(best.attention, matrix[:-1], atol=1e-5)
+
+
 def test_heads_of_two_layers_are_refused(
     made_up: MadeUpData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,6 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", help="checkpoint of fairseq-train")
     parser.add_argument("data", help="data folder with the dictionaries")
     parser.add_argument("output", help="folder to make")
+    parser.add_argument("--lang-pair", metavar="SRC-TGT", help="language pair, of a model of several pairs")
     parser.add_argument("--quantization", help="of CTranslate2, such as int8 (default: none)")
     parser.add_argument("--force", action="store_true", help="replace the folder")
 
@@ -24,5 +25,5 @@ def run(args: argparse.Namespace) -> int:
     """Convert; 0."""
     from fairseq_guided_align.ctranslate2_models import convert
 
-    convert(args.checkpoint, args.data, args.output, args.quantization, args.force)
+    convert(args.checkpoint, args.data, args.output, args.quantization, args.force, args.lang_pair)
     return 0

@@ -31,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " sentences each has a file of its own, with its number before the suffix",
     )  # fmt: skip
     parser.add_argument("--data", help="data folder (default: the one that each model was trained on)")
+    parser.add_argument("--lang-pair", metavar="SRC-TGT", help="language pair to read, of models of several pairs")
     parser.add_argument("--split", default="test", help="split of the data folder (default: test)")
     parser.add_argument(
         "--sentences", metavar="N,N-N", default="1", help="lines of the split's text, from 1, such as 1,7,20-22"
@@ -85,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     columns = MOST_COLUMNS
     for argument in args.checkpoints:
         name, path = _named(argument)
-        model = AlignmentModel(path, args.data, args.attention, args.device, args.layers, args.heads)
+        model = AlignmentModel(path, args.data, args.attention, args.device, args.layers, args.heads, args.lang_pair)
         models += [(name, one) for one in _single_heads(model)] if args.each_head else [(name, model)]
         if args.each_head:
             columns = len(model.guided.heads)  # so that each layer has a row

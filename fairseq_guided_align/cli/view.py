@@ -69,6 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--checkpoint", metavar="NAME=FILE", action="append", default=[], help="checkpoint of fairseq-train; repeatable"
     )
     models.add_argument("--data", help="data folder (default: the one that each model was trained on)")
+    models.add_argument("--lang-pair", metavar="SRC-TGT", help="language pair to read, of models of several pairs")
     models.add_argument("--split", help="split of the data folder (default: test)")
     models.add_argument("--device", help="where the models run, such as cpu (default: a GPU if there is one)")
     parser.add_argument("--out", "-o", metavar="FILE", required=True, help="page to write, such as links.html")
@@ -123,7 +124,7 @@ def _of_models(args: argparse.Namespace) -> tuple[PageData, int]:
     from fairseq_guided_align.subword_settings import subword_kind
 
     models: list[tuple[str, Any]] = [
-        (name, AlignmentModel(path, args.data, device=args.device)) for name, path in named
+        (name, AlignmentModel(path, args.data, device=args.device, lang_pair=args.lang_pair)) for name, path in named
     ]
     config = models[0][1].options
     kind = subword_kind(config.data, args.subwords, "--subwords")
@@ -156,8 +157,8 @@ def _of_files(args: argparse.Namespace) -> tuple[PageData, int]:
     """What files of text and links say, and the number of their pairs."""
     if not (args.source and args.target):
         raise GuidedAlignError("expected --source and --target with links, or --checkpoint")
-    if args.data or args.split or args.device:
-        raise GuidedAlignError("--data, --split and --device go with --checkpoint")
+    if args.data or args.split or args.device or args.lang_pair:
+        raise GuidedAlignError("--data, --lang-pair, --split and --device go with --checkpoint")
     kind = args.subwords or "sentencepiece"
     if bool(args.source_pieces) != bool(args.target_pieces):
         raise GuidedAlignError("expected both --source-pieces and --target-pieces, or neither; got one")
