@@ -11,6 +11,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from test_training_pictures import events
@@ -27,6 +28,7 @@ MODULES = {
     "fairseq-train": "fairseq_cli.train",
     "fairseq-generate": "fairseq_cli.generate",
     "fairseq-hydra-train": "fairseq_cli.hydra_train",
+    "torchrun": "torch.distributed.run",
 }
 
 
@@ -153,7 +155,8 @@ def test_what_the_commands_leave(folder: Path) -> None:
     assert "A-" in (folder / "translations.txt").read_text(encoding="utf-8")
     assert list((folder / "tensorboard" / "attention").glob("*tfevents*"))
     # one training in two processes, not two trainings; the first of them draws
-    assert "training on 2 devices" in (folder / "rank0.log").read_text(encoding="utf-8")
+    for log in ("rank0.log", "torchrun.log"):
+        assert "training on 2 devices" in (folder / log).read_text(encoding="utf-8")
     assert len(list((folder / "tb-two" / "attention").glob("*tfevents*"))) == 1
     pictures = events(folder / "tb-two" / "attention")
     assert {name: [step for step, _ in values] for name, values in pictures.items()} == {"valid/sentence_1": [0, 2]}
@@ -178,3 +181,61 @@ def test_links_between_pages() -> None:
     for page in PAGES:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def block_with(command: str) -> str:
+    return next(block.code for block in ALL if command in block.code)
+
+
+def number(option: str, code: str) -> int:
+    found = re.search(rf"--{option}[ =](\d+)", code)
+    assert found, option
+    return int(found[1])
+
+
+def place(block: str, monkeypatch: pytest.MonkeyPatch, **variables: object) -> Any:
+    """What fairseq makes of a block's options and a launcher's variables, on a machine of four GPUs."""
+    import torch
+    from fairseq.dataclass.configs import FairseqConfig
+    from fairseq.distributed.utils import infer_init_method
+    from omegaconf import OmegaConf
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, str(value))
+    cfg = OmegaConf.structured(FairseqConfig).distributed_training
+    cfg.distributed_world_size = number("distributed-world-size", block)
+    if "--distributed-port" in block:
+        cfg.distributed_port = number("distributed-port", block)
+    infer_init_method(cfg)
+    assert cfg.distributed_no_spawn
+    return cfg
+
+
+def test_slurm_gives_each_process_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = block_with("#SBATCH")
+    nodes, tasks = number("nodes", script), number("ntasks-per-node", script)
+    assert number("gpus-per-node", script) == tasks
+    scontrol = tmp_path / "scontrol"
+    scontrol.write_text("#!/bin/sh\nprintf 'first\\nsecond\\n'\n", encoding="utf-8")
+    scontrol.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    for rank in range(nodes * tasks):
+        cfg = place(
+            script, monkeypatch, SLURM_STEP_NODELIST="nodes", SLURM_NNODES=nodes, SLURM_NTASKS_PER_NODE=tasks,
+            SLURM_NODEID=rank // tasks, SLURM_PROCID=rank, SLURM_LOCALID=rank % tasks,
+        )  # fmt: skip
+        assert (cfg.distributed_rank, cfg.distributed_world_size, cfg.device_id) == (rank, nodes * tasks, rank % tasks)
+        assert cfg.distributed_init_method == "tcp://first:29400"
+
+
+def test_torchrun_gives_each_process_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    command = block_with("torchrun --nnodes")
+    nodes, tasks = number("nnodes", command), number("nproc_per_node", command)
+    for rank in range(nodes * tasks):
+        cfg = place(
+            command, monkeypatch, MASTER_ADDR="first", MASTER_PORT=1, WORLD_SIZE=nodes * tasks, RANK=rank
+        )
+        assert (cfg.distributed_rank, cfg.distributed_world_size, cfg.device_id) == (rank, nodes * tasks, rank % tasks)
+        assert cfg.distributed_init_method == "env://"

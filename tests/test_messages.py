@@ -21,7 +21,7 @@ PRINTED = re.compile(r"\s*(error|warning|hint): (?=[\w…])")
 """How a report's line begins that is more than a count."""
 GAP = "…"
 """Stands for what differs, here and in the page."""
-LEAST = 10
+LEAST = 9
 """Letters that an entry must have, so that it tells one message from others."""
 
 
