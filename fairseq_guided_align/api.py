@@ -95,7 +95,11 @@ class Model:
     ) -> None:
         self._model = model
         self._cut_source, self._cut_target = text_cutters(
-            model.data, subwords, sentencepiece_models, kind_option="subwords"
+            model.data,
+            (model.options.source_lang, model.options.target_lang),
+            subwords,
+            sentencepiece_models,
+            kind_option="subwords",
         )
 
     def translate(

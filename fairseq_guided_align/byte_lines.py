@@ -162,6 +162,32 @@ def read_lines(path: PathLike) -> Iterator[str]:
             yield decode_line(line, path, line_number)
 
 
+class NumberedLines:
+    """The lines of a plain file, from 0, each read when it is asked for.
+
+    :raises GuidedAlignError: the file cannot be read.
+    """
+
+    def __init__(self, path: PathLike) -> None:
+        self._path = str(path)
+        ends = [np.zeros(1, np.int64)]
+        size = 0
+        for _, block in read_blocks(path):
+            ends.append(size + 1 + np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n")))
+            size += len(block)
+            if not block.endswith(b"\n"):
+                ends.append(np.array([size]))
+        self._ends = np.concatenate(ends)
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def __getitem__(self, number: int) -> str:
+        start, end = int(self._ends[number]), int(self._ends[number + 1])
+        line = FileRange(self._path, start, end - start).read()
+        return decode_line(line[:-1] if line.endswith(b"\n") else line, self._path, number + 1)
+
+
 def decode_line(line: bytes, path: PathLike, line_number: int) -> str:
     """One line as text, without a carriage return at its end.
 

@@ -24,7 +24,7 @@ from fairseq_guided_align.guided_heads import GuidedHeads, parse_indices
 from fairseq_guided_align.links import SentenceLinks
 from fairseq_guided_align.loaded_models import load_model
 from fairseq_guided_align.symmetrise import symmetrise
-from fairseq_guided_align.text_pieces import PiecedSentence
+from fairseq_guided_align.text_pieces import PiecedSentence, SplitWords
 
 METHODS = ("argmax", "mutual-argmax", "threshold")
 CHUNK = 10_000
@@ -184,6 +184,16 @@ class AlignmentModel:
         """Number of sentence pairs of a split."""
         return len(self.split(name))
 
+    def split_words(self, name: str, kind: str) -> tuple[SplitWords, SplitWords]:
+        """What tells the words of a split's source and target pieces.
+
+        :param kind: how pieces make up words, one of ``subwords.KINDS``.
+        """
+        options = self.options
+        return SplitWords(self.data, name, options.source_lang, kind), SplitWords(
+            self.data, name, options.target_lang, kind
+        )
+
     def align_split(self, name: str, kind: str, max_tokens: int = 4000) -> Iterator[Optional[AlignedText]]:
         """Aligned pairs of a split, in its order; None for a pair that is too long for the model.
 
@@ -191,15 +201,14 @@ class AlignmentModel:
         :param max_tokens: tokens of a batch, padding included.
         """
         size = self.split_size(name)
+        source, target = self.split_words(name, kind)
         for start in range(0, size, CHUNK):
             numbers = range(start, min(start + CHUNK, size))
             found = dict(self.align_sentences(name, numbers, max_tokens))
             for number in numbers:
                 pair = found.get(number)
                 yield pair and AlignedText(
-                    PiecedSentence.of_pieces(pair.source, kind),
-                    PiecedSentence.of_pieces(pair.target, kind),
-                    pair.attention,
+                    source.of(number, pair.source), target.of(number, pair.target), pair.attention
                 )
 
     def align_sentences(

@@ -8,12 +8,12 @@ from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 import numpy as np
 
 from fairseq_guided_align.errors import AlignmentRangeError, GuidedAlignError
-from fairseq_guided_align.extraction import AlignedPair, AlignmentModel
+from fairseq_guided_align.extraction import AlignedPair, AlignedText, AlignmentModel
 from fairseq_guided_align.guided_heads import GuidedHeads
 from fairseq_guided_align.links import CorpusLinks, SentenceLinks
-from fairseq_guided_align.piece_words import spread_over_pieces, word_texts
-from fairseq_guided_align.subwords import subword_links_to_word_links, word_of_piece
-from fairseq_guided_align.word_attention import word_attention
+from fairseq_guided_align.piece_words import spread_over_pieces
+from fairseq_guided_align.subwords import subword_links_to_word_links
+from fairseq_guided_align.text_pieces import PiecedSentence
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,7 @@ def read_pairs(
         raise GuidedAlignError(
             f"expected gold links of the {first.split_size(split)} sentence pairs of {split!r}; got {len(gold)} lines"
         )
+    spelt = None if kind is None else first.split_words(split, kind)
     found: List[Dict[int, AlignedPair]] = [dict(model.align_sentences(split, numbers)) for _, model in models]
     for number in numbers:
         for (name, _), of_model in zip(models, found):
@@ -100,33 +101,37 @@ def read_pairs(
                     f"{' '.join(pairs[0].source)!r} for {first_name} and {' '.join(pair.source)!r} for {name}"
                 )
         own = _links_of_data(first, split, number) if gold is None and with_gold else None
-        yield _read_pair(number, pairs, [m.guided for _, m in models], kind, own, gold if with_gold else None)
+        words = None
+        if spelt is not None:
+            words = spelt[0].of(number, pairs[0].source), spelt[1].of(number, pairs[0].target)
+        yield _read_pair(number, pairs, [m.guided for _, m in models], words, kind, own, gold if with_gold else None)
 
 
 def _read_pair(
     number: int,
     pairs: Sequence[AlignedPair],
     guided: Sequence[GuidedHeads],
+    spelt: Optional[Tuple[PiecedSentence, PiecedSentence]],
     kind: Optional[str],
     piece_gold: Optional[SentenceLinks],
     word_gold: Optional[CorpusLinks],
 ) -> ReadPair:
     source, target = pairs[0].source, pairs[0].target
     words = None
-    if kind is not None:
-        of_source, of_target = word_of_piece(source, kind), word_of_piece(target, kind)
+    if spelt is not None:
+        assert kind is not None
         gold = None
         if word_gold is not None:
             gold = word_gold[number]
-            _check_inside(gold, of_source, of_target, number)
-            piece_gold = spread_over_pieces(gold, of_source, of_target)
+            _check_inside(gold, spelt[0].words, spelt[1].words, number)
+            piece_gold = spread_over_pieces(gold, spelt[0].word, spelt[1].word)
         elif piece_gold is not None:
-            gold = subword_links_to_word_links(piece_gold, of_source, of_target)
+            gold = subword_links_to_word_links(piece_gold, spelt[0].word, spelt[1].word)
         words = ReadSentence(
-            word_texts(source, of_source, kind),
-            word_texts(target, of_target, kind),
+            spelt[0].texts(kind),
+            spelt[1].texts(kind),
             gold,
-            [Reading(g, word_attention(p.attention, source, target, kind)) for g, p in zip(guided, pairs)],
+            [Reading(g, AlignedText(*spelt, p.attention).words()) for g, p in zip(guided, pairs)],
         )
     readings = [Reading(g, p.attention) for g, p in zip(guided, pairs)]
     return ReadPair(number, ReadSentence(source, target, piece_gold, readings), words)
@@ -138,8 +143,7 @@ def _links_of_data(model: AlignmentModel, split: str, number: int) -> Optional[S
     return links if links is not None and len(links) else None
 
 
-def _check_inside(gold: SentenceLinks, of_source: np.ndarray, of_target: np.ndarray, number: int) -> None:
-    sources, targets = int(of_source.max(initial=-1)) + 1, int(of_target.max(initial=-1)) + 1
+def _check_inside(gold: SentenceLinks, sources: int, targets: int, number: int) -> None:
     outside = (gold.source >= sources) | (gold.target >= targets)
     if bool(outside.any()):
         first = int(np.flatnonzero(outside)[0])

@@ -5,15 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Optional
+from pathlib import Path
+from typing import Optional
 
 import numpy as np
 
+from fairseq_guided_align.byte_lines import NumberedLines, raise_length_error
 from fairseq_guided_align.errors import GuidedAlignError, SubwordMismatchError
+from fairseq_guided_align.piece_words import word_texts
 from fairseq_guided_align.sentencepiece_models import PieceEncoder
 from fairseq_guided_align.spelling import match_sentence, split_words
 from fairseq_guided_align.subword_settings import settings_path, subword_kind, subword_settings
 from fairseq_guided_align.subwords import SPACE_MARK, word_of_piece
+
+UNKNOWN = "<unk>"
+"""What a dictionary has for the pieces that are not in it."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,14 @@ class PiecedSentence:
         """Words found from the pieces alone."""
         word = word_of_piece(pieces, kind)
         return cls(list(pieces), word, int(word.max(initial=-1)) + 1)
+
+    def texts(self, kind: str) -> list[str]:
+        """The words as the pieces spell them, without the marks of subwords.
+
+        :param kind: one of ``subwords.KINDS``.
+        """
+        spelt = word_texts(self.pieces, self.word, kind)
+        return spelt + [""] * (self.words - len(spelt))
 
 
 @dataclass(frozen=True)
@@ -60,10 +74,7 @@ class TextCutter:
             spelling = match_sentence(words, pieces, self.kind, self.model.surfaces_of)
         except SubwordMismatchError as error:
             raise SubwordMismatchError(f"{line!r}: {error}; give another SentencePiece model") from error
-        word = np.full(len(pieces), -1, dtype=np.int64)
-        for number in reversed(range(len(words))):
-            word[spelling.start[number] : spelling.start[number] + spelling.count[number]] = number
-        return PiecedSentence(pieces, word, len(words))
+        return PiecedSentence(pieces, spelling.word_of_piece(0), len(words))
 
     def joined(self, pieces: Sequence[str]) -> str:
         """The text that pieces spell."""
@@ -73,8 +84,73 @@ class TextCutter:
         return re.sub(r"@@( |$)", "", line) if self.kind == "bpe" else line
 
 
+class SplitWords:
+    """Which words the pieces of a binarised split spell, in one language.
+
+    The text that ``preprocess`` keeps in the data folder says so. Without it the pieces alone have to: they show
+    another word wherever a normaliser put a space into one, as NFKC does for ``᾽`` and ``´``, and no words at all
+    where the text has no spaces.
+
+    :param data: the data folder.
+    :param kind: one of ``subwords.KINDS``.
+    :raises GuidedAlignError: the folder's files do not belong together.
+    """
+
+    def __init__(self, data: str, split: str, lang: str, kind: str) -> None:
+        self._kind = kind
+        self._text: Optional[tuple[NumberedLines, NumberedLines]] = None
+        self._model: Optional[PieceEncoder] = None
+        settings = subword_settings(data)
+        folder = settings_path(data).parent
+        if not settings.get("text") or settings.get("subwords") != kind:
+            return
+        self._words = folder / settings["text"] / f"{split}.{lang}"
+        pieces = folder / settings["text"] / f"{split}.pieces.{lang}"
+        if self._words.is_file() and pieces.is_file():
+            self._text = NumberedLines(self._words), NumberedLines(pieces)
+            if len(self._text[0]) != len(self._text[1]):
+                raise_length_error([self._words, pieces])
+            model = _model_in_folder(data, lang)
+            self._model = None if model is None else PieceEncoder(model)
+
+    def of(self, number: int, pieces: Sequence[str]) -> PiecedSentence:
+        """A sentence of the split with its words.
+
+        :param number: from 0.
+        :param pieces: as the dictionary gives them, so that some may be ``<unk>``.
+        :raises GuidedAlignError: the text that is kept is another.
+        """
+        if self._text is None:
+            return PiecedSentence.of_pieces(pieces, self._kind)
+        cut = self._text[1][number].split() if number < len(self._text[1]) else []
+        # --truncate-source cuts off the end
+        if len(pieces) > len(cut) or any(one not in (other, UNKNOWN) for one, other in zip(pieces, cut)):
+            raise GuidedAlignError(
+                f"{self._words}:{number + 1}: expected the text of the binarised split; its pieces are"
+                f" {' '.join(pieces)!r}, those of the text {' '.join(cut)!r}. Was either changed? Make the folder anew"
+                " with preprocess"
+            )
+        words = split_words(self._text[0][number])
+        try:
+            matched = match_sentence(words, cut, self._kind, None if self._model is None else self._model.surfaces_of)
+        except SubwordMismatchError:  # such a pair has no links either
+            return PiecedSentence.of_pieces(pieces, self._kind)
+        return PiecedSentence(list(pieces), matched.word_of_piece(0)[: len(pieces)], len(words))
+
+
+def _model_in_folder(data: str, lang: str) -> Optional[Path]:
+    """The SentencePiece model of a language; None where the folder's settings name none."""
+    settings = subword_settings(data)
+    for side in ("source", "target"):
+        name = settings.get(f"{side}_sentencepiece_model")
+        if settings.get(f"{side}_lang") == lang and name:
+            return settings_path(data).parent / str(name)
+    return None
+
+
 def text_cutters(
     data: str,
+    langs: tuple[str, str],
     kind: Optional[str] = None,
     models: Sequence[Optional[str]] = (None, None),
     cut_already: bool = False,
@@ -83,6 +159,7 @@ def text_cutters(
     """How the source and the target text of a data folder are cut.
 
     :param data: the folder; what it does not say has to be given.
+    :param langs: source and target of the model, which may read the folder in the other direction.
     :param kind: as :func:`~fairseq_guided_align.subword_settings.subword_kind`.
     :param models: SentencePiece models of both sides, instead of the folder's.
     :param cut_already: the text is pieces, also where they are SentencePiece's.
@@ -91,17 +168,13 @@ def text_cutters(
     kind = subword_kind(data, kind, kind_option)
     if kind != "sentencepiece" or cut_already:
         return TextCutter(kind), TextCutter(kind)
-    settings: dict[str, Any] = subword_settings(data)
     cutters = []
-    for given, side in zip(models, ("source", "target")):
-        name = settings.get(f"{side}_sentencepiece_model")
-        path = given or (settings_path(data).parent / name if name else None)
+    for given, lang in zip(models, langs):
+        path = given or _model_in_folder(data, lang)
         if path is None:
             raise GuidedAlignError(
-                f"{settings_path(data)}: expected the name of the SentencePiece model of the {side} text; give "
-                f"the model, or text that is cut into pieces already"
+                f"{settings_path(data)}: expected the name of the SentencePiece model of {lang}; give the model, or"
+                " text that is cut into pieces already"
             )
         cutters.append(TextCutter(kind, PieceEncoder(path)))
     return cutters[0], cutters[1]
-
-

@@ -29,11 +29,5 @@ def word_attention(
     return merge_pieces(attention, columns, _with_end(rows) if len(attention) > len(rows) else rows)
 
 
-def first_pieces(source: Sequence[str], kind: str) -> np.ndarray:
-    """Position of the first piece of each word, and of ``</s>`` after them: (words + 1,) int64."""
-    words = _with_end(word_of_piece(source, kind))
-    return np.unique(words[words >= 0], return_index=True)[1] + int((words[: words.argmax()] < 0).sum())
-
-
 def _with_end(words: np.ndarray) -> np.ndarray:
     return np.append(words, words.max(initial=-1) + 1)

@@ -94,7 +94,7 @@ def test_the_limit_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
         (["--links", "a=a", "--source-pieces", "src.sp"], "expected both --source-pieces and --target-pieces"),
         (
             ["--links", "a=a", *PIECES, "--subwords", "bpe"],
-            "src.sp:1: expected pieces of 3 words, as in the text; got pieces of 4. Is bpe the right kind",
+            "src.sp:1: expected pieces of 3 words, as in the text; expected pieces that spell the words; they differ",
         ),
         (["--links", "a=a", "--limit", "0"], "--limit of at least 1; got 0"),
         (["--soft", "a=heavy"], "probabilities, at most 1; got 3"),

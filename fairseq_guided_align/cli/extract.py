@@ -189,7 +189,9 @@ def _matrices(args: argparse.Namespace, model: Any, is_reverse: bool) -> Iterato
         models, files = (args.source_sentencepiece_model, args.target_sentencepiece_model), (args.source, args.target)
         if is_reverse:
             models, files = models[::-1], files[::-1]
-        cutters = text_cutters(model.data, known or ("sentencepiece" if any(models) else "words"), models, args.pieces)
+        kind = known or ("sentencepiece" if any(models) else "words")
+        langs = (model.options.source_lang, model.options.target_lang)
+        cutters = text_cutters(model.data, langs, kind, models, args.pieces)
         pairs = model.align_text(_sentences(files, cutters), args.max_tokens)
     for pair in pairs:
         if pair is None:

@@ -15,8 +15,8 @@ from fairseq_guided_align.links import CorpusLinks, SentenceLinks
 from fairseq_guided_align.page import PageData, Pair, page_html, view
 from fairseq_guided_align.pharaoh import read_links
 from fairseq_guided_align.piece_words import spread_over_pieces
-from fairseq_guided_align.spelling import split_words
-from fairseq_guided_align.subwords import KINDS, subword_links_to_word_links, word_of_piece
+from fairseq_guided_align.spelling import match_sentence, split_words
+from fairseq_guided_align.subwords import KINDS, subword_links_to_word_links
 
 HELP = "write one HTML page to look through links: gold, hard and soft, of several systems"
 
@@ -282,15 +282,17 @@ def _systems(
 
 
 def _words_of(path: str, index: int, pieces: list[str], words: list[str], kind: str) -> np.ndarray:
-    """The word of each piece, checked: as many words as there are in the text."""
-    word = word_of_piece(pieces, kind)
-    found = int(word.max(initial=-1)) + 1
-    if found != len(words):
+    """The word of each piece.
+
+    :raises SubwordMismatchError: words and pieces do not spell the same.
+    """
+    try:
+        return match_sentence(words, pieces, kind).word_of_piece(0)
+    except SubwordMismatchError as error:
         raise SubwordMismatchError(
-            f"{path}:{index + 1}: expected pieces of {len(words)} words, as in the text; got pieces of {found}."
-            f" Is {kind} the right kind of subwords?"
-        )
-    return word
+            f"{path}:{index + 1}: expected pieces of {len(words)} words, as in the text; {error}. Is {kind} the right"
+            " kind of subwords?"
+        ) from error
 
 
 def _word_level(
