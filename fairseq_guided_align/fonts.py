@@ -9,12 +9,15 @@ import contextlib
 import functools
 import unicodedata
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib
 from matplotlib.font_manager import FontEntry, findSystemFonts, fontManager
 from matplotlib.ft2font import FT2Font
+
+from fairseq_guided_align.progress import say
 
 BASE_FAMILY = "DejaVu Sans"
 """Ships with matplotlib: Latin, Greek with all accents, Cyrillic, Armenian, Georgian, Hebrew, Arabic, symbols."""
@@ -35,6 +38,10 @@ OTHER_PACKAGES = "fonts-noto-core, fonts-noto-extra or fonts-symbola"
 
 SHAPING_SINCE = (3, 11)  # matplotlib lays out joined and right-to-left scripts itself from this version on
 SHAPED_SCRIPTS = ("ARABIC", "HEBREW", "SYRIAC", "THAANA", "DEVANAGARI", "BENGALI", "TAMIL", "TELUGU", "KHMER")
+
+
+class FontWarning(UserWarning):
+    """Characters that will not be drawn right, and what to install."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,7 @@ def warn_about(choice: FontChoice, texts: Iterable[str]) -> None:
         warnings.warn(
             f"no installed font has {shown}{more}: boxes are drawn instead. Install a font that has them, on"
             f" Debian and Ubuntu from {' and '.join(packages)}, and draw again",
+            FontWarning,
             stacklevel=3,
         )
     version = tuple(int(part) for part in matplotlib.__version__.split(".")[:2])
@@ -85,8 +93,25 @@ def warn_about(choice: FontChoice, texts: Iterable[str]) -> None:
                 f"matplotlib {matplotlib.__version__} neither joins nor reorders the letters of"
                 f" {', '.join(name.capitalize() for name in shaped)} script: install matplotlib >= 3.11 to have"
                 " them drawn right",
+                FontWarning,
                 stacklevel=3,
             )
+
+
+@contextlib.contextmanager
+def font_warnings_as_lines() -> Iterator[None]:
+    """Font warnings as commands say things, in one line on standard error; other warnings as ever."""
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def as_line(message: Any, category: type[Warning], *rest: Any, **more: Any) -> None:
+            if issubclass(category, FontWarning):
+                say(f"warning: {message}")
+            else:
+                show(message, category, *rest, **more)
+
+        warnings.showwarning = as_line
+        yield
 
 
 def _is_drawn(character: str) -> bool:

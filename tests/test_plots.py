@@ -272,3 +272,14 @@ print({"matplotlib.pyplot", "torch", "fairseq"} & set(sys.modules))
         check=False,
     )
     assert (done.stdout, done.stderr) == ("set()\n", "")
+
+
+def test_commands_say_it_in_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fonts, "_candidates", lambda: ())
+    with fonts.font_warnings_as_lines():
+        attention_figure([Panel(np.ones((1, 1)))], ["北京"], ["Beijing"])
+        with pytest.warns(UserWarning, match="another one"):
+            warnings.warn("another one", stacklevel=1)
+    said = capsys.readouterr().err
+    assert said.startswith("warning: no installed font has 京 (U+4EAC) 北 (U+5317): boxes are drawn instead.")
+    assert said.count("\n") == 1

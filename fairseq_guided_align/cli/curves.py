@@ -37,10 +37,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    # matplotlib takes a moment, which --help need not wait for.
     """Carry the command out; returns its exit code."""
+    # matplotlib takes a moment, which --help need not wait for.
     from fairseq_guided_align.plots import save_figure
     from fairseq_guided_align.training_curves import Run, curves_figure
+
+    # after these two, which say what to do where matplotlib is not installed
+    from fairseq_guided_align.fonts import font_warnings_as_lines  # isort: skip
 
     named = [_named(argument) for argument in args.logs]
     names = [name for name, _ in named]
@@ -50,7 +53,8 @@ def run(args: argparse.Namespace) -> int:
             f"expected runs with different names; got {', '.join(repeated)} more than once: write NAME=FILE"
         )
     runs = [Run(name, read_training_log(path)) for name, path in named]
-    figure = curves_figure(runs, args.metric or TELLING_KEYS, args.title)
+    with font_warnings_as_lines():
+        figure = curves_figure(runs, args.metric or TELLING_KEYS, args.title)
     save_figure(figure, args.out)
     for one in runs:
         last = one.log.points[-1].update

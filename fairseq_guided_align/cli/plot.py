@@ -67,8 +67,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    # First what needs no model: models take seconds to load.
     """Carry the command out; returns its exit code."""
+    # First what needs no model: models take seconds to load.
     numbers = parse_numbers(args.sentences)
     if not 10 <= args.dpi <= 2000:
         raise GuidedAlignError(f"--dpi: expected a number in 10..2000; got {args.dpi:g}")
@@ -79,6 +79,7 @@ def run(args: argparse.Namespace) -> int:
         raise GuidedAlignError(f"{args.out}: expected a file name that ends in {', '.join(FORMATS)}")
     gold = read_links(args.gold, args.gold_one_based) if args.gold else None
     from fairseq_guided_align.extraction import AlignmentModel
+    from fairseq_guided_align.fonts import font_warnings_as_lines
     from fairseq_guided_align.split_reading import read_pairs
     from fairseq_guided_align.subword_settings import subword_kind
 
@@ -98,16 +99,17 @@ def run(args: argparse.Namespace) -> int:
         sentence = pair.pieces if args.level == "pieces" else pair.words
         assert sentence is not None
         panels = _panels([name for name, _ in models], sentence.readings, args.each_head)
-        figure = attention_figure(
-            panels,
-            [*sentence.source, "</s>"],
-            sentence.target,
-            sentence.gold,
-            f"{args.split}, sentence {pair.number + 1}",
-            args.source_name or first.source_lang,
-            args.target_name or first.target_lang,
-            columns,
-        )
+        with font_warnings_as_lines():
+            figure = attention_figure(
+                panels,
+                [*sentence.source, "</s>"],
+                sentence.target,
+                sentence.gold,
+                f"{args.split}, sentence {pair.number + 1}",
+                args.source_name or first.source_lang,
+                args.target_name or first.target_lang,
+                columns,
+            )
         out = _path(args.out, pair.number + 1, len(numbers))
         save_figure(figure, out, args.dpi)
         print(f"wrote {out}")
