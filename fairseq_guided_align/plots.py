@@ -195,7 +195,8 @@ class _Layout:
         longest = max(len(sources), len(targets))
         self.cell = float(np.interp(longest, [12, 30, 80], [0.33, 0.25, 0.175])) * scale
         self.font = float(np.interp(longest, [12, 30, 80], [10.5, 9.0, 7.2])) * scale
-        self.title_font = self.font + 1.5
+        # Large matrices are looked at from afar first.
+        self.title_font = max(self.font + 1.5, 1.3 * len(sources) * self.cell)
         measure = _Ruler(families)
         self.source_labels = max(_label_height(text, measure, self.font) for text in sources) + 0.06
         self.target_labels = max(measure(text, self.font) for text in targets) + 0.1
