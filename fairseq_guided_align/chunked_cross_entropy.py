@@ -119,8 +119,10 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
     ) -> SequenceLoss:
         ctx.types = [None if x is None else x.dtype for x in (features, weight, bias)]
         device = features.device.type
+        # elsewhere, finding the real tokens would make the host wait for the device
+        compute_loss = _without_padding if device == "cpu" else _loss_and_gradients
         with torch.autocast(device, enabled=False) if _autocasts(device) else nullcontext():
-            loss, ctx.gradients = _loss_and_gradients(
+            loss, ctx.gradients = compute_loss(
                 features.to(compute),
                 weight.to(compute),
                 None if bias is None else bias.to(compute),
@@ -161,12 +163,6 @@ def _loss_and_gradients(
     wanted: List[bool],
 ) -> Tuple[SequenceLoss, List[Optional[Tensor]]]:
     real = target.ne(padding_index)
-    if features.device.type == "cpu" and not bool(real.all()):
-        # Elsewhere, finding the real tokens would make the host wait for the device.
-        return _without_padding(
-            real, features, weight, bias, target, label_smoothing, padding_index, count_correct, chunk_rows, wanted
-        )
-
     vocabulary, count = weight.size(0), target.numel()
     exact = torch.float64 if features.dtype == torch.float64 else torch.float32
     others = label_smoothing / (vocabulary - 1) if label_smoothing > 0 else 0.0
@@ -207,20 +203,30 @@ def _loss_and_gradients(
 
 
 def _without_padding(
-    real: Tensor, features: Tensor, weight: Tensor, bias: Optional[Tensor], target: Tensor, *options: Any
+    features: Tensor,
+    weight: Tensor,
+    bias: Optional[Tensor],
+    target: Tensor,
+    label_smoothing: float,
+    padding_index: int,
+    *options: Any,
 ) -> Tuple[SequenceLoss, List[Optional[Tensor]]]:
+    """The same, with less work where the batch has padding."""
+    real = target.ne(padding_index)
+    if bool(real.all()):
+        return _loss_and_gradients(features, weight, bias, target, label_smoothing, padding_index, *options)
     chosen = real.nonzero().squeeze(1)
-    loss, gradients = _loss_and_gradients(features[chosen], weight, bias, target[chosen], *options)
+    loss, gradients = _loss_and_gradients(
+        features[chosen], weight, bias, target[chosen], label_smoothing, padding_index, *options
+    )
 
     def put_back(rows: Tensor) -> Tensor:
         return rows.new_zeros(real.numel(), *rows.shape[1:]).index_copy_(0, chosen, rows)
 
     if gradients[0] is not None:
         gradients[0] = put_back(gradients[0])
-    return (
-        loss._replace(smoothed=put_back(loss.smoothed), negative_log_likelihood=put_back(loss.negative_log_likelihood)),
-        gradients,
-    )
+    likelihood = put_back(loss.negative_log_likelihood)
+    return loss._replace(smoothed=put_back(loss.smoothed), negative_log_likelihood=likelihood), gradients
 
 
 class _Gradients:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from fairseq_guided_align import chunked_cross_entropy as module
 from fairseq_guided_align.chunked_cross_entropy import chunked_cross_entropy, why_not_in_chunks
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.losses import label_smoothed_cross_entropy
@@ -121,6 +122,35 @@ def test_the_loss_scale_reaches_small_gradients_of_half_precision() -> None:
     unscaled = gradients[2][others] / scale
     assert not unscaled.half().any()
     torch.testing.assert_close(found[2][others].double(), gradients[2][others], rtol=1e-3, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("e", [0.0, 0.1])
+def test_a_gpus_arithmetic(dtype: torch.dtype, e: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Padding stays in the batch, and products of half-precision operands have results in single precision."""
+
+    def product(a: torch.Tensor, b: torch.Tensor, out: torch.Tensor | None = None) -> torch.Tensor:
+        assert a.dtype == b.dtype == dtype
+        found = a.double() @ b.double()
+        found = found if dtype == torch.float64 else found.float()
+        return found if out is None else out.copy_(found)
+
+    monkeypatch.setattr(module, "_product", product)
+    monkeypatch.setattr(module, "_without_padding", lambda *_: pytest.fail("would wait for the device"))
+    case = Case(14, (8, 8), size=16, vocabulary=400, dtype=dtype)
+    smoothed, likelihood, gradients = case.to(torch.float64).plain(e)
+    with torch.no_grad():
+        loss, found = module._loss_and_gradients(
+            case.features.view(-1, 16), case.weight, case.bias, case.target.view(-1), e, PAD, True, 10, [True] * 3
+        )
+    exact = {"rtol": 1e-12, "atol": 1e-12} if dtype == torch.float64 else {"rtol": 1e-5, "atol": 1e-5}
+    torch.testing.assert_close(loss.smoothed.double(), smoothed, **exact)
+    torch.testing.assert_close(loss.negative_log_likelihood.double(), likelihood, **exact)
+    for ours, wanted in zip(found, gradients):
+        wanted = wanted.view(ours.shape)
+        # entries of p - q are rounded to half precision, relative to each of them
+        error = (ours.double() - wanted).norm() / wanted.norm()
+        assert error < (1e-12 if dtype == torch.float64 else torch.finfo(dtype).eps)
 
 
 def test_autocast_computes_in_its_type_and_keeps_the_gradients_exact() -> None:
