@@ -24,9 +24,8 @@ webdriver = pytest.importorskip(
 )
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER), reason="no Chromium with chromedriver here: apt-get install chromium chromium-driver"
-)
+if not (CHROMIUM and DRIVER):
+    pytest.skip("no Chromium with chromedriver: apt-get install chromium chromium-driver", allow_module_level=True)
 
 GREEK = ["Βίβλος", "γενέσεως", "Ἰησοῦ"]
 ENGLISH = ["This", "is", "the", "genealogy", "of", "Jesus"]
