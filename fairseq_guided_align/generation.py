@@ -46,7 +46,8 @@ def heads_of_ensemble(models: Sequence[torch.nn.Module]) -> List[GuidedHeads]:
     if len({(one.position, one.unlinked) for one in guided}) > 1:
         raise GuidedAlignError(
             "the models of an ensemble need the same --guided-alignment-position and --guided-alignment-unlinked for "
-            f"their attention to be averaged; got {'; '.join(map(str, guided))}"
+            f"their attention to be averaged; got {'; '.join(map(str, guided))}; decode without --print-alignment and "
+            "--replace-unk, or with models that agree"
         )
     if len({bool(cross_attentions(model)) for model in models}) > 1:
         raise GuidedAlignError(

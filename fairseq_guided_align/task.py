@@ -64,6 +64,15 @@ class TranslationGuidedAlignmentTask(GuidedTask, TranslationTask):
         self._pictures: Optional[TrainingPictures] = None
         self._picture_asked_for: Optional[int] = None
 
+    def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
+        """The model of one language pair."""
+        if str(getattr(cfg, "arch", "")).startswith("multilingual_transformer"):
+            raise GuidedAlignError(
+                f"--arch {cfg.arch} is a model of several language pairs; use --task "
+                "multilingual_translation_guided_alignment with --lang-pairs"
+            )
+        return super().build_model(cfg, from_checkpoint)
+
     def build_criterion(self, cfg: Any, *args: Any, **kwargs: Any) -> Any:
         """The criterion, with the options of the pictures checked as well."""
         criterion = super().build_criterion(cfg, *args, **kwargs)

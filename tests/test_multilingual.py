@@ -225,6 +225,13 @@ def test_what_cannot_be_guided_is_refused_before_training(
     assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
 
 
+def test_the_task_of_one_pair_says_which_one_to_use(made_up: MadeUpData, case: Callable[[str], Case]) -> None:
+    one = case("separate")
+    arguments = ["--user-dir", USER_DIR, *GUIDED[:2], "--path", one.checkpoint, "--cpu", "--print-alignment", "hard"]
+    with pytest.raises(GuidedAlignError, match="use --task multilingual_translation_guided_alignment"):
+        run("generate", made_up.binarised, *arguments)
+
+
 def test_readers_ask_for_the_pair(case: Callable[[str], Case], trained: Any, tmp_path: Path, capsys: Any) -> None:
     one = str(case("separate").checkpoint)
     for pair in (None, "src-src"):
