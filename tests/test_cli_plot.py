@@ -70,6 +70,7 @@ def test_every_head_is_that_head(
     arguments = ["plot", str(trained.checkpoint), "--level", "pieces", "--device", "cpu", "--no-gold"]
     assert main([*arguments, "--layers", "all", "--each-head", "--out", str(tmp_path / "a.svg")]) == 0
     panels = drawn[0]["panels"]
+    assert drawn[0]["names"][-1] == 2  # columns: a row for each layer
     assert [panel.title for panel in panels] == [f"layer {layer}, head {head}" for layer in (0, 1) for head in (0, 1)]
     assert drawn[0]["gold"] is None
     for panel, (layer, head) in zip(panels, [(0, 0), (0, 1), (1, 0), (1, 1)]):
