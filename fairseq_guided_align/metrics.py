@@ -82,6 +82,10 @@ COLUMNS = tuple(field.name for field in fields(LinkCounts))
 """Names of the columns of a table of counts, one row a sentence pair."""
 
 
+BLOCK = 100_000
+"""Sentence pairs counted at once: the memory for it does not grow with the corpus."""
+
+
 def count_links(predicted: SentenceLinks, gold: SentenceLinks) -> LinkCounts:
     """Counts of one sentence pair. Weights play no part, nor does ``predicted.sure``."""
     answers = set(predicted.pairs())
@@ -95,13 +99,21 @@ def count_corpus(predicted: CorpusLinks, gold: CorpusLinks) -> np.ndarray:
 
     :returns: (sentences, 5) int64, columns in the order of :data:`COLUMNS`.
     :raises AlignmentLengthError: the two have different numbers of sentence pairs.
-    :raises AlignmentRangeError: sentences * sources * targets passes 2**63, beyond what int64 keys hold.
+    :raises AlignmentRangeError: :data:`BLOCK` * sources * targets passes 2**63, beyond what int64 keys hold.
     """
     if len(predicted) != len(gold):
         raise AlignmentLengthError(
             f"expected predicted and gold links of the same sentence pairs; got {len(predicted)} predicted"
             f" and {len(gold)} gold"
         )
+    blocks = [
+        _count_block(predicted[start : start + BLOCK], gold[start : start + BLOCK])
+        for start in range(0, len(gold), BLOCK)
+    ]
+    return np.concatenate(blocks) if blocks else np.zeros((0, len(COLUMNS)), np.int64)
+
+
+def _count_block(predicted: CorpusLinks, gold: CorpusLinks) -> np.ndarray:
     sentences = len(gold)
     sources = 1 + max(_largest(predicted.source), _largest(gold.source))
     targets = 1 + max(_largest(predicted.target), _largest(gold.target))

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fairseq_guided_align import metrics
 from fairseq_guided_align.errors import AlignmentLengthError
 from fairseq_guided_align.links import CorpusLinks, SentenceLinks
 from fairseq_guided_align.metrics import COLUMNS, LinkCounts, count_corpus, count_links, score_table
@@ -141,6 +142,24 @@ def test_weights_and_the_answers_own_sureness_change_nothing(seed: int) -> None:
     plain = SentenceLinks.from_pairs(pairs)
     dressed = SentenceLinks.from_pairs(pairs, weights=rng.random(6) + 0.1, sure=rng.random(6) < 0.5)
     assert count_links(dressed, gold) == count_links(plain, gold)
+
+
+@pytest.mark.parametrize("block", [1, 3, 7])
+def test_a_corpus_is_counted_in_blocks(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sizes that divide the seven sentences and that do not; with empty ones at the seams."""
+    rng = np.random.default_rng(block)
+    sentences = [
+        [
+            SentenceLinks.from_pairs([tuple(p) for p in rng.integers(0, 5, (n, 2)).tolist()], sure=rng.random(n) < 0.6)
+            for n in sizes
+        ]
+        for sizes in ([4, 0, 7, 3, 0, 0, 9], [0, 5, 8, 0, 2, 0, 6])
+    ]
+    predicted, gold = map(CorpusLinks.from_sentences, sentences)
+    monkeypatch.setattr(metrics, "BLOCK", block)
+    table = count_corpus(predicted, gold)
+    assert [LinkCounts.from_array(row) for row in table] == [count_links(p, g) for p, g in zip(*sentences)]
+    assert count_corpus(CorpusLinks.empty(0), CorpusLinks.empty(0)).shape == (0, 5)
 
 
 def test_a_hundred_thousand_sentences_take_a_moment() -> None:
