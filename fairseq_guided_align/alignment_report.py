@@ -8,7 +8,7 @@ from typing import Optional
 
 import numpy as np
 
-from fairseq_guided_align.byte_lines import PathLike, count_lines, read_blocks_together
+from fairseq_guided_align.byte_lines import PathLike, count_lines, decode_line, read_blocks_together
 from fairseq_guided_align.errors import AlignmentFormatError, AlignmentRangeError
 from fairseq_guided_align.links import CorpusLinks
 from fairseq_guided_align.pharaoh import parse_block, parse_line
@@ -39,6 +39,7 @@ class AlignmentReport:
     out_of_range_if_one_based: int = 0
     at_position_zero: int = 0
     unreadable_lines: int = 0
+    undecodable_lines: int = 0
     lines: dict[str, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
@@ -59,7 +60,7 @@ class AlignmentReport:
     @property
     def errors(self) -> int:
         """Things that training would stumble over or silently lose."""
-        return self.unreadable_lines + self.out_of_range + (not self.same_length)
+        return self.unreadable_lines + self.undecodable_lines + self.out_of_range + (not self.same_length)
 
 
 def report_on(
@@ -80,6 +81,8 @@ def report_on(
         return report
     for first_line, blocks in read_blocks_together(paths, 2000):
         found = _readable(report, blocks[0], links, first_line, one_based, problems)
+        for path, block in zip(paths[1:], blocks[1:]):
+            _check_text(report, block, path, first_line, problems)
         _add(report, found, _words(blocks[1]), _words(blocks[2]), links, first_line, one_based, problems)
     return report
 
@@ -96,6 +99,20 @@ def one_based_warning(name: PathLike, sentences_with_links: int, at_position_zer
 
 def _words(block: bytes) -> np.ndarray:
     return np.array([len(line.split()) for line in block.split(b"\n")[:-1]], np.int64)
+
+
+def _check_text(report: AlignmentReport, block: bytes, path: PathLike, first_line: int, problems: int) -> None:
+    """Lines that are no text are for other programs to refuse; here they are counted."""
+    try:
+        block.decode()
+    except UnicodeDecodeError:
+        for line_number, line in enumerate(block.split(b"\n")[:-1], start=first_line):
+            try:
+                decode_line(line, path, line_number)
+            except AlignmentFormatError as error:
+                report.undecodable_lines += 1
+                if report.undecodable_lines <= problems:
+                    report.problems.append(str(error))
 
 
 def _readable(

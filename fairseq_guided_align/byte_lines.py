@@ -86,7 +86,7 @@ def read_blocks(path: PathLike, block_bytes: int = BLOCK_BYTES) -> Iterator[tupl
             try:
                 data = stream.read(block_bytes)
             except (EOFError, zlib.error, OSError) as error:
-                raise GuidedAlignError(f"{path}: cannot be read after line {line_number}: {error}") from error
+                raise GuidedAlignError(f"{path}: cannot be read from line {line_number} on: {error}") from error
             if not data:
                 break
             if at_start:
@@ -236,7 +236,7 @@ def locate_blocks_together(paths: Sequence[PathLike], lines: int = 1000) -> Iter
 
 def raise_length_error(paths: Sequence[PathLike]) -> NoReturn:
     """:raises AlignmentLengthError: always, with every file's number of lines."""
-    counts = ", ".join(f"{path} has {count_lines(path)}" for path in paths)
+    counts = ", ".join(f"{path} has {count_lines(path)}" for path in dict.fromkeys(map(str, paths)))
     raise AlignmentLengthError(f"expected files with the same number of lines, one line a sentence pair; got: {counts}")
 
 

@@ -22,7 +22,14 @@ import numpy as np
 from fairseq_guided_align import __version__
 from fairseq_guided_align.aligner import AlignerSettings, align_text
 from fairseq_guided_align.atomic_files import atomic_folder
-from fairseq_guided_align.byte_lines import PathLike, decode_line, read_blocks_together, read_lines
+from fairseq_guided_align.byte_lines import (
+    PathLike,
+    count_lines,
+    decode_line,
+    raise_length_error,
+    read_blocks_together,
+    read_lines,
+)
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.fairseq_data import run_fairseq_preprocess, text_lengths, write_dictionary
 from fairseq_guided_align.links import CorpusLinks
@@ -161,6 +168,10 @@ def preprocess(
     :return: counts of each split.
     :raises GuidedAlignError: whatever is wrong with texts, links, models or settings; nothing is left behind then.
     """
+    for corpus in corpora:  # before models are trained for hours
+        files = [*corpus.text, *corpus.words, *([] if corpus.links is None else [corpus.links])]
+        if len({count_lines(path) for path in set(files)}) > 1:
+            raise_length_error(files)
     with atomic_folder(destdir) as folder:
         text_folder = folder / TEXT_FOLDER
         text_folder.mkdir()

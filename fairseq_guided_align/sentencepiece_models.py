@@ -94,6 +94,11 @@ def train_model(lines: Iterable[str], path: PathLike, vocab_size: int, model_typ
             **settings,
         )
     except (RuntimeError, OSError) as error:
+        if "sentences_.empty()" in str(error):
+            raise GuidedAlignError(
+                f"{path}: SentencePiece cannot train a model: the training text is empty, or all of its lines are"
+                " longer than the 4192 bytes that it takes"
+            ) from error
         raise GuidedAlignError(
             f"{path}: SentencePiece cannot train a {model_type} model of {vocab_size} pieces: {error}"
         ) from error

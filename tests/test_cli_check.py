@@ -81,3 +81,14 @@ def test_missing_files_and_half_an_order(corpus: Path, capsys: pytest.CaptureFix
     assert check(corpus, "-s", "xx") == 2
     assert check("--links", corpus) == 2
     assert "go together" in capsys.readouterr().err
+
+
+def test_text_that_is_not_utf8(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`preprocess` would stop at it."""
+    (tmp_path / "t.s").write_bytes(b"a b\n\xe9 c\n")
+    (tmp_path / "t.t").write_bytes(b"a\nc\n")
+    (tmp_path / "t.align").write_text("0-0\n0-0\n")
+    assert main(["check", str(tmp_path / "t"), "-s", "s", "-t", "t"]) == 1
+    printed = capsys.readouterr().out
+    assert "t.s:2: expected UTF-8 text; got byte 0xe9 at byte 1 of the line" in printed
+    assert "1 lines of text are not UTF-8" in printed

@@ -204,6 +204,7 @@ def test_bpe_cleaned_with_given_dictionaries(text: Path, tmp_path: Path, capsys:
     ("broken", "says"),
     [
         ({"train1.align": "0-0\n"}, "train1.align has 1"),
+        ({"train.grc": "\n" * 60, "train1.grc": "\n" * 20}, "the training text is empty, or all of its lines"),
         ({"valid.align": "0-0\nnonsense\n" + "\n" * 13}, "valid.align:2: expected SOURCE-TARGET"),
         ({"train.en": None}, "no such file: "),
         ({"test.align": "0-9 1-10 0-20\n" * 15}, "text, cut into these words, in this direction, counting from 0?"),

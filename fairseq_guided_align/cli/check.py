@@ -17,9 +17,9 @@ EXIT_PROBLEMS = 1
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.description = (
-        "Checks alignment files against the texts that they align: number of lines, links that cannot be read or point"
-        " outside their sentence, coverage, files that look 1-based or inverted. Exits 0 if all is well, 1 on"
-        " problems, 2 if a file cannot be read."
+        "Checks alignment files against the texts that they align: number of lines, links and text that cannot be read,"
+        " links that point outside their sentence, coverage, files that look 1-based or inverted. Exits 0 if all is"
+        " well, 1 on problems, 2 if a file cannot be read."
     )
     parser.add_argument(
         "prefixes", nargs="*", metavar="PREFIX", help="checks PREFIX.align against PREFIX.SOURCE and PREFIX.TARGET"
@@ -83,6 +83,8 @@ def _lines(name: str, report: AlignmentReport, one_based: bool) -> list[str]:
     lines += [f"  error: {problem}" for problem in report.problems]
     if report.unreadable_lines:
         lines.append(f"  error: {report.unreadable_lines} lines cannot be read")
+    if report.undecodable_lines:
+        lines.append(f"  error: {report.undecodable_lines} lines of text are not UTF-8")
     if report.out_of_range:
         lines.append(f"  error: {report.out_of_range} links point outside their sentence pair")
     if report.looks_inverted:
