@@ -38,6 +38,9 @@ def cross_attentions(model: nn.Module) -> List[nn.Module]:
 def check_has_attention(model: nn.Module) -> None:
     """Refuse those of fairseq's own models whose attention is of no use to us.
 
+    Its recurrent and convolutional models return none while they train. When they decode, the columns of the LSTM's
+    are not those of a source that is padded on the left, which it turns round.
+
     :raises GuidedAlignError: a decoder of fairseq's without cross-attention modules. Any other model may return its
         attention, which the first batch shows.
     """

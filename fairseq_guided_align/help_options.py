@@ -15,7 +15,8 @@ from fairseq_guided_align.task import TranslationGuidedAlignmentConfig
 
 GROUPS = {
     "--criterion guided_alignment_ce": GuidedAlignmentCrossEntropyConfig,
-    "--task translation_guided_alignment": TranslationGuidedAlignmentConfig,
+    "--task translation_guided_alignment (and, but for --attention-images, "
+    "multilingual_translation_guided_alignment)": TranslationGuidedAlignmentConfig,
 }
 
 
