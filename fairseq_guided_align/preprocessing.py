@@ -8,156 +8,32 @@ were binarised, so that links alone can be binarised again. It is made under ano
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import NamedTuple, Optional
-
-import numpy as np
+from typing import Optional
 
 from fairseq_guided_align import __version__
-from fairseq_guided_align.aligner import AlignerSettings, align_text
+from fairseq_guided_align.aligner import align_text
 from fairseq_guided_align.atomic_files import atomic_folder
-from fairseq_guided_align.byte_lines import (
-    PathLike,
-    count_lines,
-    decode_line,
-    raise_length_error,
-    read_blocks_together,
-    read_lines,
-)
+from fairseq_guided_align.byte_lines import PathLike, read_lines
+from fairseq_guided_align.corpus_blocks import block_tasks, cut_and_project, join_bpe
+from fairseq_guided_align.corpus_files import Corpus, PreprocessSettings, check_lengths
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.fairseq_data import run_fairseq_preprocess, text_lengths, write_dictionary
 from fairseq_guided_align.links import CorpusLinks
-from fairseq_guided_align.pharaoh import format_block, parse_block
+from fairseq_guided_align.pharaoh import format_block
 from fairseq_guided_align.progress import line_counter, say
-from fairseq_guided_align.projection import (
-    LINES_IN_BLOCK,
-    ProjectionCounts,
-    ProjectionSettings,
-    Side,
-    encoder,
-    match_block,
-    project_block,
-)
+from fairseq_guided_align.projection import ProjectionCounts, encoder
 from fairseq_guided_align.sentencepiece_models import train_model
 from fairseq_guided_align.store import links_path, write_links
 from fairseq_guided_align.subword_settings import SETTINGS
 from fairseq_guided_align.worker_processes import map_in_order
 
 TEXT_FOLDER = "text"
-SPLITS = ("train", "valid", "test")
-
-
-@dataclass(frozen=True)
-class PreprocessSettings:
-    """Everything that the result depends on, apart from the texts.
-
-    :param subwords: one of ``subwords.KINDS``: what the pieces are, or how the text is already cut.
-    :param words_suffix: for each side, suffix of the text in words that the links refer to, where it is another than
-        the text: ``PREFIX.SUFFIX``.
-    :param models: for each side a SentencePiece model to use, or None to train one.
-    :param joined: one dictionary, and one SentencePiece model, for both sides.
-    :param dictionaries: for each side a dictionary to use, or None to make one.
-    :param max_pieces: training pairs with more pieces on a side are left out.
-    :param max_ratio: training pairs are left out where one side has more than this times the pieces of the other.
-    :param aligner: makes the links of splits that have none; None to do without.
-    :param allow_missing: splits without links are an error otherwise.
-    """
-
-    source_lang: str
-    target_lang: str
-    align_suffix: str = "align"
-    subwords: str = "sentencepiece"
-    words_suffix: tuple[Optional[str], Optional[str]] = (None, None)
-    vocab_size: int = 8000
-    model_type: str = "unigram"
-    models: tuple[Optional[str], Optional[str]] = (None, None)
-    joined: bool = False
-    dictionaries: tuple[Optional[str], Optional[str]] = (None, None)
-    projection: ProjectionSettings = field(default_factory=ProjectionSettings)
-    max_pieces: Optional[int] = None
-    max_ratio: Optional[float] = None
-    aligner: Optional[AlignerSettings] = None
-    allow_missing: bool = False
-    keep_text: bool = True
-    workers: int = 1
-    fairseq_options: tuple[str, ...] = ()
-
-    @property
-    def langs(self) -> tuple[str, str]:
-        return self.source_lang, self.target_lang
-
-
-@dataclass(frozen=True)
-class Corpus:
-    """Files of one split or shard; ``links`` is None where it has none, ``words`` are the text where that is words."""
-
-    split: str
-    text: tuple[Path, Path]
-    words: tuple[Path, Path]
-    links: Optional[Path]
-
-    @property
-    def is_training(self) -> bool:
-        return self.split.startswith("train")
-
-
-class _Task(NamedTuple):
-    corpus: Corpus
-    settings: PreprocessSettings
-    models: tuple[Optional[str], Optional[str]]
-    first_line: int
-    text: tuple[bytes, bytes]
-    words: Optional[tuple[bytes, bytes]]
-    links: Optional[bytes]
-
-
-class _Block(NamedTuple):
-    words: tuple[bytes, bytes]
-    pieces: tuple[bytes, bytes]
-    word_links: CorpusLinks
-    links: CorpusLinks
-    counts: ProjectionCounts
-    symbols: tuple[Counter, Counter]
-    left_out: int
-
-
-def find_corpora(prefixes: dict[str, Sequence[str]], settings: PreprocessSettings) -> list[Corpus]:
-    """The files of every split, ``train``, ``train1``, ..., checked to be there.
-
-    :param prefixes: for each of ``SPLITS`` the prefixes of its files, the first of them for the split's own name.
-    :raises GuidedAlignError: a file is missing; all missing ones are named.
-    """
-    corpora = []
-    missing = []
-    for split, some in prefixes.items():
-        for number, prefix in enumerate(some):
-            text = [_plain_or_gzip(f"{prefix}.{lang}") for lang in settings.langs]
-            words = [
-                _plain_or_gzip(f"{prefix}.{suffix}") if suffix else path
-                for suffix, path in zip(settings.words_suffix, text)
-            ]
-            links: Optional[Path] = _plain_or_gzip(f"{prefix}.{settings.align_suffix}")
-            missing += [str(path) for path in {*text, *words} if not path.is_file()]
-            if links is not None and not links.is_file():
-                if settings.aligner is None and not settings.allow_missing:
-                    missing.append(f"{links} (links; see --aligner and --allow-missing-alignments)")
-                links = None
-            name = split if number == 0 else f"{split}{number}"
-            corpora.append(Corpus(name, (text[0], text[1]), (words[0], words[1]), links))
-    if missing:
-        raise GuidedAlignError("no such file: " + ", ".join(sorted(missing)))
-    if not any(corpus.split == "train" for corpus in corpora):
-        if None in settings.dictionaries:
-            raise GuidedAlignError("--trainpref is needed to make dictionaries; or give --srcdict and --tgtdict")
-        if settings.subwords == "sentencepiece" and None in settings.models:
-            raise GuidedAlignError("--trainpref is needed to train SentencePiece models; or give both models")
-    return corpora
 
 
 def preprocess(
@@ -168,10 +44,7 @@ def preprocess(
     :return: counts of each split.
     :raises GuidedAlignError: whatever is wrong with texts, links, models or settings; nothing is left behind then.
     """
-    for corpus in corpora:  # before models are trained for hours
-        files = [*corpus.text, *corpus.words, *([] if corpus.links is None else [corpus.links])]
-        if len({count_lines(path) for path in set(files)}) > 1:
-            raise_length_error(files)
+    check_lengths(corpora)  # before models are trained for hours
     with atomic_folder(destdir) as folder:
         text_folder = folder / TEXT_FOLDER
         text_folder.mkdir()
@@ -285,15 +158,15 @@ def _write_corpus(
             if corpus.links is not None:
                 word_links = stack.enter_context(open(text_folder / f"{corpus.split}.align", "wb"))
             bar = stack.enter_context(line_counter(corpus.split))
-            tasks = _tasks(corpus, models, settings)
-            for block in map_in_order(_cut_and_project, tasks, settings.workers):
+            tasks = block_tasks(corpus, models, settings)
+            for block in map_in_order(cut_and_project, tasks, settings.workers):
                 for side in (0, 1):
                     open_text[0][side].write(block.words[side])
                     open_text[1][side].write(block.pieces[side])
                     if corpus.is_training:
                         symbols[side].update(block.symbols[side])
                 if word_links is not None:
-                    word_links.write(format_block(block.word_links))
+                    word_links.write(block.word_links)
                 counts.add(block.counts)
                 left_out += block.left_out
                 bar.update(len(block.links) + block.left_out)
@@ -313,117 +186,6 @@ def _write_corpus(
     if left_out:
         say(f"{corpus.split}: {left_out} pairs left out: a side too long, or empty, or lengths too different")
     return counts, left_out
-
-
-def _tasks(
-    corpus: Corpus, models: tuple[Optional[str], Optional[str]], settings: PreprocessSettings
-) -> Iterator[_Task]:
-    paths: list[PathLike] = [*corpus.text]
-    has_words = corpus.words != corpus.text
-    if has_words:
-        paths += corpus.words
-    if corpus.links is not None:
-        paths.append(corpus.links)
-    for first_line, blocks in read_blocks_together(paths, LINES_IN_BLOCK):
-        yield _Task(
-            corpus,
-            settings,
-            models,
-            first_line,
-            (blocks[0], blocks[1]),
-            (blocks[2], blocks[3]) if has_words else None,
-            blocks[-1] if corpus.links is not None else None,
-        )
-
-
-def _cut_and_project(task: _Task) -> _Block:
-    """One block of lines: its pieces, and its links between them."""
-    corpus, settings, first_line = task.corpus, task.settings, task.first_line
-    pieces = []
-    words = []
-    for side in (0, 1):
-        lines = _decoded(task.text[side], corpus.text[side], first_line)
-        model = task.models[side]
-        if model is not None:
-            cut = [" ".join(one) for one in encoder(model).encode(lines)]
-        else:
-            cut = [" ".join(line.split()) for line in lines]
-        pieces.append(cut)
-        if task.words is not None:
-            words.append(_decoded(task.words[side], corpus.words[side], first_line))
-        elif settings.subwords == "bpe":
-            words.append([join_bpe(line) for line in cut])
-        else:
-            words.append(lines)
-    if task.links is None:
-        links = CorpusLinks.empty(len(pieces[0]))
-    else:
-        assert corpus.links is not None
-        links = parse_block(task.links, corpus.links, first_line, settings.projection.one_based)
-        if settings.projection.inverted:
-            links = links.inverted()
-    keep = _kept(pieces, settings) if corpus.is_training else None
-    left_out = 0
-    line_numbers: Sequence[int] = range(first_line, first_line + len(pieces[0]))
-    matched = []
-    mismatches: Optional[list[str]] = [] if settings.projection.skip_mismatches else None
-    blocks = [("\n".join([*some, ""]).encode(), "\n".join([*cut, ""]).encode()) for some, cut in zip(words, pieces)]
-    for side, (words_block, pieces_block) in enumerate(blocks):
-        # The pieces' own file is not for the user to look into: both are named by what they came from.
-        name = Side(corpus.words[side], corpus.text[side], settings.subwords, task.models[side])
-        matched.append(match_block(words_block, pieces_block, name, first_line, mismatches))
-    if keep is not None and not keep.all():
-        rows = np.flatnonzero(keep)
-        left_out = len(keep) - len(rows)
-        blocks = [
-            ("\n".join([*(some[i] for i in rows), ""]).encode(), "\n".join([*(cut[i] for i in rows), ""]).encode())
-            for some, cut in zip(words, pieces)
-        ]
-        pieces = [[cut[i] for i in rows] for cut in pieces]
-        matched = [side.select(rows) for side in matched]
-        links = links.select(rows)
-        line_numbers = [first_line + i for i in rows.tolist()]
-    projected = project_block(
-        links, matched[0], matched[1], settings.projection, corpus.links or corpus.text[0], line_numbers
-    )
-    projected.counts.add_mismatches(mismatches)
-    counted = [Counter[str](), Counter[str]()]
-    if corpus.is_training:
-        for side in (0, 1):
-            for line in pieces[side]:
-                counted[side].update(line.split(" ") if line else ())
-    return _Block(
-        (blocks[0][0], blocks[1][0]),
-        (blocks[0][1], blocks[1][1]),
-        links,
-        projected.links,
-        projected.counts,
-        (counted[0], counted[1]),
-        left_out,
-    )
-
-
-def _kept(pieces: Sequence[Sequence[str]], settings: PreprocessSettings) -> Optional[np.ndarray]:
-    """(lines,) bool; None where nothing is to be left out."""
-    if settings.max_pieces is None and settings.max_ratio is None:
-        return None
-    source, target = (np.array([len(line.split()) for line in side]) for side in pieces)
-    keep = (source > 0) & (target > 0)
-    if settings.max_pieces is not None:
-        keep &= np.maximum(source, target) <= settings.max_pieces
-    if settings.max_ratio is not None:
-        keep &= np.maximum(source, target) <= settings.max_ratio * np.minimum(source, target)
-    return keep
-
-
-def join_bpe(line: str) -> str:
-    """The words of a line of ``@@ `` pieces, as fairseq joins them."""
-    return re.sub(r"@@( |$)", "", line)
-
-
-def _decoded(block: bytes, path: PathLike, first_line: int) -> list[str]:
-    lines = block.split(b"\n")[:-1]
-    return [decode_line(line, path, number) for number, line in enumerate(lines, start=first_line)]
 
 
 # --- links that have to be made -------------------------------------------------------------------------------
@@ -549,11 +311,6 @@ def _write_settings(
         + "\n",
         encoding="utf-8",
     )
-
-
-def _plain_or_gzip(path: str) -> Path:
-    zipped = Path(path + ".gz")
-    return zipped if zipped.is_file() and not Path(path).is_file() else Path(path)
 
 
 def _lines(paths: Iterable[PathLike]) -> Iterator[str]:

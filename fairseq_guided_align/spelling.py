@@ -17,13 +17,19 @@ import numpy as np
 
 from fairseq_guided_align.byte_lines import count_line_feeds
 from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError, SubwordMismatchError
+from fairseq_guided_align.same_spelling import (
+    MARK_BYTES,
+    has_rare_space,
+    match_same_bytes,
+    match_same_words,
+    words_from_spans,
+)
 from fairseq_guided_align.subwords import CONTINUATION, KINDS, SPACE_MARK, WordPieces
 
 SurfacesOf = Callable[[str, Sequence[str]], Optional[Sequence[str]]]
 """Asked for a line of words and its pieces: the part of the line that each piece stands for, or None."""
 
 _BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
-_MARK_BYTES = SPACE_MARK.encode()
 
 
 def split_words(line: str) -> list[str]:
@@ -62,7 +68,7 @@ def match_sentence(
         raise SubwordMismatchError(_difference("".join(_letters(word, kind) for word in words), "".join(spelt)))
     word_lengths, piece_starts, piece_ends = lengths
     has_text = np.array([bool(text) for text in spelt], bool)
-    return _from_spans(
+    return words_from_spans(
         np.array([0, len(words)], np.int64),
         np.cumsum(word_lengths),
         np.array([0, len(pieces)], np.int64),
@@ -94,7 +100,7 @@ def match_lines(
         raise AlignmentLengthError(f"expected {lines} lines of pieces, as of words; got {piece_lines}")
     if kind not in KINDS:
         raise GuidedAlignError(f"expected a kind of subwords out of {', '.join(KINDS)}; got {kind!r}")
-    for match_all in (_match_same_words, _match_same_bytes):
+    for match_all in (match_same_words, match_same_bytes):
         at_once = match_all(words, pieces, kind)
         if at_once is not None:
             return at_once
@@ -122,9 +128,9 @@ def _match_by_line(
     for index, (word_line, piece_line) in enumerate(zip(words, pieces)):
         spelt = _line_without_marks(piece_line, kind)
         if (
-            _has_rare_space(word_line)
-            or _has_rare_space(piece_line)
-            or (kind == "sentencepiece" and _MARK_BYTES in word_line)
+            has_rare_space(word_line)
+            or has_rare_space(piece_line)
+            or (kind == "sentencepiece" and MARK_BYTES in word_line)
         ):
             others.append(index)
         elif b"".join(word_line.split()) == spelt:
@@ -140,7 +146,7 @@ def _match_by_line(
     order: list[int] = []
     together = same + normalized
     if together:
-        found = _match_same_bytes(
+        found = match_same_bytes(
             b"\n".join([word_lines[i] for i in together] + [b""]),
             b"\n".join([pieces[i] for i in together] + [b""]),
             kind,
@@ -168,175 +174,6 @@ def _match_by_line(
     return WordPieces.concatenated(parts).select(back)
 
 
-# --- many lines at once ----------------------------------------------------------------------------------------
-
-_SPACES = b"\t\n\v\f\r "
-_SEPARATORS = (b"\t", b"\v", b"\f", b"\r")
-_IS_SPACE = np.zeros(256, bool)
-_IS_SPACE[list(_SPACES)] = True
-
-
-def _match_same_words(words: bytes, pieces: bytes, kind: str) -> Optional[WordPieces]:
-    """All lines at once if joining the pieces gives the lines of words, space for space; else None."""
-    marks, expected = 0, words
-    if kind == "sentencepiece":
-        # Marking the words is faster than taking the marks off the pieces.
-        expected, marks = _marked_lines(words)
-        joined = pieces.translate(None, b" ")
-    elif kind == "bpe":
-        if b"@@  " in pieces:
-            return None
-        joined = pieces.replace(b"@@ ", b"")
-    else:
-        joined = pieces
-    if joined != expected or any(space in words for space in _SEPARATORS) or _has_rare_space(words):
-        return None
-    text = np.frombuffer(pieces, np.uint8)
-    starts, ends = _tokens(text)
-    piece_offsets = _offsets(starts, np.flatnonzero(text == ord("\n")))
-    counts = np.diff(piece_offsets)
-    first_of_line = piece_offsets[:-1][counts > 0]
-    begins = np.ones(len(starts), bool)
-    if kind == "sentencepiece":
-        begins = text[starts] == _MARK_BYTES[0]
-        begins[begins] = _marked(text, starts[begins])
-        if np.count_nonzero(begins) != marks:
-            return None
-    elif kind == "bpe":
-        begins[1:] = _continuation_lengths(text, starts, ends)[:-1] == 0
-    begins[first_of_line] = True
-    start = np.flatnonzero(begins)
-    count = np.diff(start, append=len(starts))
-    first = start
-    if kind == "sentencepiece":
-        lone = (ends[start] - starts[start] == len(_MARK_BYTES)) & (text[starts[start]] == _MARK_BYTES[0])
-        lone[lone] = _marked(text, starts[start[lone]])
-        if not (count[lone] > 1).all():
-            return None  # more than one space in a row, or at a line's end
-        first = start + lone
-    word_offsets = np.searchsorted(start, piece_offsets)
-    sentence_start = np.repeat(piece_offsets[:-1], np.diff(word_offsets))
-    return WordPieces(word_offsets, counts, start - sentence_start, count, first - sentence_start)
-
-
-def _marked_lines(words: bytes) -> tuple[bytes, int]:
-    """``▁`` before each line and for each space, none in empty lines; and the number of them."""
-    marked = words[:-1].replace(b" ", _MARK_BYTES).replace(b"\n", b"\n" + _MARK_BYTES)
-    marked = b"\n" + _MARK_BYTES + marked + b"\n"
-    if b"\n\n" in words or words.startswith(b"\n"):
-        for _ in range(2):  # neighbouring empty lines share a line feed
-            marked = marked.replace(b"\n" + _MARK_BYTES + b"\n", b"\n\n")
-    return marked[1:], (len(marked) - 1 - len(words) + words.count(b" ")) // len(_MARK_BYTES)
-
-
-def _match_same_bytes(words: bytes, pieces: bytes, kind: str) -> Optional[WordPieces]:
-    """All lines at once if, marks and whitespace apart, each spells the same bytes on both sides; else None."""
-    spelt = pieces
-    if kind == "sentencepiece":
-        spelt = pieces.replace(_MARK_BYTES, b"")
-    elif kind == "bpe":
-        spelt = pieces.replace(b"@@ ", b" ").replace(b"@@\n", b"\n")
-    if words.translate(None, _SPACES) != spelt.translate(None, _SPACES):
-        return None
-    if (kind == "sentencepiece" and _MARK_BYTES in words) or _has_rare_space(words):
-        return None
-    word_text, piece_text = np.frombuffer(words, np.uint8), np.frombuffer(pieces, np.uint8)
-    word_starts, word_ends = _tokens(word_text)
-    piece_starts, piece_ends = _tokens(piece_text)
-    word_offsets = _offsets(word_starts, np.flatnonzero(word_text == ord("\n")))
-    piece_offsets = _offsets(piece_starts, np.flatnonzero(piece_text == ord("\n")))
-    last_letters = np.cumsum(word_ends - word_starts)
-    lengths = piece_ends - piece_starts - _mark_lengths(piece_text, piece_starts, piece_ends, kind)
-    ends = np.cumsum(lengths)
-    if not np.array_equal(_before(last_letters, word_offsets), _before(ends, piece_offsets)):
-        return None
-    return _from_spans(word_offsets, last_letters, piece_offsets, ends - lengths, ends, lengths > 0)
-
-
-def _mark_lengths(text: np.ndarray, starts: np.ndarray, ends: np.ndarray, kind: str) -> np.ndarray:
-    """(pieces,) bytes of each piece that are ``▁``, or ``@@`` at its end."""
-    if kind == "sentencepiece":
-        first = np.flatnonzero(text == _MARK_BYTES[0])
-        first = first[_marked(text, first)]
-        return len(_MARK_BYTES) * (np.searchsorted(first, ends) - np.searchsorted(first, starts))
-    if kind == "bpe":
-        return _continuation_lengths(text, starts, ends)
-    return np.zeros(len(starts), np.int64)
-
-
-def _marked(text: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """Whether the byte at each position, known to be the first of ``▁``, is followed by its other two."""
-    last = len(text) - 1
-    second, third = np.minimum(positions + 1, last), np.minimum(positions + 2, last)
-    return (text[second] == _MARK_BYTES[1]) & (text[third] == _MARK_BYTES[2])
-
-
-def _continuation_lengths(text: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    long_enough = ends - starts >= len(CONTINUATION)
-    return len(CONTINUATION) * (long_enough & (text[ends - 1] == ord("@")) & (text[ends - 2] == ord("@")))
-
-
-def _tokens(text: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """First byte of each token, and the byte after its last."""
-    padded = np.ones(len(text) + 2, bool)
-    space = padded[1:-1]
-    np.less_equal(text, ord(" "), out=space)
-    if np.count_nonzero(space) != np.count_nonzero(text == ord(" ")) + np.count_nonzero(text == ord("\n")):
-        np.take(_IS_SPACE, text, out=space)  # several times slower than comparing
-    edges = np.flatnonzero(padded[1:] != padded[:-1])
-    return edges[0::2], edges[1::2]
-
-
-def _before(ends: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Letters before each sentence's first token, and in all."""
-    return np.append(0, ends)[offsets]
-
-
-def _offsets(starts: np.ndarray, line_ends: np.ndarray) -> np.ndarray:
-    offsets = np.zeros(len(line_ends) + 1, np.int64)
-    offsets[1:] = np.searchsorted(starts, line_ends)
-    return offsets
-
-
-def _from_spans(
-    word_offsets: np.ndarray,
-    word_ends: np.ndarray,
-    piece_offsets: np.ndarray,
-    piece_starts: np.ndarray,
-    piece_ends: np.ndarray,
-    has_text: np.ndarray,
-) -> WordPieces:
-    """Overlap of words and pieces that lie one after the other on one line of letters.
-
-    :param word_ends: (words,) where each word ends and the next begins; word k holds the letters before it.
-    :param piece_starts: (pieces,) not decreasing. A piece without letters belongs to the word of the next letter.
-    :param piece_ends: (pieces,) not decreasing, not below ``piece_starts``.
-    """
-    letters = int(word_ends[-1]) if len(word_ends) else 0
-    word_count, piece_count = len(word_ends), len(piece_starts)
-    # A word without letters ends where the one before it ends: it holds no letter, so no piece.
-    word_at = np.cumsum(np.bincount(word_ends, minlength=letters + 1))
-    first_word = word_at[piece_starts]
-    last_word = np.where(piece_ends > piece_starts, word_at[piece_ends - 1], first_word)
-    counts = np.diff(piece_offsets)
-    belongs = np.flatnonzero(first_word < np.repeat(word_offsets[1:], counts))
-    if len(belongs) < piece_count:
-        first_word, last_word = first_word[belongs], last_word[belongs]
-    start = np.cumsum(np.bincount(last_word, minlength=word_count)) - np.bincount(last_word, minlength=word_count)
-    count = np.cumsum(np.bincount(first_word, minlength=word_count)) - start
-    if len(word_ends) and not np.all(np.diff(word_ends, prepend=0) > 0):
-        count[np.diff(word_ends, prepend=0) == 0] = 0
-    if len(belongs) < piece_count:
-        start = np.append(belongs, 0)[start]
-    following = np.minimum.accumulate(
-        np.append(np.where(has_text, np.arange(piece_count), piece_count), piece_count)[::-1]
-    )
-    first = following[::-1][start]
-    first = np.where(first < start + count, first, start)
-    sentence_start = np.repeat(piece_offsets[:-1], np.diff(word_offsets))
-    return WordPieces(word_offsets, counts, start - sentence_start, count, first - sentence_start)
-
-
 # --- one line whose text the pieces spell otherwise ------------------------------------------------------------
 
 
@@ -355,22 +192,10 @@ def _without_marks(piece: str, kind: str) -> str:
 
 def _line_without_marks(line: bytes, kind: str) -> bytes:
     if kind == "sentencepiece":
-        return b"".join(line.replace(_MARK_BYTES, b" ").split())
+        return b"".join(line.replace(MARK_BYTES, b" ").split())
     if kind == "bpe":
         return b"".join(token[:-2] if token.endswith(b"@@") else token for token in line.split())
     return b"".join(line.split())
-
-
-_RARE_FIXED = [space.encode() for space in "\x1c\x1d\x1e\x1f\u0085\u00a0\u1680\u205f\u3000"]
-_RARE_E280 = re.compile(rb"\xe2\x80[\x80-\x8a\xa8\xa9\xaf]")
-
-
-def _has_rare_space(text: bytes) -> bool:
-    """Whether there is whitespace that separates tokens for fairseq but not words for aligners."""
-    # One byte is found ten times faster than three, and three many times faster than by any expression.
-    return any(space[:1] in text and space in text for space in _RARE_FIXED) or (
-        b"\xe2" in text and _RARE_E280.search(text) is not None
-    )
 
 
 def _nfkc(line: bytes) -> Optional[bytes]:
@@ -380,7 +205,7 @@ def _nfkc(line: bytes) -> Optional[bytes]:
     except UnicodeDecodeError:
         return None
     changed = unicodedata.normalize("NFKC", text).encode()
-    return changed if changed.count(b" ") == line.count(b" ") and not _has_rare_space(changed) else None
+    return changed if changed.count(b" ") == line.count(b" ") and not has_rare_space(changed) else None
 
 
 def _walk_bpe(words: Sequence[str], pieces: Sequence[str]) -> Optional[WordPieces]:

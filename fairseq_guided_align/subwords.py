@@ -130,14 +130,9 @@ def word_links_to_subword_links(
     """
     if policy not in POLICIES:
         raise GuidedAlignError(f"expected a policy out of {', '.join(POLICIES)}; got {policy!r}")
-    if not len(links) == len(source) == len(target):
-        raise AlignmentLengthError(
-            f"expected links, source and target of as many sentences; got {len(links)}, {len(source)}, {len(target)}"
-        )
     sentence = links.sentence()
-    inside = (links.source < source.words[sentence]) & (links.target < target.words[sentence])
-    kept = inside.copy()
-    rows = np.flatnonzero(inside)
+    inside = _inside(links, sentence, source.words, target.words)
+    kept, rows = inside.copy(), np.flatnonzero(inside)
     source_word = source.word_offsets[sentence[rows]] + links.source[rows]
     target_word = target.word_offsets[sentence[rows]] + links.target[rows]
     spelt = (source.count[source_word] > 0) & (target.count[target_word] > 0)
@@ -151,16 +146,7 @@ def word_links_to_subword_links(
             source.start[source_word], source.count[source_word], target.start[target_word], target.count[target_word]
         )
         made_from = rows[of]
-    projected = CorpusLinks.from_columns(
-        len(links),
-        sentence[made_from],
-        new_source,
-        new_target,
-        None if links.weight is None else links.weight[made_from],
-        None if links.sure is None else links.sure[made_from],
-    )
-    out_of_range = len(inside) - int(inside.sum())
-    return Projected(projected, kept, out_of_range, len(kept) - int(kept.sum()) - out_of_range)
+    return _made(links, sentence[made_from], made_from, new_source, new_target, inside, kept)
 
 
 def corpus_subword_links_to_word_links(links: CorpusLinks, source: WordPieces, target: WordPieces) -> Projected:
@@ -171,29 +157,58 @@ def corpus_subword_links_to_word_links(links: CorpusLinks, source: WordPieces, t
 
     :raises AlignmentLengthError: the three have different numbers of sentences.
     """
-    if not len(links) == len(source) == len(target):
-        raise AlignmentLengthError(
-            f"expected links, source and target of as many sentences; got {len(links)}, {len(source)}, {len(target)}"
-        )
     sentence = links.sentence()
-    inside = (links.source < source.pieces[sentence]) & (links.target < target.pieces[sentence])
-    kept = inside.copy()
-    rows = np.flatnonzero(inside)
+    inside = _inside(links, sentence, source.pieces, target.pieces)
+    kept, rows = inside.copy(), np.flatnonzero(inside)
     source_start, source_count = _words_of_pieces(source, sentence[rows], links.source[rows])
     target_start, target_count = _words_of_pieces(target, sentence[rows], links.target[rows])
     kept[rows[(source_count == 0) | (target_count == 0)]] = False
     new_source, new_target, of = _all_pairs(source_start, source_count, target_start, target_count)
     made_from = rows[of]
-    words = CorpusLinks.from_columns(
+    return _made(links, sentence[made_from], made_from, new_source, new_target, inside, kept)
+
+
+def _inside(
+    links: CorpusLinks, sentence: np.ndarray, source_sizes: np.ndarray, target_sizes: np.ndarray
+) -> np.ndarray:
+    """(n,) bool: which links lie in their sentence.
+
+    :param sentence: (n,) the sentence of each link.
+    :param source_sizes: (sentences,) words or pieces.
+    """
+    if not len(links) == len(source_sizes) == len(target_sizes):
+        raise AlignmentLengthError(
+            f"expected links, source and target of as many sentences; got {len(links)}, {len(source_sizes)},"
+            f" {len(target_sizes)}"
+        )
+    inside: np.ndarray = (links.source < source_sizes[sentence]) & (links.target < target_sizes[sentence])
+    return inside
+
+
+def _made(
+    links: CorpusLinks,
+    sentence: np.ndarray,
+    made_from: np.ndarray,
+    source: np.ndarray,
+    target: np.ndarray,
+    inside: np.ndarray,
+    kept: np.ndarray,
+) -> Projected:
+    """New links, each with the weight and sureness of the old one that it was made from.
+
+    :param sentence: (new links,) their sentence pairs.
+    :param made_from: (new links,) rows of the old links.
+    """
+    projected = CorpusLinks.from_columns(
         len(links),
-        sentence[made_from],
-        new_source,
-        new_target,
+        sentence,
+        source,
+        target,
         None if links.weight is None else links.weight[made_from],
         None if links.sure is None else links.sure[made_from],
     )
     out_of_range = len(inside) - int(inside.sum())
-    return Projected(words, kept, out_of_range, len(kept) - int(kept.sum()) - out_of_range)
+    return Projected(projected, kept, out_of_range, len(kept) - int(kept.sum()) - out_of_range)
 
 
 def word_of_piece(pieces: Sequence[str], kind: str) -> np.ndarray:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from fairseq_guided_align import spelling
+from fairseq_guided_align import same_spelling, spelling
 from fairseq_guided_align.errors import (
     AlignmentLengthError,
     AlignmentRangeError,
@@ -317,7 +317,7 @@ def test_by_normalisation_as_by_the_model(name: str) -> None:
         lengths = spelling._lengths_of_surfaces(words, surfaces)
         assert lengths is not None
         has_text = np.array([bool(piece.strip("▁")) for piece in pieces])
-        by_model = spelling._from_spans(
+        by_model = same_spelling.words_from_spans(
             np.array([0, len(words)]), np.cumsum(lengths[0]), np.array([0, len(pieces)]), *lengths[1:], has_text
         )
         try:
@@ -412,8 +412,8 @@ def test_whitespace_that_only_fairseq_splits_at() -> None:
 def test_every_rare_whitespace_is_known() -> None:
     letters = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
     rare = [letter for letter in letters if letter.isspace() and letter not in " \t\n\r\v\f"]
-    assert all(spelling._has_rare_space(f"a{letter}b".encode()) for letter in rare)
-    assert not spelling._has_rare_space("".join(letter for letter in letters if letter not in rare).encode())
+    assert all(same_spelling.has_rare_space(f"a{letter}b".encode()) for letter in rare)
+    assert not same_spelling.has_rare_space("".join(letter for letter in letters if letter not in rare).encode())
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,9 @@ import shlex
 
 from fairseq_guided_align.aligner import AlignerSettings
 from fairseq_guided_align.cli.options import add_link_reading, add_on_mismatch, add_policy, add_workers
+from fairseq_guided_align.corpus_files import SPLITS, PreprocessSettings, find_corpora
 from fairseq_guided_align.errors import GuidedAlignError
-from fairseq_guided_align.preprocessing import SPLITS, PreprocessSettings, find_corpora, preprocess
+from fairseq_guided_align.preprocessing import preprocess
 from fairseq_guided_align.progress import say
 from fairseq_guided_align.projection import ProjectionSettings
 from fairseq_guided_align.sentencepiece_models import MODEL_TYPES

@@ -1,0 +1,115 @@
+"""What is preprocessed: the files of every split, and the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Optional
+
+from fairseq_guided_align.aligner import AlignerSettings
+from fairseq_guided_align.byte_lines import count_lines, raise_length_error
+from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.projection import ProjectionSettings
+
+SPLITS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class PreprocessSettings:
+    """Everything that the result depends on, apart from the texts.
+
+    :param subwords: one of ``subwords.KINDS``: what the pieces are, or how the text is already cut.
+    :param words_suffix: for each side, suffix of the text in words that the links refer to, where it is another than
+        the text: ``PREFIX.SUFFIX``.
+    :param models: for each side a SentencePiece model to use, or None to train one.
+    :param joined: one dictionary, and one SentencePiece model, for both sides.
+    :param dictionaries: for each side a dictionary to use, or None to make one.
+    :param max_pieces: training pairs with more pieces on a side are left out.
+    :param max_ratio: training pairs are left out where one side has more than this times the pieces of the other.
+    :param aligner: makes the links of splits that have none; None to do without.
+    :param allow_missing: splits without links are an error otherwise.
+    """
+
+    source_lang: str
+    target_lang: str
+    align_suffix: str = "align"
+    subwords: str = "sentencepiece"
+    words_suffix: tuple[Optional[str], Optional[str]] = (None, None)
+    vocab_size: int = 8000
+    model_type: str = "unigram"
+    models: tuple[Optional[str], Optional[str]] = (None, None)
+    joined: bool = False
+    dictionaries: tuple[Optional[str], Optional[str]] = (None, None)
+    projection: ProjectionSettings = field(default_factory=ProjectionSettings)
+    max_pieces: Optional[int] = None
+    max_ratio: Optional[float] = None
+    aligner: Optional[AlignerSettings] = None
+    allow_missing: bool = False
+    keep_text: bool = True
+    workers: int = 1
+    fairseq_options: tuple[str, ...] = ()
+
+    @property
+    def langs(self) -> tuple[str, str]:
+        return self.source_lang, self.target_lang
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Files of one split or shard; ``links`` is None where it has none, ``words`` are the text where that is words."""
+
+    split: str
+    text: tuple[Path, Path]
+    words: tuple[Path, Path]
+    links: Optional[Path]
+
+    @property
+    def is_training(self) -> bool:
+        return self.split.startswith("train")
+
+
+def find_corpora(prefixes: dict[str, Sequence[str]], settings: PreprocessSettings) -> list[Corpus]:
+    """The files of every split, ``train``, ``train1``, ..., checked to be there.
+
+    :param prefixes: for each of ``SPLITS`` the prefixes of its files, the first of them for the split's own name.
+    :raises GuidedAlignError: a file is missing; all missing ones are named.
+    """
+    corpora = []
+    missing = []
+    for split, some in prefixes.items():
+        for number, prefix in enumerate(some):
+            text = [_plain_or_gzip(f"{prefix}.{lang}") for lang in settings.langs]
+            words = [
+                _plain_or_gzip(f"{prefix}.{suffix}") if suffix else path
+                for suffix, path in zip(settings.words_suffix, text)
+            ]
+            links: Optional[Path] = _plain_or_gzip(f"{prefix}.{settings.align_suffix}")
+            missing += [str(path) for path in {*text, *words} if not path.is_file()]
+            if links is not None and not links.is_file():
+                if settings.aligner is None and not settings.allow_missing:
+                    missing.append(f"{links} (links; see --aligner and --allow-missing-alignments)")
+                links = None
+            name = split if number == 0 else f"{split}{number}"
+            corpora.append(Corpus(name, (text[0], text[1]), (words[0], words[1]), links))
+    if missing:
+        raise GuidedAlignError("no such file: " + ", ".join(sorted(missing)))
+    if not any(corpus.split == "train" for corpus in corpora):
+        if None in settings.dictionaries:
+            raise GuidedAlignError("--trainpref is needed to make dictionaries; or give --srcdict and --tgtdict")
+        if settings.subwords == "sentencepiece" and None in settings.models:
+            raise GuidedAlignError("--trainpref is needed to train SentencePiece models; or give both models")
+    return corpora
+
+
+def check_lengths(corpora: Sequence[Corpus]) -> None:
+    """:raises AlignmentLengthError: files of a split differ in their number of lines."""
+    for corpus in corpora:
+        files = [*corpus.text, *corpus.words, *([] if corpus.links is None else [corpus.links])]
+        if len({count_lines(path) for path in set(files)}) > 1:
+            raise_length_error(files)
+
+
+def _plain_or_gzip(path: str) -> Path:
+    zipped = Path(path + ".gz")
+    return zipped if zipped.is_file() and not Path(path).is_file() else Path(path)
