@@ -8,7 +8,8 @@ compared with, as lines per second and as a ratio, by the processor's clock:
 
 - binarize: parsing alignment text and binarising it, against fairseq-preprocess's alignment step, one worker each;
   then how it scales with workers, by the wall's clock and by the processor's.
-- project: word links to links between SentencePiece pieces, from text to text, against a plain double loop; and scaling.
+- project: word links to links between SentencePiece pieces, from text to text, against a plain double loop; then how
+  it scales.
 - memory: the peak of `binarize` and `project`, each in a process of its own, at one and at four times the size.
 
 Stock fairseq and the plain loop are timed on a part of the text, because both are linear in it.
@@ -45,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--pairs", type=int, default=1_000_000, help="sentence pairs (default: a million)")
     parser.add_argument("--compared-pairs", type=int, default=50_000, help="of them for the slow ways (default: 50000)")
     parser.add_argument("--repeats", type=int, default=3, help="runs of which the best counts (default: 3)")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="most, to show scaling (default: all cores)")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="most of them (default: all cores)")
     parser.add_argument("--vocab-size", type=int, default=4000, help="of the SentencePiece models (default: 4000)")
     parser.add_argument("--work", type=Path, help="folder to keep the text in (default: a temporary one)")
     parser.add_argument("--measure", nargs=2, metavar=("STEP", "PAIRS"), help=argparse.SUPPRESS)
@@ -142,6 +143,8 @@ def scaling(args: argparse.Namespace, way: Callable[[Path, int, int], None], wor
     least: dict[int, Timed] = {}
     for _ in range(args.repeats):
         for workers in counts:
+            for name in ("out.links", "out.align"):  # to give back an old file's pages is not their work
+                (work / name).unlink(missing_ok=True)
             one = timed(lambda: way(work, args.pairs, workers))  # noqa: B023  # called at once
             best_of[workers] = min(best_of.get(workers, one), one)
             least[workers] = min(least.get(workers, one), one, key=lambda run: run.own + run.workers)
