@@ -41,9 +41,8 @@ def atomic_file(path: PathLike) -> Iterator[BinaryIO]:
         with clear_write_errors(path):
             remove_leftovers(path)
             handle, name = tempfile.mkstemp(prefix=_prefix(path), suffix=_SUFFIX, dir=path.parent)
-            os.close(handle)
             temporary = Path(name)
-            with open(temporary, "wb") as stream:  # by its name, which other processes can open too
+            with os.fdopen(handle, "wb") as stream:
                 yield stream
                 stream.flush()
                 os.fsync(stream.fileno())

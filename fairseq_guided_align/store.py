@@ -68,7 +68,7 @@ def write_links(path: PathLike, chunks: Iterable[Union[CorpusLinks, SentenceLink
 def link_writer(path: PathLike, workers: int = 1) -> Iterator[LinkWriter]:
     """As :func:`write_links`, for links that several processes make.
 
-    :param workers: processes that make links with :meth:`LinkWriter.append_all` and write them.
+    :param workers: processes that make links with :meth:`LinkWriter.append_all`.
     :raises GuidedAlignError: the disk is full, the folder cannot be written to, or a process was killed.
     """
     with atomic_file(path) as stream, scratch_folder(path) as folder, ExitStack() as at_work:
@@ -122,16 +122,11 @@ class LinkWriter:
         stream.seek(starts["offsets"])
         stream.write(bytes(np.dtype(_COLUMNS["offsets"]).itemsize))
         stream.truncate(size)
-        stream.flush()
-        for _ in map_in_order(_put_in_place, self._places(stream.name, starts), self.workers):
-            pass
-
-    def _places(self, path: str, starts: dict[str, int]) -> Iterator[_Place]:
         sentences, links = 1, 0  # the first offset is there already
         for part in self._parts:
             rows = {name: sentences if name == "offsets" else links for name in starts}
             columns = {name: start + rows[name] * np.dtype(_COLUMNS[name]).itemsize for name, start in starts.items()}
-            yield _Place(part, path, links, columns)
+            _put_in_place(part, stream, links, columns)
             sentences += part.sentences
             links += part.links
 
@@ -260,20 +255,6 @@ class _Part(NamedTuple):
     flags: int
 
 
-class _Place(NamedTuple):
-    """Where a part goes in the complete file.
-
-    :param path: the complete file.
-    :param links: links before the part.
-    :param columns: position of its share of each column.
-    """
-
-    part: _Part
-    path: str
-    links: int
-    columns: dict[str, int]
-
-
 def _make_part(
     function: Callable[[Task], tuple[CorpusLinks, Seen]], folder: Path, task: Task
 ) -> tuple[_Part, Seen]:
@@ -294,18 +275,21 @@ def _keep_part(folder: Path, links: CorpusLinks) -> _Part:
     return _Part(str(path), position, len(links), len(links.source), largest[0], largest[1], flags)
 
 
-def _put_in_place(place: _Place) -> None:
-    """Copy a part into the complete file; the columns that it lacks are all 1."""
-    part = place.part
+def _put_in_place(part: _Part, stream: BinaryIO, links: int, columns: dict[str, int]) -> None:
+    """Copy a part into the complete file; the columns that it lacks are all 1.
+
+    :param links: links before the part.
+    :param columns: where its share of each column begins.
+    """
     kept = _column_names(part.flags)
-    with open(part.path, "rb") as read, open(place.path, "r+b") as written:
+    with open(part.path, "rb") as read:
         read.seek(part.position)
-        for name, position in place.columns.items():
+        for name, position in columns.items():
             dtype = np.dtype(_COLUMNS[name])
             length = part.sentences if name == "offsets" else part.links
             if name in kept:
                 column = np.frombuffer(read.read(length * dtype.itemsize), dtype)
             else:
                 column = np.ones(length, dtype)
-            written.seek(position)
-            written.write((column + place.links if name == "offsets" else column).data)
+            stream.seek(position)
+            stream.write((column + links if name == "offsets" else column).data)
