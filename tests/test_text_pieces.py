@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_subwords import ANY_SCRIPT, encoder
 
+from fairseq_guided_align.cli.main import main
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.links import CorpusLinks, SentenceLinks
+from fairseq_guided_align.pharaoh import read_links
 from fairseq_guided_align.spelling import match_sentence
 from fairseq_guided_align.subwords import (
     subword_links_to_word_links,
@@ -115,3 +118,32 @@ def test_models_of_the_reverse_direction_are_found(tmp_path: Path) -> None:
         text_cutters(str(tmp_path), ("s", "x"))
 
 
+
+
+def test_extract_gives_the_same_links_for_a_split_and_for_its_text(tmp_path: Path) -> None:
+    """In text whose normaliser puts spaces into words, so that the pieces alone would shift the words after them."""
+    pytest.importorskip("fairseq")
+    from fairseq_runs import train
+
+    chance = random.Random(8)
+    source_words, target_words = "δι᾽ αὐτοῦ ἀλλ᾽ ἐγένετο ´x λόγος".split(), "through him but came word x".split()  # noqa: SIM905
+    for split, count in (("train", 40), ("test", 12)):
+        rows = [chance.choices(range(6), k=chance.randint(2, 6)) for _ in range(count)]
+        for suffix, words in (("src", source_words), ("tgt", target_words)):
+            (tmp_path / f"{split}.{suffix}").write_text("".join(" ".join(words[i] for i in r) + "\n" for r in rows))
+        links = [" ".join(f"{i}-{i}" for i in range(len(row))) for row in rows]
+        (tmp_path / f"{split}.align").write_text("".join(line + "\n" for line in links))
+    prefixes = [f"--{kind}pref={tmp_path / kind}" for kind in ("train", "test")]
+    data = tmp_path / "bin"
+    assert main(["preprocess", "-s", "src", "-t", "tgt", *prefixes, "--destdir", str(data),
+                 "--sentencepiece-vocab-size", "40"]) == 0  # fmt: skip
+    train(data, tmp_path / "model", "--disable-validation", "--seed", 3, updates=2)
+    extract = ["extract", str(tmp_path / "model" / "checkpoint_last.pt"), "--level", "words", "--device", "cpu"]
+    texts = [f"--source={tmp_path / 'test.src'}", f"--target={tmp_path / 'test.tgt'}"]
+    for name, options in (("split", ["--split", "test"]), ("text", texts)):
+        assert main([*extract, *options, "--output", str(tmp_path / name)]) == 0
+    found = read_links(tmp_path / "split")
+    assert found == read_links(tmp_path / "text")
+    sources = [len(line.split()) for line in (tmp_path / "test.src").read_text().splitlines()]
+    assert all(one.source.max(initial=0) < words for one, words in zip(found, sources))
+    assert [set(one.target.tolist()) for one in found] == [set(range(words)) for words in sources]
