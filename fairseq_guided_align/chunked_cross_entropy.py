@@ -15,11 +15,12 @@ from torch import Tensor
 
 from fairseq_guided_align.errors import GuidedAlignError
 
-CHUNK_ENTRIES = {"cpu": 2**23, "cuda": 2**26}
+CHUNK_ENTRIES = {"cpu": 2**25, "cuda": 2**26}
 """Entries of a chunk's matrix: large enough for fast products, small beside a model."""
 
-LEAST_ROWS = {"cpu": 256, "cuda": 1024}
-"""Tokens of a chunk at least; with fewer, going through the weights' gradient once a chunk takes too long."""
+CHUNK_ROWS = {"cpu": (256, 1024), "cuda": (1024, 2**14)}
+"""Fewest and most tokens of a chunk. With fewer, going through the weights once a chunk takes too long; with more, a
+chunk of a small vocabulary outgrows the processor's cache."""
 
 HALF = (torch.float16, torch.bfloat16)
 
@@ -89,8 +90,9 @@ def chunked_cross_entropy(
     if device == "cpu" and compute in HALF:
         compute = torch.float32
     if chunk_rows is None:
-        entries, least = CHUNK_ENTRIES.get(device, 2**26), LEAST_ROWS.get(device, 1024)
-        chunk_rows = max(entries // weight.size(0), least)
+        like = device if device in CHUNK_ROWS else "cuda"
+        fewest, most = CHUNK_ROWS[like]
+        chunk_rows = min(max(CHUNK_ENTRIES[like] // weight.size(0), fewest), most)
     found = _ChunkedCrossEntropy.apply(
         features.reshape(-1, features.size(-1)),
         weight,

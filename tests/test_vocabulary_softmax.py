@@ -31,8 +31,7 @@ MODELS: dict[str, dict[str, Any]] = {
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks of 4 tokens of the tiny batch's 18."""
-    monkeypatch.setitem(chunked_cross_entropy.CHUNK_ENTRIES, "cpu", 1)
-    monkeypatch.setitem(chunked_cross_entropy.LEAST_ROWS, "cpu", 4)
+    monkeypatch.setitem(chunked_cross_entropy.CHUNK_ROWS, "cpu", (1, 4))
 
 
 def model(name: str) -> Any:
