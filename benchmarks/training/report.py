@@ -71,8 +71,9 @@ def draw(results: Sequence[dict[str, Any]], path: Path) -> None:
     """Time and peak memory of the whole step against tokens, one line a vocabulary; and of the loss alone."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
 
-    (model,) = {one["model"] for one in results if one is results[0] or one["model"] == results[0]["model"]}
+    model = results[0]["model"]
     chosen = [one for one in results if one["model"] == model]
     figure = Figure(figsize=(10, 7), layout="constrained")
     FigureCanvasAgg(figure)
@@ -93,15 +94,18 @@ def draw(results: Sequence[dict[str, Any]], path: Path) -> None:
                         markersize=4, label=f"{label}, vocabulary {vocabulary:,}",
                     )  # fmt: skip
             panel.set(xscale="log", yscale="log")
-            panel.set_xticks(sorted({one["tokens"] for one in chosen}), minor=False)
-            panel.xaxis.set_major_formatter("{x:,.0f}")
-            panel.minorticks_off()
+            panel.set_xticks(sorted({one["tokens"] for one in chosen}))
+            panel.xaxis.set_minor_locator(NullLocator())
+            panel.yaxis.set_major_locator(LogLocator(subs=(1, 3)))
+            panel.yaxis.set_minor_formatter(NullFormatter())
+            for axis in (panel.xaxis, panel.yaxis):
+                axis.set_major_formatter("{x:,.0f}")
             panel.grid(alpha=0.3)
             what = {"loss": "loss alone", "step": "whole step with guidance"}[part]
             panel.set_title(f"{what}: {'time' if key == 'seconds' else 'peak memory'}")
             panel.set_ylabel("ms" if key == "seconds" else "MiB")
             if row == 1:
                 panel.set_xlabel("target tokens a batch")
-    panels[0][0].legend(fontsize=8)
+    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9)
     figure.suptitle(f"model {model}; dashed: fairseq's label_smoothed_cross_entropy, solid: guided_alignment_ce")
     figure.savefig(path, dpi=100)
