@@ -25,6 +25,19 @@ chunk of a small vocabulary outgrows the processor's cache."""
 HALF = (torch.float16, torch.bfloat16)
 
 
+class ChunkOptions(NamedTuple):
+    """See :func:`chunked_cross_entropy`.
+
+    :param wanted: whether features, weights and bias want a gradient.
+    """
+
+    label_smoothing: float
+    padding_index: int
+    count_correct: bool
+    chunk_rows: int
+    wanted: Tuple[bool, bool, bool]
+
+
 class SequenceLoss(NamedTuple):
     """Costs of a batch's target tokens, in nats.
 
@@ -82,8 +95,6 @@ def chunked_cross_entropy(
     :raises GuidedAlignError: second-order gradients, or a second backward pass through the same loss.
     """
     device = features.device.type
-    learns = torch.is_grad_enabled()
-    wanted = [learns and x is not None and x.requires_grad for x in (features, weight, bias)]
     compute = features.dtype
     if _autocasts(device) and compute != torch.float64:
         compute = torch.get_autocast_dtype(device)
@@ -93,17 +104,20 @@ def chunked_cross_entropy(
         like = device if device in CHUNK_ROWS else "cuda"
         fewest, most = CHUNK_ROWS[like]
         chunk_rows = min(max(CHUNK_ENTRIES[like] // weight.size(0), fewest), most)
-    found = _ChunkedCrossEntropy.apply(
-        features.reshape(-1, features.size(-1)),
-        weight,
-        bias,
-        target.reshape(-1),
-        (label_smoothing, padding_index, count_correct),
+    learns = torch.is_grad_enabled()
+    options = ChunkOptions(
+        label_smoothing,
+        padding_index,
+        count_correct,
         chunk_rows,
-        compute,
-        wanted,
+        (
+            learns and features.requires_grad,
+            learns and weight.requires_grad,
+            learns and bias is not None and bias.requires_grad,
+        ),
     )
-    return SequenceLoss(*found)
+    rows = features.reshape(-1, features.size(-1))
+    return SequenceLoss(*_ChunkedCrossEntropy.apply(rows, weight, bias, target.reshape(-1), options, compute))
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
@@ -114,10 +128,8 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         weight: Tensor,
         bias: Optional[Tensor],
         target: Tensor,
-        options: Tuple[float, int, bool],
-        chunk_rows: int,
+        options: ChunkOptions,
         compute: torch.dtype,
-        wanted: List[bool],
     ) -> SequenceLoss:
         ctx.types = [None if x is None else x.dtype for x in (features, weight, bias)]
         device = features.device.type
@@ -129,9 +141,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
                 weight.to(compute),
                 None if bias is None else bias.to(compute),
                 target,
-                *options,
-                chunk_rows,
-                wanted,
+                options,
             )
         ctx.mark_non_differentiable(*(x for x in loss[1:] if x is not None))
         return loss
@@ -150,7 +160,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         gradients, ctx.gradients = ctx.gradients, None
         # the loss scale of half-precision training comes in before the cast, so that small gradients survive
         scaled = [None if x is None else x.mul_(gradient).to(dtype) for x, dtype in zip(gradients, ctx.types)]
-        return (*scaled, None, None, None, None, None)
+        return (*scaled, None, None, None)
 
 
 def _loss_and_gradients(
@@ -158,12 +168,9 @@ def _loss_and_gradients(
     weight: Tensor,
     bias: Optional[Tensor],
     target: Tensor,
-    label_smoothing: float,
-    padding_index: int,
-    count_correct: bool,
-    chunk_rows: int,
-    wanted: List[bool],
+    options: ChunkOptions,
 ) -> Tuple[SequenceLoss, List[Optional[Tensor]]]:
+    label_smoothing, padding_index, count_correct, chunk_rows, wanted = options
     real = target.ne(padding_index)
     vocabulary, count = weight.size(0), target.numel()
     exact = torch.float64 if features.dtype == torch.float64 else torch.float32
@@ -205,22 +212,14 @@ def _loss_and_gradients(
 
 
 def _without_padding(
-    features: Tensor,
-    weight: Tensor,
-    bias: Optional[Tensor],
-    target: Tensor,
-    label_smoothing: float,
-    padding_index: int,
-    *options: Any,
+    features: Tensor, weight: Tensor, bias: Optional[Tensor], target: Tensor, options: ChunkOptions
 ) -> Tuple[SequenceLoss, List[Optional[Tensor]]]:
     """The same, with less work where the batch has padding."""
-    real = target.ne(padding_index)
+    real = target.ne(options.padding_index)
     if bool(real.all()):
-        return _loss_and_gradients(features, weight, bias, target, label_smoothing, padding_index, *options)
+        return _loss_and_gradients(features, weight, bias, target, options)
     chosen = real.nonzero().squeeze(1)
-    loss, gradients = _loss_and_gradients(
-        features[chosen], weight, bias, target[chosen], label_smoothing, padding_index, *options
-    )
+    loss, gradients = _loss_and_gradients(features[chosen], weight, bias, target[chosen], options)
 
     def put_back(rows: Tensor) -> Tensor:
         return rows.new_zeros(real.numel(), *rows.shape[1:]).index_copy_(0, chosen, rows)
@@ -235,7 +234,12 @@ class _Gradients:
     """Gradients of features, weights and bias, summed over chunks; None where they are not wanted."""
 
     def __init__(
-        self, features: Tensor, weight: Tensor, bias: Optional[Tensor], exact: torch.dtype, wanted: List[bool]
+        self,
+        features: Tensor,
+        weight: Tensor,
+        bias: Optional[Tensor],
+        exact: torch.dtype,
+        wanted: Tuple[bool, bool, bool],
     ) -> None:
         self._features, self._weight = features, weight
         # p - q lies within [-1, 1]: near the top of its range, float16 resolves more of the small probabilities

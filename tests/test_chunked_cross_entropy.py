@@ -139,9 +139,10 @@ def test_a_gpus_arithmetic(dtype: torch.dtype, e: float, monkeypatch: pytest.Mon
     monkeypatch.setattr(module, "_without_padding", lambda *_: pytest.fail("would wait for the device"))
     case = Case(14, (8, 8), size=16, vocabulary=400, dtype=dtype)
     smoothed, likelihood, gradients = case.to(torch.float64).plain(e)
+    options = module.ChunkOptions(e, PAD, True, 10, (True, True, True))
     with torch.no_grad():
         loss, found = module._loss_and_gradients(
-            case.features.view(-1, 16), case.weight, case.bias, case.target.view(-1), e, PAD, True, 10, [True] * 3
+            case.features.view(-1, 16), case.weight, case.bias, case.target.view(-1), options
         )
     exact = {"rtol": 1e-12, "atol": 1e-12} if dtype == torch.float64 else {"rtol": 1e-5, "atol": 1e-5}
     torch.testing.assert_close(loss.smoothed.double(), smoothed, **exact)

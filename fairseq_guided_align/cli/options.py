@@ -15,10 +15,15 @@ Options = Any
 
 
 def add_workers(options: Options) -> None:
+    """How many processes share the work."""
     options.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: 1)")
 
 
 def add_policy(options: Options, default: Optional[str] = "all", note: str = "default: all") -> None:
+    """Which pieces of two linked words are linked.
+
+    :param note: what the help says in brackets.
+    """
     options.add_argument(
         "--policy",
         choices=POLICIES,
@@ -41,6 +46,7 @@ def add_link_reading(options: Options) -> None:
 
 
 def add_on_mismatch(options: Options) -> None:
+    """What becomes of a pair whose words and pieces spell different text."""
     options.add_argument(
         "--on-mismatch",
         choices=("error", "drop-links"),
