@@ -170,7 +170,7 @@ class NumberedLines:
 
     def __init__(self, path: PathLike) -> None:
         self._path = str(path)
-        ends = [np.zeros(1, np.int64)]
+        ends: list[np.ndarray] = [np.zeros(1, np.int64)]
         size = 0
         for _, block in read_blocks(path):
             ends.append(size + 1 + np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n")))
