@@ -1,0 +1,101 @@
+"""The same on a GPU as on the CPU. Without a GPU only the CPU's half runs, which shows that the tests are right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import tiny_models
+import torch
+from conftest import MadeUpData, TrainedModel
+from fairseq import utils
+from fairseq_runs import GUIDED, TINY_MODEL, TINY_TRAINING, USER_DIR, of_logger, run_for_figures
+from stand_in import criterion
+
+from fairseq_guided_align.api import load
+from fairseq_guided_align.chunked_cross_entropy import chunked_cross_entropy
+from fairseq_guided_align.losses import label_smoothed_cross_entropy
+
+GPU = pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))
+on_each_device = pytest.mark.parametrize("device", ["cpu", GPU])
+
+
+@on_each_device
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_chunked_cross_entropy(device: str, dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    features, weight = torch.randn(3000, 64), torch.randn(5000, 64) / 8
+    inputs = [x.to(device, dtype).requires_grad_() for x in (features, weight)]
+    target = torch.randint(5000, (3000,), device=device)
+    loss = chunked_cross_entropy(*inputs, None, target, 0.1, 1)
+    scale = 2.0**7
+    found = torch.autograd.grad(loss.total * scale, inputs)
+
+    exact = [x.detach().double().requires_grad_() for x in inputs]
+    smoothed, _ = label_smoothed_cross_entropy((exact[0] @ exact[1].t()).log_softmax(-1), target, 0.1, 1)
+    torch.testing.assert_close(loss.smoothed.double(), smoothed.detach(), rtol=1e-4, atol=1e-4)
+    for ours, wanted in zip(found, torch.autograd.grad(smoothed.sum() * scale, exact)):
+        error = (ours.double() - wanted).norm() / wanted.norm()
+        assert error < 2 * max(torch.finfo(dtype).eps, 1e-5)
+
+
+@contextmanager
+def no_waiting_for(device: str) -> Iterator[None]:
+    """torch raises an error where the host waits for the GPU."""
+    if device == "cuda":
+        torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        if device == "cuda":
+            torch.cuda.set_sync_debug_mode("default")
+
+
+@on_each_device
+@pytest.mark.parametrize("kind", ["ce", "mse"])
+def test_a_step_never_waits(device: str, kind: str) -> None:
+    model = tiny_models.model().to(device)
+    guided = criterion(
+        tiny_models.task(), guided_alignment_type=kind, guided_alignment_unlinked="eos", report_accuracy=True
+    )
+    sample = tiny_models.sample()
+    wanted = float(guided(tiny_models.model(), sample)[0])
+    sample = utils.move_to_cuda(sample) if device == "cuda" else sample
+    # allocations and cuBLAS' set-up come first
+    guided(model, sample)[0].backward()
+    with no_waiting_for(device):
+        loss, _, _ = guided(model, sample)
+        loss.backward()
+    assert float(loss) == pytest.approx(wanted, rel=1e-4)
+
+
+@on_each_device
+def test_training(device: str, made_up: MadeUpData, tmp_path: Path) -> None:
+    """In half precision, against single precision on the CPU."""
+
+    def losses(*options: str) -> list[float]:
+        common = [option for option in TINY_TRAINING if option != "--cpu"]
+        log = run_for_figures(
+            "train", made_up.binarised, "--user-dir", USER_DIR, *GUIDED, *TINY_MODEL, *common, "--max-update", 20,
+            "--save-dir", tmp_path / "-".join(options), "--no-save", *options,
+        )  # fmt: skip
+        return [value for key in ("loss", "alignment_loss") for value in of_logger(log, "train_inner", key)]
+
+    exact = losses("--cpu")
+    assert len(exact) == 40
+    half = ["--cpu", "--memory-efficient-fp16"] if device == "cpu" else ["--fp16"]
+    found = losses(*half, "--fp16-init-scale", "128")
+    assert [float(value) for value in found] == pytest.approx([float(value) for value in exact], rel=0.03)
+
+
+@on_each_device
+def test_aligning(device: str, made_up: MadeUpData, trained: TrainedModel) -> None:
+    source, target = ((made_up.text / f"test.{end}").read_text(encoding="utf-8").splitlines() for end in ("src", "tgt"))
+    wanted, found = (
+        [one.pairs() for one in load(str(trained.checkpoint), device=where, subwords="words").align(source, target)]
+        for where in ("cpu", device)
+    )
+    assert len(found) == 40
+    assert found == wanted
