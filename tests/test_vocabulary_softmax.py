@@ -148,6 +148,45 @@ def test_models_that_need_their_logits(build: Any, caplog: pytest.LogCaptureFixt
     assert f"vocabulary softmax: on all target tokens at once ({REFUSED[build]})" in caplog.text
 
 
+class FullyShardedDataParallel(nn.Module):
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+
+class DataParallel(FullyShardedDataParallel):
+    """Like torch's and fairseq's wrappers."""
+
+
+class OwnOutputLayer(type(tiny_models.model().decoder)):  # type: ignore[misc]
+    def output_layer(self, features: torch.Tensor) -> torch.Tensor:
+        return super().output_layer(features) / 2
+
+
+class NoDecoder(nn.Module):
+    pass
+
+
+def test_wrappers_and_other_decoders() -> None:
+    one = model("tied")
+    projection = one.decoder.output_projection
+    assert find_output_projection(DataParallel(DataParallel(one))) is projection
+    reason = "fully sharded data parallelism gathers the output weights itself"
+    assert find_output_projection(DataParallel(FullyShardedDataParallel(one))) == reason
+    assert find_output_projection(NoDecoder()) == "NoDecoder has no decoder"
+    one.decoder.__class__ = OwnOutputLayer
+    assert find_output_projection(one) == "OwnOutputLayer has a method output_layer of its own"
+    one.decoder = NoDecoder()
+    assert find_output_projection(one) == "NoDecoder is no Transformer decoder of fairseq's"
+    one = model("tied")
+    one.get_normalized_probs = lambda *_: None
+    assert find_output_projection(one) == f"{type(one).__name__} has a method get_normalized_probs of its own"
+    one = model("tied")
+    projection = one.decoder.output_projection
+    projection.register_forward_pre_hook(lambda *_: None)
+    assert find_output_projection(one) == "hooks on the output projection expect logits"
+
+
 def test_the_projection_is_itself_again_after_an_error() -> None:
     one = model("tied")
     before = one.decoder.output_projection.forward
