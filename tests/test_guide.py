@@ -206,6 +206,8 @@ def place(block: str, monkeypatch: pytest.MonkeyPatch, **variables: object) -> A
         monkeypatch.setenv(name, str(value))
     cfg = OmegaConf.structured(FairseqConfig).distributed_training
     cfg.distributed_world_size = number("distributed-world-size", block)
+    # fairseq-train reads this one when fairseq is imported
+    cfg.device_id = int(os.environ.get("LOCAL_RANK", "0"))
     if "--distributed-port" in block:
         cfg.distributed_port = number("distributed-port", block)
     infer_init_method(cfg)
@@ -235,7 +237,8 @@ def test_torchrun_gives_each_process_its_place(monkeypatch: pytest.MonkeyPatch) 
     nodes, tasks = number("nnodes", command), number("nproc_per_node", command)
     for rank in range(nodes * tasks):
         cfg = place(
-            command, monkeypatch, MASTER_ADDR="first", MASTER_PORT=1, WORLD_SIZE=nodes * tasks, RANK=rank
-        )
+            command, monkeypatch, MASTER_ADDR="first", MASTER_PORT=1, WORLD_SIZE=nodes * tasks, RANK=rank,
+            LOCAL_RANK=rank % tasks,
+        )  # fmt: skip
         assert (cfg.distributed_rank, cfg.distributed_world_size, cfg.device_id) == (rank, nodes * tasks, rank % tasks)
         assert cfg.distributed_init_method == "env://"

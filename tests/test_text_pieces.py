@@ -118,8 +118,6 @@ def test_models_of_the_reverse_direction_are_found(tmp_path: Path) -> None:
         text_cutters(str(tmp_path), ("s", "x"))
 
 
-
-
 def test_extract_gives_the_same_links_for_a_split_and_for_its_text(tmp_path: Path) -> None:
     """In text whose normaliser puts spaces into words, so that the pieces alone would shift the words after them."""
     pytest.importorskip("fairseq")
@@ -127,13 +125,13 @@ def test_extract_gives_the_same_links_for_a_split_and_for_its_text(tmp_path: Pat
 
     chance = random.Random(8)
     source_words, target_words = "δι᾽ αὐτοῦ ἀλλ᾽ ἐγένετο ´x λόγος".split(), "through him but came word x".split()  # noqa: SIM905
-    for split, count in (("train", 40), ("test", 12)):
+    for split, count in (("train", 40), ("valid", 4), ("test", 12)):
         rows = [chance.choices(range(6), k=chance.randint(2, 6)) for _ in range(count)]
         for suffix, words in (("src", source_words), ("tgt", target_words)):
             (tmp_path / f"{split}.{suffix}").write_text("".join(" ".join(words[i] for i in r) + "\n" for r in rows))
         links = [" ".join(f"{i}-{i}" for i in range(len(row))) for row in rows]
         (tmp_path / f"{split}.align").write_text("".join(line + "\n" for line in links))
-    prefixes = [f"--{kind}pref={tmp_path / kind}" for kind in ("train", "test")]
+    prefixes = [f"--{kind}pref={tmp_path / kind}" for kind in ("train", "valid", "test")]
     data = tmp_path / "bin"
     assert main(["preprocess", "-s", "src", "-t", "tgt", *prefixes, "--destdir", str(data),
                  "--sentencepiece-vocab-size", "40"]) == 0  # fmt: skip
