@@ -46,8 +46,11 @@ class Training:
 
 TRAININGS = {
     "legacy_ddp": Training(("--ddp-backend", "legacy_ddp", "--vocabulary-softmax", "chunked", "--eval-aer")),
+    # another order of sums in each of 20 updates, beside that of two ranks; weights move by 1e-3 and more
     "the same, full softmax": Training(
-        ("--ddp-backend", "legacy_ddp", "--vocabulary-softmax", "full", "--eval-aer"), reference="legacy_ddp"
+        ("--ddp-backend", "legacy_ddp", "--vocabulary-softmax", "full", "--eval-aer"),
+        reference="legacy_ddp",
+        rounding=1e-5,
     ),
     "fast-stat-sync": Training(
         ("--ddp-backend", "legacy_ddp", "--fast-stat-sync", "--eval-aer"), reference="legacy_ddp"
