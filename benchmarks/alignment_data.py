@@ -6,10 +6,9 @@ repeats the text of PREFIX.{source,target,align} until there are a million sente
 from one repetition to the next, and prints for each step the best of several runs, timed in turn with what it is
 compared with, as lines per second and as a ratio, by the processor's clock:
 
-- binarize: parsing alignment text and binarising it, against fairseq-preprocess's alignment step, one worker each;
-  then how it scales with workers, by the wall's clock and by the processor's.
-- project: word links to links between SentencePiece pieces, from text to text, against a plain double loop; then how
-  it scales.
+- how both steps scale with workers, by the wall's clock and by the processor's.
+- binarize: parsing alignment text and binarising it, against fairseq-preprocess's alignment step, one worker each.
+- project: word links to links between SentencePiece pieces, from text to text, against a plain double loop.
 - memory: the peak of `binarize` and `project`, each in a process of its own, at one and at four times the size.
 
 Stock fairseq and the plain loop are timed on a part of the text, because both are linear in it.
@@ -58,6 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         work = args.work or Path(temporary)
         work.mkdir(parents=True, exist_ok=True)
         make_text(args, work)
+        # First, because the commands do not load fairseq, whose memory would be copied for each worker.
+        scaling(args, "binarize", binarize_ours, work)
+        scaling(args, "project", project_ours, work)
         binarize(args, work)
         project(args, work)
         memory(args, work)
@@ -132,7 +134,7 @@ def timed(way: Callable[[], object]) -> Timed:
     )
 
 
-def scaling(args: argparse.Namespace, way: Callable[[Path, int, int], None], work: Path) -> None:
+def scaling(args: argparse.Namespace, step: str, way: Callable[[Path, int, int], None], work: Path) -> None:
     """How one step scales with ``--workers``; the counts take turns, and the best run of each counts.
 
     Other work on the machine stretches the wall's clock, not the processor's, hence the last column: what is left of
@@ -143,16 +145,17 @@ def scaling(args: argparse.Namespace, way: Callable[[Path, int, int], None], wor
     least: dict[int, Timed] = {}
     for _ in range(args.repeats):
         for workers in counts:
-            for name in ("out.links", "out.align"):  # to give back an old file's pages is not their work
-                (work / name).unlink(missing_ok=True)
+            for old in ("out.links", "out.align"):  # to give back an old file's pages is not their work
+                (work / old).unlink(missing_ok=True)
             one = timed(lambda: way(work, args.pairs, workers))  # noqa: B023  # called at once
             best_of[workers] = min(best_of.get(workers, one), one)
             least[workers] = min(least.get(workers, one), one, key=lambda run: run.own + run.workers)
     for workers in counts:
         run = best_of[workers]
         ideal = [(least[n].own + least[n].workers) / n for n in (1, workers)]
+        name = f"{step}, {args.pairs} pairs, {workers} worker{'s'[: workers > 1]}"
         print(
-            f"  {workers} worker{'s'[: workers > 1]:<1} {args.pairs / run.wall:>12,.0f} lines/s"
+            f"{name:<52}{args.pairs / run.wall:>12,.0f} lines/s"
             f" {best_of[1].wall / run.wall:6.2f} times; processor: {least[workers].own:.2f} s, workers"
             f" {least[workers].workers:.2f} s; on idle cores {ideal[0] / ideal[1]:.2f} times"
         )
@@ -191,7 +194,6 @@ def binarize(args: argparse.Namespace, work: Path) -> None:
     show("binarize", few, ours_few, few / stock)
     (alone,) = best(1, lambda: binarize_ours(work, many))
     show(f"binarize, {many} pairs", many, alone, few / stock)
-    scaling(args, binarize_ours, work)
 
 
 # --- project --------------------------------------------------------------------------------------------------
@@ -247,7 +249,6 @@ def project(args: argparse.Namespace, work: Path) -> None:
     show("project", few, ours, few / plain)
     (alone,) = best(1, lambda: project_ours(work, many))
     show(f"project, {many} pairs", many, alone, few / plain)
-    scaling(args, project_ours, work)
 
 
 # --- memory ---------------------------------------------------------------------------------------------------

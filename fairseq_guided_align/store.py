@@ -97,7 +97,7 @@ class LinkWriter:
 
         :param function: of a module's own level, with picklable tasks, where there are several workers.
         """
-        results = map_in_order(partial(_make_part, function, self._folder), tasks, self.workers)
+        results = map_in_order(partial(_make_part, function, self._folder), tasks, self.workers, ahead=2, together=4)
         self._at_work.callback(results.close)
         for part, seen in results:
             self._parts.append(part)

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
 from multiprocessing.connection import wait
 from typing import TypeVar
 
@@ -21,13 +22,16 @@ Result = TypeVar("Result")
 
 
 def map_in_order(
-    function: Callable[[Item], Result], items: Iterable[Item], workers: int = 1, ahead: int = 4
+    function: Callable[[Item], Result], items: Iterable[Item], workers: int = 1, ahead: int = 4, together: int = 1
 ) -> Generator[Result, None, None]:
-    """As ``map``, in ``workers`` processes; at most ``ahead`` items a worker are under way or wait to be taken.
+    """As ``map``, in ``workers`` processes; at most ``ahead * together`` items a worker are under way or wait to be
+    taken.
 
-    With one worker no process is started. An error in ``function`` comes out where its result would have.
+    With one worker no process is started. An error in ``function`` comes out where its result would have, or that of
+    the first item handed over with it.
 
     :param function: of a module's own level, with picklable items and results, where ``workers`` is above 1.
+    :param together: items handed to a process at once; more where one takes a few milliseconds only.
     :raises GuidedAlignError: ``workers`` is below 1, or a process was killed.
     """
     if workers < 1:
@@ -37,17 +41,22 @@ def map_in_order(
         return
     executor = ProcessPoolExecutor(workers, initializer=_begin)
     try:
-        under_way: deque[Future[Result]] = deque()
-        for item in items:
-            under_way.append(executor.submit(function, item))
+        under_way: deque[Future[list[Result]]] = deque()
+        remaining = iter(items)
+        while some := list(islice(remaining, together)):
+            under_way.append(executor.submit(_each, function, some))
             if len(under_way) >= workers * ahead:
-                yield under_way.popleft().result()
+                yield from under_way.popleft().result()
         while under_way:
-            yield under_way.popleft().result()
+            yield from under_way.popleft().result()
     except BrokenProcessPool as error:
         raise GuidedAlignError("a worker process was killed, perhaps for memory; use fewer workers") from error
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _each(function: Callable[[Item], Result], items: list[Item]) -> list[Result]:
+    return [function(item) for item in items]
 
 
 def keep_freed_memory() -> None:

@@ -102,10 +102,12 @@ def halved(number: int) -> int:
     return number // 2
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_results_in_order_and_errors_in_place(workers: int) -> None:
-    assert list(map_in_order(halved, range(0, 40, 2), workers)) == list(range(20))
-    results = map_in_order(halved, [2, 4, 5, 6], workers)
+@pytest.mark.parametrize(("workers", "together"), [(1, 1), (2, 1), (2, 2), (2, 3)])
+def test_results_in_order_and_errors_in_place(workers: int, together: int) -> None:
+    assert list(map_in_order(halved, range(0, 40, 2), workers, together=together)) == list(range(20))
+    results = map_in_order(halved, [2, 4, 5, 6] if together < 3 else [2, 4, 6, 5], workers, together=together)
     assert [next(results), next(results)] == [1, 2]
+    if together == 3:
+        assert next(results) == 3
     with pytest.raises(GuidedAlignError, match="5 is odd"):
         next(results)
