@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import torch
 
 from benchmarks.training.__main__ import main
 from benchmarks.training.cases import FAIRSEQ, PRODUCTS, Setting, loss_cases
-from benchmarks.training.measuring import Measured, peak_memory
+from benchmarks.training.measuring import Measured, peak_memory, waits_for_gpu
 
 
 def test_prints_a_table_and_writes_figures_and_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -28,6 +29,24 @@ def test_prints_a_table_and_writes_figures_and_a_picture(tmp_path: Path, capsys:
         assert one["step"][FAIRSEQ]["ratio"] == 1
     assert "| small, 128, 64 |" in printed
     assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_waits_for_the_gpu_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch warns of each; here, something else does in its place."""
+    modes: list[str] = []
+    monkeypatch.setattr(torch.cuda, "set_sync_debug_mode", modes.append)
+
+    def step() -> None:
+        for _ in range(2):
+            warnings.warn("called a synchronizing CUDA operation", stacklevel=1)
+        warnings.warn("something else", stacklevel=1)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = waits_for_gpu(step)
+    line = step.__code__.co_firstlineno + 2
+    assert found == [f"{__file__}:{line}"] * 2
+    assert modes == ["warn", "default"]
 
 
 def test_the_loss_cases_do_the_same_work() -> None:

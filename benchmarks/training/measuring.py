@@ -6,6 +6,7 @@ import ctypes
 import gc
 import statistics
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,6 +68,19 @@ def _seconds(case: Callable[[], object], device: str) -> float:
 def _finish(device: str) -> None:
     if device == "cuda":
         torch.cuda.synchronize()
+
+
+def waits_for_gpu(step: Callable[[], object]) -> list[str]:
+    """Lines of Python at which a step makes the host wait for the GPU, one entry each time."""
+    step()  # memory and cuBLAS' set-up come first
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            step()
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+    return [f"{one.filename}:{one.lineno}" for one in found if "synchronizing CUDA operation" in str(one.message)]
 
 
 def peak_memory(case: Callable[[], object], device: str) -> Optional[int]:

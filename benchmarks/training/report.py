@@ -41,6 +41,16 @@ def table(results: Sequence[dict[str, Any]]) -> Iterator[str]:
         )
 
 
+    if not all("waits_for_gpu" in one for one in results):
+        return
+    yield ""
+    yield "| times that a step waits for the GPU | " + " | ".join([FAIRSEQ, *STEP_COLUMNS]) + " |"
+    yield "|---" * (len(STEP_COLUMNS) + 2) + "|"
+    for one in results:
+        waits = [str(one["waits_for_gpu"].get(name, "does not fit")) for name in (FAIRSEQ, *STEP_COLUMNS)]
+        yield f"| {_setting(one)} | {' | '.join(waits)} |"
+
+
 def _setting(one: dict[str, Any]) -> str:
     return f"{one['model']}, {one['vocabulary']:,}, {one['tokens']:,}"
 
