@@ -254,9 +254,10 @@ class _Gradients:
         of_features, of_weight, of_bias = self.found
         if of_bias is not None:
             of_bias.addmv_(difference.t(), mask)
-        if self._scale != 1.0:
-            difference *= self._scale
-        difference = difference.to(self._features.dtype)
+        if difference.dtype != self._features.dtype:
+            # scaled in float32 and cast in one go: the matrix is read once
+            half = torch.empty_like(difference, dtype=self._features.dtype)
+            difference = torch.mul(difference, self._scale, out=half)
         if of_features is not None:
             _product(difference, self._weight, of_features[part])
             of_features[part] *= (mask / self._scale).unsqueeze(1)
