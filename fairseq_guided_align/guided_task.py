@@ -4,9 +4,12 @@ import logging
 from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, List, Mapping, Optional
 
+import torch
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
+from fairseq.distributed.utils import get_data_parallel_rank
 from fairseq.search import DiverseBeamSearch
 from fairseq.tasks import FairseqTask
+from omegaconf import II
 from torch import Tensor
 
 from fairseq_guided_align.attention import AttentionReader, check_has_attention, cross_attentions
@@ -19,6 +22,12 @@ from fairseq_guided_align.pair_links import PairLinks
 from fairseq_guided_align.printed_alignment import PrintedForm
 from fairseq_guided_align.subword_settings import subword_kind
 from fairseq_guided_align.subwords import KINDS
+from fairseq_guided_align.training_pictures import (
+    PicturedPairs,
+    TrainingPictures,
+    parse_sentence_numbers,
+    tensorboard_is_there,
+)
 from fairseq_guided_align.validation_aer import count_batch, log_entries, log_scores
 
 logger = logging.getLogger(__name__)
@@ -72,6 +81,17 @@ class GuidedTaskConfig(FairseqDataclass):
             "fairseq-interactive links of at least 0.01)"
         },
     )
+    attention_images: Optional[str] = field(
+        default=None,
+        metadata={
+            "help": "numbers of sentence pairs of the first validation set, from 1, such as 1,5,9: while the model "
+            "trains, TensorBoard (--tensorboard-logdir) gets pictures of the attention of the guided heads in them"
+        },
+    )
+    attention_images_interval: int = field(
+        default=500, metadata={"help": "updates from one picture of --attention-images to the next"}
+    )
+    tensorboard_logdir: Optional[str] = II("common.tensorboard_logdir")
 
 
 class GuidedTask(FairseqTask):
@@ -92,6 +112,8 @@ class GuidedTask(FairseqTask):
         self._guides = False
         self._validates = False
         self._interactive = False
+        self._pictures: Optional[TrainingPictures] = None
+        self._picture_asked_for: Optional[int] = None
         self.state.add_factory("finished_updates", int)
 
     @property
@@ -120,6 +142,13 @@ class GuidedTask(FairseqTask):
             criterion.prepare(self._model)
         if self.options.eval_aer:
             self.check_readable("--eval-aer")
+        if self.options.attention_images:
+            parse_sentence_numbers(self.options.attention_images)
+            if self.options.attention_images_interval < 1:
+                raise GuidedAlignError(
+                    f"--attention-images-interval: expected at least 1; got {self.options.attention_images_interval}"
+                )
+            self.check_readable("--attention-images")
         self._validates = True
         return criterion
 
@@ -137,9 +166,43 @@ class GuidedTask(FairseqTask):
     def train_step(
         self, sample: Any, model: Any, criterion: Any, optimizer: Any, update_num: int, ignore_grad: bool = False
     ) -> Any:
-        """Forward and backward pass of a batch."""
+        """Forward and backward pass of a batch, after a picture where it is time for one."""
+        if self.options.attention_images and update_num != self._picture_asked_for:
+            self._draw_attention(model, criterion, update_num)
+            self._picture_asked_for = update_num
         self.state.merge_state_dict({"finished_updates": update_num})
         return super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad)
+
+    def _draw_attention(self, model: Any, criterion: Any, update_num: int) -> None:
+        if self._picture_asked_for is None:
+            self._prepare_pictures(model)
+        if self._pictures is not None and update_num % self.options.attention_images_interval == 0:
+            self._pictures.draw(criterion.guided_heads if self._guides else None, update_num)
+
+    def _prepare_pictures(self, model: Any) -> None:
+        """Refusals are every worker's, pictures the first one's."""
+        if not self.options.tensorboard_logdir:
+            raise GuidedAlignError("--attention-images needs --tensorboard-logdir, where the pictures go")
+        if type(model).__name__ == "FullyShardedDataParallel":
+            raise GuidedAlignError(
+                "--attention-images: with --ddp-backend fully_sharded no worker has the whole model to draw from; "
+                "draw checkpoints with fairseq-guided-align plot"
+            )
+        split = next((name for name in self.datasets if name != self.options.train_subset), None)
+        if split is None:
+            raise GuidedAlignError("--attention-images needs a validation set; got --disable-validation")
+        alone = not (torch.distributed.is_available() and torch.distributed.is_initialized())
+        if (alone or get_data_parallel_rank() == 0) and tensorboard_is_there():
+            self._pictures = TrainingPictures(
+                self.options.tensorboard_logdir,
+                self.pictured(split),
+                parse_sentence_numbers(self.options.attention_images),
+            )
+
+    def pictured(self, split: str) -> List[PicturedPairs]:
+        """What ``--attention-images`` draws of a split."""
+        dictionaries = self.source_dictionary, self.target_dictionary
+        return [PicturedPairs(split, self.datasets[split], dictionaries, self._model)]
 
     def counting(self, criterion: Any) -> Callable[[Any, Any], Any]:
         """The criterion, which with ``--eval-aer`` also counts a batch's links, off the same forward pass."""

@@ -16,6 +16,7 @@ from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.guided_task import GuidedTask, GuidedTaskConfig
 from fairseq_guided_align.link_sources import parse_alignment_files
 from fairseq_guided_align.log_values import ratio
+from fairseq_guided_align.training_pictures import PicturedPairs
 from fairseq_guided_align.validation_aer import log_scores
 
 
@@ -50,6 +51,15 @@ class MultilingualTranslationGuidedAlignmentTask(GuidedTask, MultilingualTransla
         for one in model.models.values():
             one.guided_heads = model.guided_heads
         return model
+
+    def pictured(self, split: str) -> List[PicturedPairs]:
+        """What ``--attention-images`` draws of a split: the sentences of every pair, named by it."""
+        return [
+            PicturedPairs(
+                f"{split}/{pair}", pairs, [self.dicts[one] for one in pair.split("-")], self._model.models[pair]
+            )
+            for pair, pairs in self.datasets[split].datasets.items()
+        ]
 
     def inference_step(self, generator: Any, models: List[Any], *args: Any, **kwargs: Any) -> Any:
         """Hypotheses of a batch; ``--score-reference`` works as well, which with fairseq's own task it does not."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import Any, Optional, Sequence, Tuple
+from typing import Any, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 
 from fairseq_guided_align.errors import GuidedAlignError
-from fairseq_guided_align.forced_attention import forced_attentions
+from fairseq_guided_align.forced_attention import forced_attentions, heads_to_read
 from fairseq_guided_align.guided_heads import GuidedHeads
 from fairseq_guided_align.links import SentenceLinks
 
@@ -33,40 +33,50 @@ def parse_sentence_numbers(text: str) -> Tuple[int, ...]:
     return tuple(numbers)
 
 
+class PicturedPairs(NamedTuple):
+    """Sentence pairs of one language pair that are drawn, and the model that reads them.
+
+    :param name: begins the names of their pictures: the split's, and the language pair's where there are several.
+    :param pairs: fairseq's dataset, with or without links.
+    :param dictionaries: fairseq's, of source and target.
+    :param model: encoder and decoder of this pair.
+    """
+
+    name: str
+    pairs: Any
+    dictionaries: Sequence[Any]
+    model: torch.nn.Module
+
+
 class TrainingPictures:
     """Draws the same sentences of a split again and again into TensorBoard's event files.
 
     :param log_folder: of ``--tensorboard-logdir``.
-    :param split: name of the split, for the pictures' names.
-    :param pairs: its dataset, fairseq's, with or without links.
-    :param numbers: of its sentences, from 1.
-    :param dictionaries: fairseq's, of source and target.
+    :param pictured: of each language pair of the split.
+    :param numbers: of the sentences, from 1; the same ones of each language pair.
     :raises GuidedAlignError: there is no such sentence, or no matplotlib.
     """
 
-    def __init__(
-        self, log_folder: str, split: str, pairs: Any, numbers: Sequence[int], dictionaries: Tuple[Any, Any]
-    ) -> None:
+    def __init__(self, log_folder: str, pictured: Sequence[PicturedPairs], numbers: Sequence[int]) -> None:
         # Before the first update, not at the first picture.
         from fairseq_guided_align import plots  # noqa: F401
 
         last = max(numbers)
-        if last > len(pairs):
-            raise GuidedAlignError(
-                f"--attention-images: {split!r} has {len(pairs)} sentence pairs; got number {last}"
-            )
+        for one in pictured:
+            if last > len(one.pairs):
+                raise GuidedAlignError(
+                    f"--attention-images: {one.name!r} has {len(one.pairs)} sentence pairs; got number {last}"
+                )
         self._folder = os.path.join(log_folder, FOLDER)
-        self._split = split
-        self._pairs = pairs
-        self._numbers = list(numbers)
-        self._dictionaries = dictionaries
+        self._pictured = pictured
+        self._numbers = numbers
         self._writer: Optional[Any] = None
 
     @torch.no_grad()
-    def draw(self, model: torch.nn.Module, guided: GuidedHeads, update: int) -> None:
+    def draw(self, guided: Optional[GuidedHeads], update: int) -> None:
         """Draw the sentences with what the model attends to now; it stays in the mode in which it is.
 
-        :param guided: the heads to read.
+        :param guided: the heads to read; None: those that decoding would read.
         :param update: updates that are done.
         """
         from fairseq import utils
@@ -76,33 +86,38 @@ class TrainingPictures:
 
         if self._writer is None:
             self._writer = SummaryWriter(self._folder)
-        device = next(model.parameters()).device
-        batch = self._pairs.collater([self._pairs[number - 1] for number in self._numbers])
-        if device.type == "cuda":
-            batch = utils.move_to_cuda(batch, device)
-        training = model.training
-        model.eval()
-        try:
-            attentions = forced_attentions(model, guided, batch, self._dictionaries[0].pad())
-        finally:
-            model.train(training)
-        for index, attention in zip(batch["id"].tolist(), attentions):
-            figure = self._figure(int(index), attention, update)
-            self._writer.add_image(
-                f"{self._split}/sentence_{index + 1}", figure_pixels(figure), update, dataformats="HWC"
-            )
+        for one in self._pictured:
+            model = one.model
+            device = next(model.parameters()).device
+            batch = one.pairs.collater([one.pairs[number - 1] for number in self._numbers])
+            if device.type == "cuda":
+                batch = utils.move_to_cuda(batch, device)
+            training = model.training
+            model.eval()
+            try:
+                attentions = forced_attentions(
+                    model, guided or heads_to_read(model), batch, one.dictionaries[0].pad()
+                )
+            finally:
+                model.train(training)
+            for index, attention in zip(batch["id"].tolist(), attentions):
+                figure = _figure(one, int(index), attention, update)
+                self._writer.add_image(
+                    f"{one.name}/sentence_{index + 1}", figure_pixels(figure), update, dataformats="HWC"
+                )
         self._writer.flush()
 
-    def _figure(self, index: int, attention: Any, update: int) -> Any:
-        from fairseq_guided_align.plots import Panel, attention_figure
 
-        item = self._pairs[index]
-        gold: Optional[SentenceLinks] = item.get("links")
-        source, target = (
-            [dictionary[token] for token in item[side].tolist()[:-1]]
-            for side, dictionary in zip(("source", "target"), self._dictionaries)
-        )
-        return attention_figure([Panel(attention)], [*source, "</s>"], target, gold, f"update {update}")
+def _figure(pictured: PicturedPairs, index: int, attention: Any, update: int) -> Any:
+    from fairseq_guided_align.plots import Panel, attention_figure
+
+    item = pictured.pairs[index]
+    gold: Optional[SentenceLinks] = item.get("links")
+    source, target = (
+        [dictionary[token] for token in item[side].tolist()[:-1]]
+        for side, dictionary in zip(("source", "target"), pictured.dictionaries)
+    )
+    return attention_figure([Panel(attention)], [*source, "</s>"], target, gold, f"update {update}")
 
 
 def tensorboard_is_there() -> bool:

@@ -14,6 +14,9 @@ from conftest import MadeUpData
 from fairseq_runs import of_logger, train
 
 from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.extraction import AlignmentModel
+from fairseq_guided_align.pharaoh import read_links
+from fairseq_guided_align.plots import Panel, attention_figure, figure_pixels
 from fairseq_guided_align.training_pictures import parse_sentence_numbers
 
 pytest.importorskip("tensorboardX")
@@ -101,6 +104,33 @@ def test_pictures_change_nothing(runs: tuple[Path, Any, Any]) -> None:
     assert all(torch.equal(one[key], two[key]) for key in compared)
 
 
+PAIRS = ["src-tgt", "tgt-src"]
+MULTILINGUAL = [
+    "--task", "multilingual_translation_guided_alignment", "--criterion", "guided_alignment_ce",
+    "--arch", "multilingual_transformer", "--lang-pairs", ",".join(PAIRS),
+]  # fmt: skip
+
+
+def test_pictures_of_each_language_pair(made_up: MadeUpData, tmp_path: Path) -> None:
+    """They show what a reader of the checkpoint of that update sees, with the pair's links outlined."""
+    close_writers()
+    train(
+        made_up.binarised, tmp_path, *MULTILINGUAL, "--guided-alignment-position", "next",
+        "--save-interval-updates", 1, "--tensorboard-logdir", tmp_path / "tb", "--attention-images", "3",
+        "--attention-images-interval", 1, updates=2,
+    )  # fmt: skip
+    close_writers()
+    found = events(tmp_path / "tb" / "attention")
+    assert set(found) == {f"valid/{pair}/sentence_3" for pair in PAIRS}
+    links = read_links(made_up.text / "valid.align")[2]
+    for pair, gold in zip(PAIRS, (links, links.inverted())):
+        reader = AlignmentModel(str(tmp_path / "checkpoint_1_1.pt"), device="cpu", lang_pair=pair)
+        ((_, seen),) = reader.align_sentences("valid", [2])
+        figure = attention_figure([Panel(seen.attention)], [*seen.source, "</s>"], seen.target, gold, "update 1")
+        assert [step for step, _ in found[f"valid/{pair}/sentence_3"]] == [0, 1]
+        np.testing.assert_array_equal(found[f"valid/{pair}/sentence_3"][1][1], figure_pixels(figure))
+
+
 def test_without_tensorboard_one_line(
     made_up: MadeUpData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -124,6 +154,11 @@ def test_without_tensorboard_one_line(
         (["--attention-images", "0", "--tensorboard-logdir", "tb"], "from 1"),
         (["--attention-images", "41", "--tensorboard-logdir", "tb"], "has 40 sentence pairs; got number 41"),
         (["--attention-images", "1", "--attention-images-interval", "0"], "at least 1; got 0"),
+        ([*MULTILINGUAL, "--attention-images", "1"], "needs --tensorboard-logdir"),
+        (
+            [*MULTILINGUAL, "--attention-images", "41", "--tensorboard-logdir", "tb"],
+            "'valid/src-tgt' has 40 sentence pairs; got number 41",
+        ),
     ],
 )
 def test_refused(
