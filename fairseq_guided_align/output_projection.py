@@ -7,6 +7,7 @@ from typing import Optional, Union
 
 from fairseq.models.transformer.transformer_decoder import TransformerDecoderBase
 from torch import Tensor, nn
+from torch.nn.modules import module as every_module
 
 from fairseq_guided_align.attention import find_decoder
 from fairseq_guided_align.chunked_cross_entropy import SequenceLoss, chunked_cross_entropy, why_not_in_chunks
@@ -14,14 +15,21 @@ from fairseq_guided_align.errors import GuidedAlignError
 
 SAME_AS_FAIRSEQ = ("forward", "output_layer", "get_normalized_probs", "get_normalized_probs_scriptable")
 
+HOOKS_ON_LOGITS = ("_forward_hooks", "_backward_hooks", "_backward_pre_hooks")
+"""Where a module keeps the hooks that are given what it returns, or its gradient."""
+
 
 def find_output_projection(model: nn.Module) -> Union[nn.Linear, str]:
     """The matrix product with which the model makes its logits, if it does nothing else to them.
 
     :return: the module, or the reason why the logits cannot be left out.
     """
+    if any(getattr(every_module, f"_global{kind}") for kind in HOOKS_ON_LOGITS):
+        return "hooks on every module expect logits"
     inner = model
     while True:
+        if _is_hooked(inner):
+            return f"hooks on {type(inner).__name__} expect logits"
         if "FullyShardedDataParallel" in type(inner).__name__:
             return "fully sharded data parallelism gathers the output weights itself"
         # the wrappers of data parallelism keep the model there, and pass on its attributes
@@ -36,8 +44,11 @@ def find_output_projection(model: nn.Module) -> Union[nn.Linear, str]:
         return f"{type(decoder).__name__} is no Transformer decoder of fairseq's"
     if decoder.adaptive_softmax is not None:
         return "the model has an adaptive softmax"
+    if _is_hooked(decoder):
+        return f"hooks on {type(decoder).__name__} expect logits"
     for name in SAME_AS_FAIRSEQ:
-        if getattr(type(decoder), name) is not getattr(TransformerDecoderBase, name):
+        # a method may have been replaced in this one object
+        if getattr(getattr(decoder, name), "__func__", None) is not getattr(TransformerDecoderBase, name):
             return f"{type(decoder).__name__} has a method {name} of its own"
     for name in ("forward", "get_normalized_probs", "get_normalized_probs_scriptable"):
         method = getattr(inner, name, None)
@@ -46,9 +57,15 @@ def find_output_projection(model: nn.Module) -> Union[nn.Linear, str]:
     projection = decoder.output_projection
     if type(projection) is not nn.Linear:
         return f"the output projection is a {type(projection).__name__}, no plain matrix product"
-    if projection._forward_hooks or projection._forward_pre_hooks:
+    if "forward" in vars(projection):
+        return "the output projection's method forward has been replaced"
+    if _is_hooked(projection) or projection._forward_pre_hooks:
         return "hooks on the output projection expect logits"
     return why_not_in_chunks(projection.weight) or projection
+
+
+def _is_hooked(module: nn.Module) -> bool:
+    return any(getattr(module, kind) for kind in HOOKS_ON_LOGITS)
 
 
 class ProjectionToLoss(AbstractContextManager):

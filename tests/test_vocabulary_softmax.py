@@ -148,6 +148,48 @@ def test_models_that_need_their_logits(build: Any, caplog: pytest.LogCaptureFixt
     assert f"vocabulary softmax: on all target tokens at once ({REFUSED[build]})" in caplog.text
 
 
+@pytest.mark.parametrize("kind", ["forward_hook", "full_backward_hook", "full_backward_pre_hook"])
+def test_hooks_that_expect_logits(kind: str) -> None:
+    """With chunks, they would be passed over or given the loss."""
+    one = model("tied")
+    wrapped = DataParallel(one)
+    for module in (wrapped, one, one.decoder, one.decoder.output_projection):
+        handle = getattr(module, f"register_{kind}")(lambda *_: None)
+        name = "the output projection" if isinstance(module, nn.Linear) else type(module).__name__
+        assert find_output_projection(wrapped) == f"hooks on {name} expect logits"
+        handle.remove()
+    handle = getattr(nn.modules.module, f"register_module_{kind}")(lambda *_: None)
+    try:
+        assert find_output_projection(one) == "hooks on every module expect logits"
+    finally:
+        handle.remove()
+    one.decoder.layers[0].register_forward_hook(lambda *_: None)
+    one.register_forward_pre_hook(lambda *_: None)
+    assert find_output_projection(wrapped) is one.decoder.output_projection
+
+
+def test_a_hook_that_changes_the_logits_is_heeded() -> None:
+    one = model("tied")
+    one.register_forward_hook(lambda module, inputs, output: (output[0] / 2, output[1]))
+    assert outcome(one, "auto")[0] == outcome(one, "full")[0]
+
+
+@pytest.mark.parametrize("name", ["forward", "output_layer", "get_normalized_probs"])
+def test_methods_replaced_in_one_object(name: str) -> None:
+    one = model("tied")
+    setattr(one.decoder, name, lambda *_, **__: None)
+    assert find_output_projection(one) == f"{type(one.decoder).__name__} has a method {name} of its own"
+
+
+def test_a_replaced_forward_of_the_projection_stays() -> None:
+    one = model("tied")
+    projection = one.decoder.output_projection
+    projection.forward = own = lambda features: nn.Linear.forward(projection, features) / 2
+    assert find_output_projection(one) == "the output projection's method forward has been replaced"
+    assert outcome(one, "auto")[0] == outcome(one, "full")[0]
+    assert projection.forward is own
+
+
 class FullyShardedDataParallel(nn.Module):
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
