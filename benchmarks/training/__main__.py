@@ -29,6 +29,7 @@ from tqdm import tqdm
 from benchmarks.training.cases import (
     FAIRSEQ,
     FAIRSEQ_ALIGNED,
+    LENGTH,
     SIZES,
     Setting,
     loss_cases,
@@ -65,6 +66,9 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     for model in args.models.split(","):
         if model not in SIZES:
             parser.error(f"--models: expected some of {', '.join(SIZES)}; got {model!r}")
+    for tokens in args.tokens:
+        if tokens < LENGTH or tokens % LENGTH:
+            parser.error(f"--tokens: expected multiples of {LENGTH}, the tokens of a sentence; got {tokens}")
     return args
 
 

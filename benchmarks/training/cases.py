@@ -48,7 +48,7 @@ class Setting:
 
     :param model: name in SIZES.
     :param vocabulary: target tokens known, special ones included.
-    :param tokens: target tokens of the batch.
+    :param tokens: target tokens of the batch, a multiple of LENGTH.
     """
 
     model: str
@@ -99,9 +99,10 @@ def loss_cases(setting: Setting) -> dict[str, Callable[[], object]]:
     def products() -> None:
         for start in range(0, len(rows), PRODUCT_ROWS):
             part = rows[start : start + PRODUCT_ROWS]
-            torch.mm(part, weight.t(), out=logits)
-            torch.mm(logits, weight, out=of_rows[start : start + PRODUCT_ROWS])
-            of_weight.addmm_(logits.t(), part, beta=min(start, 1))
+            chunk = logits[: len(part)]
+            torch.mm(part, weight.t(), out=chunk)
+            torch.mm(chunk, weight, out=of_rows[start : start + PRODUCT_ROWS])
+            of_weight.addmm_(chunk.t(), part, beta=min(start, 1))
 
     return {FAIRSEQ: plain, "ours": chunked, PRODUCTS: products}
 

@@ -40,7 +40,6 @@ def table(results: Sequence[dict[str, Any]]) -> Iterator[str]:
             f"| {one['tokens'] / figures[OURS_CE]['seconds']:,.0f} |"
         )
 
-
     if not all("waits_for_gpu" in one for one in results):
         return
     yield ""
