@@ -13,7 +13,7 @@ from fairseq_runs import of_logger, train
 from stand_in import criterion
 from torch import nn
 
-from fairseq_guided_align import chunked_cross_entropy
+from fairseq_guided_align import chunked_cross_entropy, output_projection
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.output_projection import ProjectionToLoss, find_output_projection
 
@@ -229,12 +229,41 @@ def test_wrappers_and_other_decoders() -> None:
     assert find_output_projection(one) == "hooks on the output projection expect logits"
 
 
+def test_the_model_returns_the_loss_in_place_of_logits() -> None:
+    """Wrappers of data parallelism see from what a model returns which parameters it used."""
+    one, sample = model("tied"), tiny_models.sample()
+    with ProjectionToLoss(one.decoder.output_projection, sample["target"], 0.1, 1, False) as to_loss:
+        assert to_loss.loss is None
+        returned = one(**sample["net_input"])[0]
+    assert to_loss.loss is not None
+    assert returned is to_loss.loss.total
+
+
+def test_a_forward_pass_without_the_projection() -> None:
+    one, sample = model("tied"), tiny_models.sample()
+    sample["net_input"]["features_only"] = True
+    with pytest.raises(GuidedAlignError, match="did not use its output projection in this forward pass; use --voc"):
+        criterion(tiny_models.task(), vocabulary_softmax="auto")(one, sample)
+
+
+def test_weights_that_chunks_cannot_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = model("tied")
+    asked: list[torch.Tensor] = []
+    monkeypatch.setattr(output_projection, "why_not_in_chunks", lambda weight: (asked.append(weight), "no")[1])
+    assert find_output_projection(one) == "no"
+    assert asked[0] is one.decoder.output_projection.weight
+
+
 def test_the_projection_is_itself_again_after_an_error() -> None:
     one = model("tied")
     before = one.decoder.output_projection.forward
     wrong = ProjectionToLoss(one.decoder.output_projection, torch.ones(3, 6, dtype=torch.long), 0.1, 1, False)
-    with pytest.raises(GuidedAlignError, match=r"given \(2, 6, 16\) for \(batch, target, features\)"), wrong:
+    with pytest.raises(GuidedAlignError) as raised, wrong:
         one.decoder.output_projection(torch.ones(2, 6, 16, dtype=torch.double))
+    assert str(raised.value) == (
+        "the output projection was given (2, 6, 16) for (batch, target, features), but the targets are (3, 6); use "
+        "--vocabulary-softmax full"
+    )
     assert one.decoder.output_projection.forward == before
 
 
