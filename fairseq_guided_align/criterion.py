@@ -14,7 +14,13 @@ from omegaconf import OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
 
-from fairseq_guided_align.attention import AttentionReader, check_model, heads_of_layers, returned_attention
+from fairseq_guided_align.attention import (
+    AttentionReader,
+    check_model,
+    find_decoder,
+    heads_of_layers,
+    returned_attention,
+)
 from fairseq_guided_align.batching import batch_links
 from fairseq_guided_align.chunked_cross_entropy import SequenceLoss
 from fairseq_guided_align.criterion_options import GuidedAlignmentCrossEntropyConfig
@@ -27,6 +33,9 @@ from fairseq_guided_align.output_projection import ProjectionToLoss, find_output
 from fairseq_guided_align.schedule import WeightSchedule
 
 logger = logging.getLogger(__name__)
+
+TRANSFORMER_ALIGN_LAYER = 4
+"""fairseq's default for ``--alignment-layer``: nobody's choice where the decoder has fewer layers."""
 
 
 @register_criterion("guided_alignment_ce", dataclass=GuidedAlignmentCrossEntropyConfig)
@@ -121,6 +130,13 @@ class GuidedAlignmentCrossEntropy(FairseqCriterion):
 
         Called before training by our task, and by the first batch otherwise; more calls do nothing.
         """
+        trains = self._program_configuration() is not None
+        if trains and getattr(find_decoder(model), "adaptive_softmax", None) is not None:
+            raise GuidedAlignError(
+                "--adaptive-softmax-cutoff goes with fairseq's criterion adaptive_loss only, because fairseq cannot "
+                "train through the probabilities of its adaptive softmax; leave it out: --vocabulary-softmax chunked "
+                "saves its memory, too"
+            )
         if self._guided is not None or not self.guides:
             return
         check_model(model)
@@ -130,13 +146,23 @@ class GuidedAlignmentCrossEntropy(FairseqCriterion):
             self._note_returned_attention()
             self._store(self._returned_heads(), model_cfg)
             return
-        layers = parse_indices(self.cfg.guided_alignment_layers, "--guided-alignment-layers")
-        heads = parse_indices(self.cfg.guided_alignment_heads, "--guided-alignment-heads")
+        options = ["--guided-alignment-layers", "--guided-alignment-heads"]
+        layers = parse_indices(self.cfg.guided_alignment_layers, options[0])
+        heads = parse_indices(self.cfg.guided_alignment_heads, options[1])
         if self.cfg.guided_alignment_layers is None:
             own_layer = getattr(model_cfg, "alignment_layer", None)
-            layers = (own_layer if own_layer is not None and own_layer < len(sizes) else -1,)
+            if own_layer == TRANSFORMER_ALIGN_LAYER and own_layer >= len(sizes):
+                own_layer = None
+            layers = (-1 if own_layer is None else own_layer,)
+            options[0] = "--alignment-layer"
         if self.cfg.guided_alignment_heads is None:
-            heads = tuple(range(getattr(model_cfg, "alignment_heads", None) or 1))
+            own_heads = getattr(model_cfg, "alignment_heads", None)
+            if own_heads is not None and not 1 <= own_heads <= min(sizes):
+                raise GuidedAlignError(
+                    f"--alignment-heads: expected a number of heads in 1..{min(sizes)}, which a layer of this model "
+                    f"has; got {own_heads}"
+                )
+            heads = tuple(range(own_heads or 1))
         self._guided = GuidedHeads.resolve(
             layers,
             heads,
@@ -144,6 +170,7 @@ class GuidedAlignmentCrossEntropy(FairseqCriterion):
             str(self.cfg.guided_alignment_reduction),
             str(self.cfg.guided_alignment_position),
             str(self.cfg.guided_alignment_unlinked),
+            options,
         )
         logger.info(f"guided attention: {self._guided}, of {len(sizes)} decoder layers with {sizes[0]} heads")
         self._store(self._guided, model_cfg)

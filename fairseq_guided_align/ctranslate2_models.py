@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Sequence
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
 import numpy as np
 import torch
+from omegaconf import OmegaConf
 
 import fairseq_guided_align
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.extraction import read_links_off
 from fairseq_guided_align.guided_heads import GuidedHeads
 from fairseq_guided_align.links import SentenceLinks
-from fairseq_guided_align.loaded_models import chosen_pair, is_multilingual
+from fairseq_guided_align.loaded_models import TASK, chosen_pair, is_multilingual, read_checkpoint
 
 SETTINGS = "guided_alignment.json"
 """In the converted folder: what was guided, which CTranslate2's own files cannot say."""
@@ -58,19 +60,13 @@ def convert(
     :param force: replace the folder.
     :param lang_pair: such as ``de-en``, of a model of several language pairs.
     :raises GuidedAlignError: nothing was guided, heads of several layers were, language tokens are needed that
-        CTranslate2 does not set, or CTranslate2 is missing.
+        CTranslate2 does not set, or CTranslate2 is missing or refuses the model, an option or the folder.
     """
     try:
         from ctranslate2.converters import FairseqConverter
     except ImportError as error:
         raise GuidedAlignError(f"CTranslate2 is missing: pip install ctranslate2 ({error})") from error
-    fairseq_guided_align.register()
-    from fairseq import checkpoint_utils
-
-    try:
-        state = checkpoint_utils.load_checkpoint_to_cpu(checkpoint)
-    except OSError as error:
-        raise GuidedAlignError(f"{checkpoint}: cannot be read as a checkpoint: {error}") from error
+    state = read_checkpoint(checkpoint, {})
     config = state["cfg"]["model"]
     source, target, prefix = None, None, ""
     if is_multilingual(config):
@@ -92,18 +88,20 @@ def convert(
             f"{checkpoint}: heads of the layers {', '.join(map(str, guided.layers))} were guided, and CTranslate2 "
             "returns the attention of one layer; guide heads of one layer"
         )
+    config = flat_settings(state["cfg"], state["model"])
+    guided.check_against([config.decoder_attention_heads] * config.decoder_layers)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "checkpoint.pt"
         # what the trainer needs is left out: the optimiser's state is twice as large as the model
-        parts = {key: state.get(key) for key in ("args", "cfg", "model")}
-        front = _with_guided_heads_first(parts["model"], prefix, config, guided)
-        # fairseq's own reading has changed the kind of object, which CTranslate2 does not expect
-        parts["cfg"] = {"model": front}
-        parts["args"] = None
-        torch.save(parts, path)
+        _put_guided_heads_first(state["model"], prefix, config, guided)
+        torch.save({"args": None, "cfg": {"model": config}, "model": state["model"]}, path)
         user_dir = str(Path(fairseq_guided_align.__file__).parent)
         converter = FairseqConverter(str(path), data, source, target, user_dir=user_dir)
-        converter.convert(output, quantization=quantization, force=force)
+        try:
+            converter.convert(output, quantization=quantization, force=force)
+        except (ValueError, RuntimeError) as error:
+            # an option, a kind of model or a folder that it does not take
+            raise GuidedAlignError(f"{checkpoint}: CTranslate2 does not convert it: {error}") from error
     settings = {
         "position": guided.position,
         "unlinked": guided.unlinked,
@@ -113,18 +111,36 @@ def convert(
     (Path(output) / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
 
-def _with_guided_heads_first(weights: dict[str, Any], model: str, model_config: Any, guided: GuidedHeads) -> Any:
+def flat_settings(config: Any, weights: Mapping[str, Any]) -> Namespace:
+    """A checkpoint's settings of its model as ``fairseq-train`` keeps them, which is what CTranslate2 reads.
+
+    :param config: the whole configuration; ``fairseq-hydra-train`` keeps the model's in groups.
+    :param weights: the model's.
+    """
+    model = config["model"]
+    if not OmegaConf.is_config(model):
+        return model
+    values = {**OmegaConf.to_container(config["task"], resolve=False), **OmegaConf.to_container(model)}
+    values = {name: value for name, value in values.items() if not str(value).startswith("${")}
+    for group in ("encoder", "decoder", "quant_noise"):
+        grouped = values.pop(group, None)
+        for name, value in (grouped or {}).items():
+            values[f"{group}_{name}"] = value
+    # reading has filled in fairseq's defaults, which do not follow the width that was chosen
+    for name, weight in (("input", "embed_tokens"), ("output", "output_projection")):
+        values[f"decoder_{name}_dim"] = weights[f"decoder.{weight}.weight"].size(1)
+    values.setdefault("arch", values.pop("_name", None))
+    values.setdefault("task", TASK)
+    return Namespace(**values)
+
+
+def _put_guided_heads_first(weights: dict[str, Any], model: str, config: Namespace, guided: GuidedHeads) -> None:
     """Reorder the heads of the guided layer's cross-attention in place; the model computes what it did before.
 
     :param model: begins the names of the model's weights, of one among several models.
-    :returns: the configuration as a namespace, which names the first heads.
+    :param config: the model's settings, which name the first heads from then on.
     """
-    from argparse import Namespace
-
-    from omegaconf import OmegaConf
-
-    values = OmegaConf.to_container(model_config) if OmegaConf.is_config(model_config) else vars(model_config)
-    heads = int(values["decoder_attention_heads"])  # type: ignore[index, call-overload]
+    heads = config.decoder_attention_heads
     order = [*guided.heads, *(head for head in range(heads) if head not in guided.heads)]
     prefix = f"{model}decoder.layers.{guided.layers[0]}.encoder_attn."
     for name in ("q_proj", "k_proj", "v_proj"):
@@ -134,9 +150,7 @@ def _with_guided_heads_first(weights: dict[str, Any], model: str, model_config: 
                 weights[f"{prefix}{name}.{part}"] = rows.view(heads, -1, *rows.shape[1:])[order].reshape(rows.shape)
     columns = weights[f"{prefix}out_proj.weight"]
     weights[f"{prefix}out_proj.weight"] = columns.view(len(columns), heads, -1)[:, order].reshape(columns.shape)
-    namespace = Namespace(**values)  # type: ignore[arg-type]
-    namespace.alignment_layer, namespace.alignment_heads = guided.layers[0], len(guided.heads)
-    return namespace
+    config.alignment_layer, config.alignment_heads = guided.layers[0], len(guided.heads)
 
 
 def guided_of(model: str) -> GuidedHeads:

@@ -324,9 +324,12 @@ def _other_heads(
     if not sizes:
         raise GuidedAlignError("--layers, --heads: this model returns its attention itself; there is nothing to choose")
     chosen = guided.layers if layers is None else parse_indices(layers, "--layers")
-    try:
-        return GuidedHeads.resolve(
-            chosen, parse_indices(heads, "--heads"), sizes, "mean", guided.position, guided.unlinked
-        )
-    except GuidedAlignError as error:
-        raise GuidedAlignError(str(error).replace("--guided-alignment-", "--")) from None
+    return GuidedHeads.resolve(
+        chosen,
+        parse_indices(heads, "--heads"),
+        sizes,
+        "mean",
+        guided.position,
+        guided.unlinked,
+        ("--layers", "--heads"),
+    )

@@ -16,9 +16,12 @@ def heads_to_read(model: torch.nn.Module) -> GuidedHeads:
     """The heads that a model's checkpoint says were guided; for others, what fairseq reads: the last layer's mean.
 
     Without layers and heads for a model that has no cross-attention modules, but returns its attention.
+
+    :raises GuidedAlignError: the checkpoint names heads that the model does not have.
     """
     guided = getattr(model, "guided_heads", None)
     if guided is not None:
+        guided.check_against(heads_of_layers(model))
         return guided
     return unguided_heads(model) if cross_attentions(model) else GuidedHeads((), ())
 

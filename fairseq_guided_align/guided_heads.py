@@ -62,6 +62,13 @@ class GuidedHeads:
     position: str = "same"
     unlinked: str = "ignore"
 
+    def __post_init__(self) -> None:
+        for name, known in (("reduction", REDUCTIONS), ("position", POSITIONS), ("unlinked", UNLINKED)):
+            if getattr(self, name) not in known:
+                raise GuidedAlignError(
+                    f"the {name} of guided attention: expected {' or '.join(known)}; got {getattr(self, name)!r}"
+                )
+
     @classmethod
     def resolve(
         cls,
@@ -71,23 +78,40 @@ class GuidedHeads:
         reduction: str = "mean",
         position: str = "same",
         unlinked: str = "ignore",
+        options: Sequence[str] = ("--guided-alignment-layers", "--guided-alignment-heads"),
     ) -> GuidedHeads:
         """The choice as indices from 0, checked against a model.
 
         :param layers: indices, negative ones from the end; None takes every layer.
         :param heads: likewise, of each chosen layer.
         :param heads_of_layers: the number of heads of each decoder layer of the model.
+        :param options: what errors call the two choices.
         :raises GuidedAlignError: an index that the model does not have, or one that is named twice.
         """
-        chosen = _resolve(layers, len(heads_of_layers), "--guided-alignment-layers", "decoder layers")
+        chosen = _resolve(layers, len(heads_of_layers), options[0], "decoder layers")
         fewest = min(heads_of_layers[layer] for layer in chosen)
         return cls(
             chosen,
-            _resolve(heads, fewest, "--guided-alignment-heads", "heads in a layer"),
+            _resolve(heads, fewest, options[1], "heads in a layer"),
             reduction,
             position,
             unlinked,
         )
+
+    def check_against(self, heads_of_layers: Sequence[int]) -> None:
+        """Refuse a stored choice that a model does not have.
+
+        :param heads_of_layers: the number of heads of each decoder layer of the model.
+        :raises GuidedAlignError: there is no such layer or head, or the model has some and none was chosen.
+        """
+        layers, heads = len(heads_of_layers), min(heads_of_layers, default=0)
+        chosen = bool(self.layers and self.heads)
+        inside = set(self.layers) <= set(range(layers)) and set(self.heads) <= set(range(heads))
+        if chosen != bool(layers) or not inside:
+            raise GuidedAlignError(
+                f"the checkpoint says that other attention was guided ({self}) than the model has: {layers} decoder "
+                f"layers with {heads} heads; its configuration was changed after training, or layers were left out"
+            )
 
     def store(self, model_config: Any) -> None:
         """Write the choice into a model's configuration, which the checkpoint keeps.

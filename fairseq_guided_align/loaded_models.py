@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import pickle
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, NamedTuple, Optional
 
@@ -34,22 +36,21 @@ def load_model(checkpoint: str, data: Optional[str] = None, lang_pair: Optional[
     :param lang_pair: such as ``de-en``, which a model of several pairs needs; one of a single pair must be of it.
     :raises GuidedAlignError: the checkpoint cannot be read, is of another task, or not of this pair.
     """
-    fairseq_guided_align.register()
     from fairseq import checkpoint_utils
 
     # both tell their configuration and counts below this level, which belong to training
     for package in ("fairseq", "fairseq_guided_align"):
         logging.getLogger(package).setLevel(logging.WARNING)
+    state = read_checkpoint(checkpoint, {} if data is None else {"data": data})
+    settings = state.get("args") or state["cfg"].task
+    multilingual = is_multilingual(settings)
+    if multilingual:
+        lang_pair = chosen_pair(checkpoint, settings, lang_pair)
+        settings.source_lang, settings.target_lang = lang_pair.split("-")
     try:
-        state = checkpoint_utils.load_checkpoint_to_cpu(checkpoint, {} if data is None else {"data": data})
-        settings = state.get("args") or state["cfg"].task
-        multilingual = is_multilingual(settings)
-        if multilingual:
-            lang_pair = chosen_pair(checkpoint, settings, lang_pair)
-            settings.source_lang, settings.target_lang = lang_pair.split("-")
         models, config, task = checkpoint_utils.load_model_ensemble_and_task([checkpoint], state=state)
     except OSError as error:
-        raise GuidedAlignError(f"{checkpoint}: cannot be read as a checkpoint: {error}") from error
+        raise GuidedAlignError(f"{checkpoint}: what it was trained with cannot be read: {error}") from error
     except RuntimeError as error:
         if "size mismatch" not in str(error):
             raise
@@ -69,6 +70,23 @@ def load_model(checkpoint: str, data: Optional[str] = None, lang_pair: Optional[
         )
     model.guided_heads = GuidedHeads.stored(config.model)
     return LoadedModel(task, task.options, model.eval())
+
+
+def read_checkpoint(checkpoint: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """What a checkpoint of fairseq's holds, on the CPU.
+
+    :param overrides: of the settings in it.
+    :raises GuidedAlignError: it is not there, cut short, not a checkpoint, or holds code.
+    """
+    fairseq_guided_align.register()
+    from fairseq import checkpoint_utils
+
+    try:
+        return checkpoint_utils.load_checkpoint_to_cpu(checkpoint, dict(overrides))
+    except (OSError, EOFError, KeyError, TypeError, RuntimeError, pickle.UnpicklingError) as error:
+        # torch's reasons go on with advice to read such files without any check
+        reason = (str(error).splitlines() or [type(error).__name__])[0].partition(" In PyTorch 2.6")[0]
+        raise GuidedAlignError(f"{checkpoint}: cannot be read as a checkpoint: {reason}") from error
 
 
 def is_multilingual(settings: Any) -> bool:

@@ -13,6 +13,7 @@ import torch
 from fairseq_runs import GUIDED, TINY_MODEL, TINY_TRAINING, USER_DIR
 
 import fairseq_guided_align
+from fairseq_guided_align.cli.main import main
 
 COMMON = ["--user-dir", USER_DIR, "--task", "translation_guided_alignment", "--cpu"]
 
@@ -108,4 +109,27 @@ def test_loading_stays_weights_only_by_default(tmp_path: Path) -> None:
     torch.save({"code": Hostile(tmp_path / "trace")}, path)
     with pytest.raises(pickle.UnpicklingError):
         torch.load(path)
+    assert not (tmp_path / "trace").exists()
+
+
+@pytest.mark.parametrize("command", ["extract", "ctranslate2"])
+@pytest.mark.parametrize("content", ["text", "code", "empty", "other"])
+def test_what_is_no_checkpoint_is_told(
+    made_up: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, content: str
+) -> None:
+    path = tmp_path / "file.pt"
+    if content == "text":
+        path.write_text("no checkpoint\n")
+    elif content == "code":
+        torch.save({"cfg": Hostile(tmp_path / "trace")}, path)
+    elif content == "other":
+        torch.save({"weights": torch.zeros(2)}, path)
+    else:
+        path.touch()
+    arguments = [] if command == "extract" else [str(made_up.binarised), str(tmp_path / "out")]
+    assert main([command, str(path), *arguments]) == 2
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert f"{path}: cannot be read as a checkpoint: " in told
+    # torch advises to switch the protection off
+    assert "False" not in told
     assert not (tmp_path / "trace").exists()

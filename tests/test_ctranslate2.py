@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import MadeUpData, TrainedModel
 from decoding_reference import SlowModels, likeliest
-from fairseq_runs import USER_DIR, train
+from fairseq_runs import USER_DIR, hydra_train, train
 
 ctranslate2 = pytest.importorskip("ctranslate2")
 
@@ -89,6 +89,35 @@ def test_one_of_several_language_pairs(made_up: MadeUpData, tmp_path: Path, caps
     for words, (best,) in zip(source, found):
         matrix = slow.matrix(words, best.pieces)
         np.testing.assert_allclose(best.attention, matrix[:-1], atol=1e-5)
+
+
+def test_a_model_of_fairseq_hydra_train(made_up: MadeUpData, tmp_path: Path) -> None:
+    """Its settings are kept in groups, which the stock converter cannot read."""
+    choice = ["+criterion.guided_alignment_heads='1'", "+criterion.guided_alignment_position=next"]
+    hydra_train(made_up.binarised, tmp_path, *choice, "optimization.lr=[0.01]", updates=40)
+    checkpoint, folder = tmp_path / "checkpoint_last.pt", tmp_path / "ct2"
+    assert main(["ctranslate2", str(checkpoint), str(made_up.binarised), str(folder)]) == 0
+    slow = SlowModels([checkpoint], heads=(1,), position="next")
+    source = sentences(made_up)[:4]
+    found = translate(translator(folder), guided_of(str(folder)), source, max_decoding_length=20, beam_size=3)
+    for words, (best,) in zip(source, found):
+        known = len(best.pieces) - (len(best.pieces) == 20)
+        np.testing.assert_allclose(best.attention[:known], slow.matrix(words, best.pieces)[:known], atol=1e-5)
+
+
+def test_what_ctranslate2_refuses_is_told(
+    made_up: MadeUpData, trained: TrainedModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "there").mkdir()
+    for options, message in (
+        (["there"], "there already exists, use --force"),
+        (["new", "--quantization", "int3"], "int3 is not a valid quantization type"),
+    ):
+        folder = str(tmp_path / options[0])
+        assert main(["ctranslate2", str(trained.checkpoint), str(made_up.binarised), folder, *options[1:]]) == 2
+        told = capsys.readouterr().err
+        assert f"{trained.checkpoint}: CTranslate2 does not convert it: " in told
+        assert message in told
 
 
 def test_heads_of_two_layers_are_refused(

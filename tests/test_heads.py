@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ from conftest import MadeUpData
 from fairseq_runs import GUIDED, TINY_MODEL, TINY_TRAINING, USER_DIR, of_logger, run, train
 
 from fairseq_guided_align.api import load
+from fairseq_guided_align.cli.main import main
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.guided_heads import GuidedHeads
 
+ALIGN = ["--arch", "transformer_align", *TINY_MODEL[2:]]
 LSTM = [
     "--arch", "lstm", "--encoder-embed-dim", "8", "--decoder-embed-dim", "8", "--encoder-hidden-size", "8",
     "--decoder-hidden-size", "8", "--decoder-out-embed-dim", "8",
@@ -33,6 +36,14 @@ MANY = ["--task", "translation_multi_simple_epoch", "--lang-pairs", "src-tgt", "
         (TINY_MODEL, ["--guided-alignment-heads", "0,2"], "has 2 heads in a layer, so an index lies in -2..1; got 2"),
         (TINY_MODEL, ["--guided-alignment-heads=0,-2"], "may be named once; got [0, -2]"),
         (TINY_MODEL, ["--guided-alignment-heads", "first"], "expected whole numbers separated by commas"),
+        (ALIGN, ["--alignment-layer", "2"], "--alignment-layer: this model has 2 decoder layers"),
+        (ALIGN, ["--alignment-heads", "3"], "--alignment-heads: expected a number of heads in 1..2"),
+        (ALIGN, ["--alignment-heads", "0"], "which a layer of this model has; got 0"),
+        (TINY_MODEL, ["--adaptive-softmax-cutoff", "10,20"], "goes with fairseq's criterion adaptive_loss only"),
+        (
+            TINY_MODEL, ["--adaptive-softmax-cutoff", "10,20", "--guided-alignment-weight", "0"],
+            "goes with fairseq's criterion adaptive_loss only",
+        ),
         (TINY_MODEL, ["--decoder-layerdrop", "0.5"], "train with --decoder-layerdrop 0"),
         (TINY_MODEL, ["--checkpoint-activations"], "train without --checkpoint-activations"),
         (TINY_MODEL, ["--no-cross-attention"], "needs the cross-attention of a Transformer decoder"),
@@ -117,3 +128,33 @@ def test_training_without_guidance_says_nothing_of_heads(made_up: MadeUpData, tm
     train(made_up.binarised, tmp_path, *GUIDED, "--guided-alignment-weight", 0, "--disable-validation", updates=1)
     state = torch.load(tmp_path / "checkpoint_last.pt", map_location="cpu")
     assert GuidedHeads.stored(state["cfg"]["model"]) is None
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "message"),
+    [
+        ("layers", "7", r"\(layers 7, heads 0 .* than the model has: 2 decoder layers with 2 heads"),
+        ("layers", "", r"other attention was guided \(layers , heads 0 "),
+        ("heads", "0,2", r"other attention was guided \(layers 1, heads 0,2 "),
+        ("position", "after", "position of guided attention: expected same or next; got 'after'"),
+        ("reduction", "sum", "reduction of guided attention: expected mean or each; got 'sum'"),
+    ],
+)
+def test_a_checkpoint_that_names_other_heads_than_it_has_is_refused(
+    made_up: MadeUpData, trained: Any, tmp_path: Path, capsys: Any, setting: str, value: str, message: str
+) -> None:
+    state = torch.load(trained.checkpoint, map_location="cpu")
+    setattr(state["cfg"]["model"], f"guided_alignment_{setting}", value)
+    checkpoint, folder = tmp_path / "edited.pt", str(made_up.binarised)
+    torch.save(state, checkpoint)
+    with pytest.raises(GuidedAlignError, match=message):
+        load(str(checkpoint), device="cpu", subwords="words")
+    with pytest.raises(GuidedAlignError, match=message):
+        run(
+            "generate", folder, "--user-dir", USER_DIR, *GUIDED[:2], "--path", checkpoint, "--cpu",
+            "--num-workers", 0, "--print-alignment", "hard",
+        )  # fmt: skip
+    if value:
+        pytest.importorskip("ctranslate2")
+        assert main(["ctranslate2", str(checkpoint), folder, str(tmp_path / "ct2")]) == 2
+        assert re.search(message, capsys.readouterr().err)
