@@ -21,12 +21,12 @@ from matplotlib.transforms import Bbox
 from fairseq_guided_align import fonts
 from fairseq_guided_align.errors import AlignmentRangeError, GuidedAlignError
 from fairseq_guided_align.links import SentenceLinks
+from fairseq_guided_align.picture_layout import SMALLEST_FONT
+from fairseq_guided_align.picture_text import LONGEST_LABEL
 from fairseq_guided_align.plots import (
     ATTENTION,
     GOLD_LINE,
-    LONGEST_LABEL,
     NORM,
-    SMALLEST_FONT,
     Panel,
     attention_figure,
     figure_pixels,
