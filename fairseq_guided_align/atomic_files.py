@@ -26,19 +26,29 @@ from fairseq_guided_align.progress import say
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Errors of writing for want of space: of the disk, of the user's share of it, or in a file."""
 
+_NO_PLACE = (
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EBUSY
+)  # fmt: skip
+
 
 @contextmanager
 def atomic_file(path: PathLike) -> Iterator[BinaryIO]:
     """A file to write, which takes the place of ``path`` when the block ends without an error.
 
-    On an error, and on Ctrl-C, what was at ``path`` before stays and nothing else is left.
+    On an error, and on Ctrl-C, what was at ``path`` before stays and nothing else is left. A symbolic link stays one:
+    the file that it names is written. A pipe or a device, such as ``/dev/null``, is written to as it is.
 
-    :raises GuidedAlignError: the disk is full, or the folder cannot be written to.
+    :raises GuidedAlignError: the disk is full, ``path`` is a folder, or the folder cannot be written to.
     """
     path = Path(path)
+    if path.exists() and not path.is_file():
+        with clear_write_errors(path), open(path, "wb") as stream:
+            yield stream
+        return
+    named, path = path, Path(os.path.realpath(path))
     temporary = None
     try:
-        with clear_write_errors(path):
+        with clear_write_errors(named):
             remove_leftovers(path)
             handle, name = tempfile.mkstemp(prefix=_prefix(path), suffix=_SUFFIX, dir=path.parent)
             temporary = Path(name)
@@ -60,15 +70,19 @@ def atomic_folder(path: PathLike) -> Iterator[Path]:
 
     On an error, and on Ctrl-C, nothing is left of it.
 
-    :raises GuidedAlignError: ``path`` exists and is not an empty folder, the disk is full, or the folder
-        above it cannot be written to.
+    :raises GuidedAlignError: ``path`` exists and is not an empty folder, or is the current one; the disk is full, or
+        the folder above it cannot be written to.
     """
     path = Path(path)
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    # Who stands in a folder that is renamed over sees the old one.
+    is_current = path.resolve() == Path.cwd()
+    if is_current or (path.exists() and (not path.is_dir() or any(path.iterdir()))):
         raise GuidedAlignError(
-            f"{path}: expected a folder that does not exist yet, or an empty one; remove it or name another"
+            f"{path}: expected a folder that does not exist yet, or an empty one that is not the current; remove it or"
+            " name another"
         )
-    with clear_write_errors(path):
+    named, path = path, Path(os.path.realpath(path))  # a symbolic link stays one
+    with clear_write_errors(named):
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(path)
         with scratch_folder(path) as temporary:
@@ -77,7 +91,7 @@ def atomic_folder(path: PathLike) -> Iterator[Path]:
             except GuidedAlignError as error:
                 if str(temporary) not in str(error):
                     raise
-                raise type(error)(str(error).replace(str(temporary), str(path))) from error
+                raise type(error)(str(error).replace(str(temporary), str(named))) from error
             os.chmod(temporary, 0o777 & ~_umask())
             if path.exists():
                 path.rmdir()
@@ -165,7 +179,7 @@ def clear_write_errors(path: PathLike) -> Iterator[None]:
                 f"{path}: cannot be written: {error.strerror}; free some space or write elsewhere."
                 " Nothing incomplete was left"
             ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR):
+        if error.errno in _NO_PLACE:
             raise GuidedAlignError(f"{path}: cannot be written: {error.strerror}") from error
         raise
 
