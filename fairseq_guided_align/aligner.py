@@ -68,7 +68,7 @@ def align_text(
     :param forward_copy: where to leave eflomal's links of the forward direction, not symmetrised.
     :param reverse_copy: the same of the reverse direction.
     :raises AlignmentLengthError: one text has more lines than the other.
-    :raises GuidedAlignError: eflomal is not installed, or it failed.
+    :raises GuidedAlignError: eflomal is not installed, or it failed, or there is nothing to align.
     """
     eflomal = _eflomal()
     seen = AlignedText() if seen is None else seen
@@ -93,6 +93,10 @@ def align_text(
                 f"eflomal failed with exit code {error.returncode}, probably for want of memory or of disk space:"
                 f" {_room_for(sum(side.size for side in counts.values()))}"
             ) from error
+        except ZeroDivisionError as error:
+            if counts["source"].sentences:
+                raise
+            raise GuidedAlignError("expected sentence pairs to align; both texts are empty") from error
         except ValueError as error:
             if counts["source"].sentences == counts["target"].sentences:
                 raise

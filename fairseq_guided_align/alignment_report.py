@@ -60,7 +60,8 @@ class AlignmentReport:
     @property
     def errors(self) -> int:
         """Things that training would stumble over or silently lose."""
-        return self.unreadable_lines + self.undecodable_lines + self.out_of_range + (not self.same_length)
+        nothing = not self.same_length or not self.links
+        return self.unreadable_lines + self.undecodable_lines + self.out_of_range + nothing
 
 
 def report_on(

@@ -67,7 +67,16 @@ def open_bytes(path: PathLike) -> BinaryIO:
     if not compressed:
         return raw
     raw.close()
+    if _is_pipe(path):
+        raise GuidedAlignError(f"{path}: expected plain text from a pipe; got gzip data; {_NO_PIPE}")
     return cast(BinaryIO, gzip.open(path, "rb"))
+
+
+_NO_PIPE = "write it to a file first"
+
+
+def _is_pipe(path: PathLike) -> bool:
+    return Path(path).is_fifo()
 
 
 def read_blocks(path: PathLike, block_bytes: int = BLOCK_BYTES) -> Iterator[tuple[int, bytes]]:
@@ -136,8 +145,10 @@ class _Locator:
 def count_lines(path: PathLike) -> int:
     """Number of lines; a last line without a line feed counts.
 
-    :raises GuidedAlignError: the file cannot be read.
+    :raises GuidedAlignError: the file cannot be read, or it is a pipe, of which nothing would be left to read.
     """
+    if _is_pipe(path):
+        raise GuidedAlignError(f"{path}: expected a file that can be read more than once; got a pipe; {_NO_PIPE}")
     lines = 0
     for first_line, block in read_blocks(path):
         lines = first_line - 1 + count_line_feeds(block) + (not block.endswith(b"\n"))
@@ -235,8 +246,11 @@ def locate_blocks_together(paths: Sequence[PathLike], lines: int = 1000) -> Iter
 
 
 def raise_length_error(paths: Sequence[PathLike]) -> NoReturn:
-    """:raises AlignmentLengthError: always, with every file's number of lines."""
-    counts = ", ".join(f"{path} has {count_lines(path)}" for path in dict.fromkeys(map(str, paths)))
+    """:raises AlignmentLengthError: always, with every file's number of lines, but for pipes."""
+    counts = ", ".join(
+        f"{path} is a pipe" if _is_pipe(path) else f"{path} has {count_lines(path)}"
+        for path in dict.fromkeys(map(str, paths))
+    )
     raise AlignmentLengthError(f"expected files with the same number of lines, one line a sentence pair; got: {counts}")
 
 

@@ -185,6 +185,10 @@ def _write_corpus(
         say(counts.summary(corpus.split))
     if left_out:
         say(f"{corpus.split}: {left_out} pairs left out: a side too long, or empty, or lengths too different")
+        if not counts.sentences:
+            raise GuidedAlignError(
+                f"{corpus.split}: no sentence pair is left; raise --max-pieces or --max-ratio, or leave them out"
+            )
     return counts, left_out
 
 

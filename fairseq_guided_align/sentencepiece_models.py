@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Optional
 
@@ -75,16 +75,26 @@ def train_model(lines: Iterable[str], path: PathLike, vocab_size: int, model_typ
 
     :param vocab_size: pieces of the model, with its 3 special ones.
     :param model_type: one of :data:`MODEL_TYPES`.
-    :raises GuidedAlignError: SentencePiece cannot train on this text; the message is its own.
+    :raises GuidedAlignError: SentencePiece cannot train on this text; the message is its own. Also whatever ``lines``
+        raises.
     """
     sentencepiece = _sentencepiece()
     if model_type not in MODEL_TYPES:
         raise GuidedAlignError(f"expected a model type out of {', '.join(MODEL_TYPES)}; got {model_type!r}")
     model = io.BytesIO()
+    unreadable: list[GuidedAlignError] = []
+
+    def readable() -> Iterator[str]:
+        try:
+            yield from lines
+        except GuidedAlignError as error:
+            unreadable.append(error)  # SentencePiece makes a RuntimeError of it
+            raise
+
     settings: dict[str, Any] = {"hard_vocab_limit": False} if model_type == "unigram" else {}
     try:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(lines),
+            sentence_iterator=readable(),
             model_writer=model,
             vocab_size=vocab_size,
             model_type=model_type,
@@ -94,6 +104,8 @@ def train_model(lines: Iterable[str], path: PathLike, vocab_size: int, model_typ
             **settings,
         )
     except (RuntimeError, OSError) as error:
+        if unreadable:
+            raise unreadable[0] from error
         if "sentences_.empty()" in str(error):
             raise GuidedAlignError(
                 f"{path}: SentencePiece cannot train a model: the training text is empty, or all of its lines are"

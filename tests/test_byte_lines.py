@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gzip
 import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -79,6 +82,76 @@ def test_file_appears_complete_or_not_at_all(tmp_path: Path) -> None:
         stream.write(b"whole")
     assert path.read_bytes() == b"whole"
     assert os.listdir(tmp_path) == ["out"]
+
+
+def test_pipes_and_devices_stay_what_they_are(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as threads:
+        read = threads.submit(pipe.read_bytes)
+        with atomic_file(pipe) as stream:
+            stream.write(b"whole")
+        assert read.result() == b"whole"
+    assert pipe.is_fifo()
+    assert os.listdir(tmp_path) == ["pipe"]
+
+
+def test_symbolic_links_stay(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "file").symlink_to(tmp_path / "disk" / "file")
+    (tmp_path / "folder").symlink_to(tmp_path / "disk" / "folder")
+    (tmp_path / "disk" / "folder").mkdir()
+    for _ in range(2):
+        with atomic_file(tmp_path / "file") as stream:
+            stream.write(b"whole")
+    with atomic_folder(tmp_path / "folder") as folder:
+        (folder / "whole").write_text("")
+    assert (tmp_path / "file").is_symlink()
+    assert (tmp_path / "folder").is_symlink()
+    assert (tmp_path / "disk" / "file").read_bytes() == b"whole"
+    assert os.listdir(tmp_path / "disk" / "folder") == ["whole"]
+    assert sorted(os.listdir(tmp_path / "disk")) == ["file", "folder"]
+
+
+def test_places_that_cannot_be_written_are_told_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(GuidedAlignError, match="cannot be written: Is a directory"), atomic_file(tmp_path):
+        pytest.fail("the work was done")
+    (tmp_path / "file").touch()
+    with pytest.raises(GuidedAlignError, match="cannot be written"), atomic_folder(tmp_path / "file" / "out"):
+        pytest.fail("the work was done")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(GuidedAlignError, match="empty one that is not the current"), atomic_folder("."):
+        pytest.fail("the work was done")
+
+
+@contextmanager
+def piped(path: Path, data: bytes) -> Iterator[Path]:
+    """A pipe that gives these bytes once."""
+    os.mkfifo(path)
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(path.write_bytes, data)
+        yield path
+        # Whoever refuses a pipe has not opened it.
+        os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
+
+
+def test_a_pipe_is_read_once(tmp_path: Path) -> None:
+    with piped(tmp_path / "links", b"a\nb\n") as path:
+        assert list(read_lines(path)) == ["a", "b"]
+    with piped(tmp_path / "zipped", gzip.compress(b"a\n")) as path, pytest.raises(GuidedAlignError, match="gzip data"):
+        list(read_lines(path))
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(GuidedAlignError, match="can be read more than once; got a pipe"):
+        count_lines(tmp_path / "pipe")
+    (tmp_path / "text").write_text("a\nb\nc\n")
+    with (
+        piped(tmp_path / "short", b"a\nb\n") as path,
+        pytest.raises(AlignmentLengthError, match=r"short is a pipe, .*text has 3"),
+    ):
+        list(read_blocks_together([path, tmp_path / "text"]))
 
 
 def test_folder_appears_complete_or_not_at_all(tmp_path: Path) -> None:

@@ -113,3 +113,12 @@ def test_a_side_that_is_empty(tmp_path: Path) -> None:
     lines = (tmp_path / "out").read_text().split("\n")[:-1]
     assert len(lines) == 20
     assert {line for number, line in enumerate(lines) if number % 4} == {""}
+
+
+def test_no_text_at_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("eflomal")
+    (tmp_path / "s").touch()
+    files = ["--source", str(tmp_path / "s"), "--target", str(tmp_path / "s"), "-o", str(tmp_path / "out")]
+    assert main(["align", *files]) == 2
+    assert "expected sentence pairs to align" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

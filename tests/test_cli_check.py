@@ -92,3 +92,9 @@ def test_text_that_is_not_utf8(tmp_path: Path, capsys: pytest.CaptureFixture[str
     printed = capsys.readouterr().out
     assert "t.s:2: expected UTF-8 text; got byte 0xe9 at byte 1 of the line" in printed
     assert "1 lines of text are not UTF-8" in printed
+
+
+def test_links_that_guide_nothing(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    corpus.with_suffix(".align").write_text("\n\n\n\n")
+    assert check(corpus, "-s", "xx", "-t", "yy") == 1
+    assert "error: 4 sentence pairs without a usable link" in capsys.readouterr().out

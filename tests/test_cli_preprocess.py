@@ -209,6 +209,7 @@ def test_bpe_cleaned_with_given_dictionaries(text: Path, tmp_path: Path, capsys:
         ({"train.en": None}, "no such file: "),
         ({"test.align": "0-9 1-10 0-20\n" * 15}, "text, cut into these words, in this direction, counting from 0?"),
         ({"valid.en": b"\xff\n" * 15}, "valid.en:1: expected UTF-8 text"),
+        ({"train1.grc": b"\xff\n" * 20}, "error: {}/train1.grc:1: expected UTF-8 text"),
     ],
 )
 def test_a_failure_leaves_nothing(
@@ -222,7 +223,7 @@ def test_a_failure_leaves_nothing(
         else:
             (folder / name).write_bytes(content if isinstance(content, bytes) else str(content).encode())
     assert preprocess(folder, tmp_path / "bin", "--sentencepiece-vocab-size", 90) == 2
-    assert says in capsys.readouterr().err
+    assert says.format(folder) in capsys.readouterr().err
     assert os.listdir(tmp_path) == ["text"]
 
 
@@ -293,7 +294,12 @@ def test_it_does_not_write_over_a_folder(text: Path, data: Path, capsys: pytest.
         (["--joined-dictionary", "--source-sentencepiece-model", "a"], "both models or none"),
         (["--source-sentencepiece-model", "none.model"], "none.model: cannot be read"),
         (["--sentencepiece-vocab-size", "5", "--sentencepiece-model-type", "bpe"], "cannot train a bpe model"),
+        (["--sentencepiece-vocab-size", "0"], "cannot train a unigram model of 0 pieces"),
         (["--workers", "0"], "at least one worker"),
+        (["--max-pieces", "0"], "--max-pieces: expected 1 or more"),
+        (["--max-ratio", "nan"], "--max-ratio: expected a number of at least 1"),
+        (["--subwords", "words", "--max-pieces", "1"], "no sentence pair is left"),
+        (["--fairseq-options", "--x 'y"], "--fairseq-options: expected options as in a shell"),
         (["-t", "grc"], "expected two languages"),
     ],
 )

@@ -87,6 +87,8 @@ def _lines(name: str, report: AlignmentReport, one_based: bool) -> list[str]:
         lines.append(f"  error: {report.undecodable_lines} lines of text are not UTF-8")
     if report.out_of_range:
         lines.append(f"  error: {report.out_of_range} links point outside their sentence pair")
+    if report.same_length and not report.links:
+        lines.append(f"  error: {report.sentences} sentence pairs without a usable link")
     if report.looks_inverted:
         lines.append("  hint: every link is inside with source and target swapped: are the links TARGET-SOURCE?")
     if report.looks_one_based and not one_based:

@@ -131,6 +131,10 @@ def _settings(args: argparse.Namespace) -> PreprocessSettings:
         raise GuidedAlignError("--joined-dictionary: give --srcdict or --tgtdict, not both")
     if args.symmetrisation and not args.aligner:
         raise GuidedAlignError("--symmetrisation goes with --aligner")
+    if args.max_pieces is not None and args.max_pieces < 1:
+        raise GuidedAlignError(f"--max-pieces: expected 1 or more; got {args.max_pieces}")
+    if args.max_ratio is not None and not args.max_ratio >= 1:
+        raise GuidedAlignError(f"--max-ratio: expected a number of at least 1; got {args.max_ratio}")
     aligner = None
     if args.aligner:
         aligner = AlignerSettings(method=args.symmetrisation or AlignerSettings().method)
@@ -143,7 +147,7 @@ def _settings(args: argparse.Namespace) -> PreprocessSettings:
         align_suffix=args.align_suffix,
         subwords=args.subwords,
         words_suffix=(args.source_words_suffix, args.target_words_suffix),
-        vocab_size=args.sentencepiece_vocab_size or standard.vocab_size,
+        vocab_size=standard.vocab_size if args.sentencepiece_vocab_size is None else args.sentencepiece_vocab_size,
         model_type=args.sentencepiece_model_type or standard.model_type,
         models=models,
         joined=args.joined_dictionary,
@@ -161,5 +165,12 @@ def _settings(args: argparse.Namespace) -> PreprocessSettings:
         allow_missing=args.allow_missing_alignments,
         keep_text=not args.discard_text,
         workers=args.workers,
-        fairseq_options=tuple(shlex.split(args.fairseq_options)),
+        fairseq_options=_split_options(args.fairseq_options),
     )
+
+
+def _split_options(options: str) -> tuple[str, ...]:
+    try:
+        return tuple(shlex.split(options))
+    except ValueError as error:
+        raise GuidedAlignError(f"--fairseq-options: expected options as in a shell; {error} in {options!r}") from error
