@@ -134,13 +134,27 @@ class GuidedHeads:
 
     @classmethod
     def stored(cls, model_config: Any) -> Optional[GuidedHeads]:
-        """The choice that :meth:`store` wrote, or None for a model that was not guided by this package."""
+        """The choice that :meth:`store` wrote, or None for a model that was not guided by this package.
+
+        :raises GuidedAlignError: it cannot be read, or ``decoder_layers_to_keep`` leaves a guided layer out.
+        """
         layers = getattr(model_config, "guided_alignment_layers", None)
         heads = getattr(model_config, "guided_alignment_heads", None)
         if layers is None or heads is None:
             return None
+        chosen = parse_indices(layers, "guided_alignment_layers") or () if layers else ()
+        kept = getattr(model_config, "decoder_layers_to_keep", None)
+        if kept:
+            # fairseq numbers the layers anew that it keeps
+            left = sorted(int(layer) for layer in (kept.split(",") if isinstance(kept, str) else kept))
+            if not set(chosen) <= set(left):
+                raise GuidedAlignError(
+                    f"decoder_layers_to_keep: the guided layers {', '.join(map(str, chosen))} are needed for "
+                    f"alignments; got {', '.join(map(str, left))}"
+                )
+            chosen = tuple(left.index(layer) for layer in chosen)
         return cls(
-            parse_indices(layers, "guided_alignment_layers") or () if layers else (),
+            chosen,
             parse_indices(heads, "guided_alignment_heads") or () if heads else (),
             getattr(model_config, "guided_alignment_reduction", "mean"),
             getattr(model_config, "guided_alignment_position", "same"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
@@ -158,3 +159,22 @@ def test_a_checkpoint_that_names_other_heads_than_it_has_is_refused(
         pytest.importorskip("ctranslate2")
         assert main(["ctranslate2", str(checkpoint), folder, str(tmp_path / "ct2")]) == 2
         assert re.search(message, capsys.readouterr().err)
+
+
+def test_layers_that_are_kept_at_decoding_are_those_that_were_guided(made_up: MadeUpData, trained: Any) -> None:
+    """fairseq numbers them anew: the guided layer 1 becomes layer 0, which is not layer 0 of the training."""
+    kept = {"encoder_layers_to_keep": "0", "decoder_layers_to_keep": "1"}
+    command = [
+        "generate", made_up.binarised, "--user-dir", USER_DIR, *GUIDED[:2], "--path", trained.checkpoint, "--cpu",
+        "--num-workers", 0, "--print-alignment", "hard", "--score-reference", "--quiet",
+    ]  # fmt: skip
+    run(*command, "--model-overrides", kept)
+    with pytest.raises(GuidedAlignError, match="the guided layers 1 are needed for alignments; got 0"):
+        run(*command, "--model-overrides", {**kept, "decoder_layers_to_keep": "0"})
+
+
+@pytest.mark.parametrize("kept", ["0,2", "2,0", [2, 0]])
+def test_layers_that_are_kept_are_numbered_anew(kept: Any) -> None:
+    stored = Namespace(decoder_layers_to_keep=kept)
+    GuidedHeads((0, 2), (1,)).store(stored)
+    assert GuidedHeads.stored(stored) == GuidedHeads((0, 1), (1,))
