@@ -41,8 +41,6 @@ class TrainedModel:
 @pytest.fixture(scope="session")
 def made_up(tmp_path_factory: pytest.TempPathFactory) -> MadeUpData:
     """A made-up text of 400, 40 and 40 sentence pairs; do not write into its folders."""
-    from fairseq_runs import run
-
     from examples.made_up_text import make_text
 
     text = tmp_path_factory.mktemp("made-up-text")
@@ -50,12 +48,27 @@ def made_up(tmp_path_factory: pytest.TempPathFactory) -> MadeUpData:
     for split, part in (("train", pairs[80:]), ("valid", pairs[:40]), ("test", pairs[40:80])):
         write_text(text, split, part)
     binarised = tmp_path_factory.mktemp("made-up") / "bin"
+    binarise(text, binarised)
+    return MadeUpData(text, binarised)
+
+
+@pytest.fixture(scope="session")
+def joined(made_up: MadeUpData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """fairseq's data folder of the made-up text with one dictionary, which shared embeddings need."""
+    folder = tmp_path_factory.mktemp("joined") / "bin"
+    binarise(made_up.text, folder, "--joined-dictionary")
+    return folder
+
+
+def binarise(text: Path, folder: Path, *options: str) -> None:
+    """Run ``fairseq-preprocess`` with its own binary alignments."""
+    from fairseq_runs import run
+
     run(
-        "preprocess", "--source-lang", "src", "--target-lang", "tgt", "--destdir", binarised,
+        "preprocess", "--source-lang", "src", "--target-lang", "tgt", "--destdir", folder, *options,
         "--trainpref", text / "train", "--validpref", text / "valid", "--testpref", text / "test",
         "--align-suffix", "align",
     )  # fmt: skip
-    return MadeUpData(text, binarised)
 
 
 def write_text(folder: Path, split: str, pairs: list[Any]) -> None:

@@ -46,7 +46,9 @@ class Case(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def case(made_up: MadeUpData, trained: TrainedModel, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Case]:
+def case(
+    made_up: MadeUpData, joined: Path, trained: TrainedModel, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Case]:
     """Cases by name; each is trained once, long enough for its attention to differ from row to row."""
     cases: dict[str, Case] = {}
     choices: dict[str, dict[str, Any]] = {
@@ -56,23 +58,13 @@ def case(made_up: MadeUpData, trained: TrainedModel, tmp_path_factory: pytest.Te
         "bart": {"layers": (0,)},
     }
 
-    def joined() -> Path:
-        """The same text with one dictionary, which BART's shared embeddings need."""
-        text, folder = made_up.text, tmp_path_factory.mktemp("joined") / "bin"
-        run(
-            "preprocess", "--source-lang", "src", "--target-lang", "tgt", "--destdir", folder, "--joined-dictionary",
-            "--trainpref", text / "train", "--validpref", text / "valid", "--testpref", text / "test",
-            "--align-suffix", "align",
-        )  # fmt: skip
-        return folder
-
     def get(name: str) -> Case:
         if name not in cases:
             checkpoint = trained.checkpoint
             if name != "plain":
                 folder = tmp_path_factory.mktemp(name)
                 train(
-                    joined() if name == "bart" else made_up.binarised, folder, "--lr", 0.01, "--disable-validation",
+                    joined if name == "bart" else made_up.binarised, folder, "--lr", 0.01, "--disable-validation",
                     *OTHER_MODELS[name], updates=40,
                 )  # fmt: skip
                 checkpoint = folder / "checkpoint_last.pt"

@@ -50,18 +50,6 @@ class Case(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def joined(made_up: MadeUpData, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The made-up text with one dictionary, which shared parts need; links of one direction, by fairseq."""
-    text, folder = made_up.text, tmp_path_factory.mktemp("joined") / "bin"
-    run(
-        "preprocess", "--source-lang", "src", "--target-lang", "tgt", "--destdir", folder, "--joined-dictionary",
-        "--trainpref", text / "train", "--validpref", text / "valid", "--testpref", text / "test",
-        "--align-suffix", "align",
-    )  # fmt: skip
-    return folder
-
-
-@pytest.fixture(scope="module")
 def case(made_up: MadeUpData, joined: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Case]:
     cases: dict[str, Case] = {}
 
