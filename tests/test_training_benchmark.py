@@ -92,6 +92,14 @@ def inside(case: Callable[[], object], name: str) -> Any:
     return getclosurevars(case).nonlocals[name]
 
 
+def test_the_plain_way_has_its_softmax_in_single_precision() -> None:
+    """As fairseq's models do in half precision; else it would seem smaller and faster than it is."""
+    decoder = inside(loss_cases(TINY)[FAIRSEQ], "decoder")
+    logits = torch.tensor([[[1.0, 2.0, 4.0]]], dtype=torch.bfloat16)
+    found = decoder.get_normalized_probs((logits, None), log_probs=True)
+    torch.testing.assert_close(found, logits.float().log_softmax(-1))
+
+
 def test_the_loss_cases_leave_no_gradients() -> None:
     """Else, the next turn would add to them, into memory that is there already."""
     found = loss_cases(TINY)
@@ -339,6 +347,7 @@ def test_the_picture(monkeypatch: pytest.MonkeyPatch) -> None:
         assert panel.get_ylabel() == ("ms" if title.endswith(": time") else "MiB")
         assert panel.get_xlabel() == ("target tokens a batch" if title.startswith("whole") else "")
         assert panel.get_xticks().tolist() == [1024, 2048]
+        assert [panel.xaxis.get_major_formatter()(x) for x in (1024, 2048)] == ["1,024", "2,048"]
         styles = {line.get_label().split(",")[0]: line.get_linestyle() for line in panel.lines}
         assert styles == {"fairseq": "--", "ours": "-"}
         assert len({line.get_color() for line in panel.lines}) == 2
