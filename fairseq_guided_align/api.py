@@ -30,6 +30,12 @@ from fairseq_guided_align.text_pieces import PiecedSentence, text_cutters
 __all__ = ["Model", "Score", "Translation", "load"]
 
 LEVELS = ("words", "pieces")
+SEARCH_OPTIONS = (
+    "diverse_beam_groups", "diverse_beam_strength", "diversity_rate", "lenpen", "match_source_len", "max_len_a",
+    "max_len_b", "min_len", "no_repeat_ngram_size", "prefix_allowed_tokens_fn", "sampling", "sampling_topk",
+    "sampling_topp", "temperature", "unkpen", "unnormalized",
+)  # fmt: skip
+"""What fairseq's search reads besides the arguments of :meth:`Model.translate`."""
 
 
 @dataclass(frozen=True)
@@ -121,12 +127,18 @@ class Model:
         :param method: how they are read off the attention: ``argmax``, ``mutual-argmax``, ``threshold``.
         :param threshold: least probability of a link, for the method ``threshold``.
         :param max_tokens: source tokens of a batch, padding included.
-        :param search: more of fairseq's options of generation, such as ``lenpen=0.6`` or ``sampling=True``.
+        :param search: more of fairseq's options of generation, :data:`SEARCH_OPTIONS`, such as ``lenpen=0.6``.
         :raises GuidedAlignError: arguments out of range, or a sentence that is too long for the model.
         """
         _check_level(level)
         if not 1 <= nbest <= beam:
             raise GuidedAlignError(f"expected 1 <= nbest <= beam; got nbest {nbest} and beam {beam}")
+        unknown = sorted(set(search) - set(SEARCH_OPTIONS))
+        if unknown:
+            raise GuidedAlignError(
+                f"expected options of fairseq's search, {', '.join(SEARCH_OPTIONS)}; got {', '.join(unknown)}"
+            )
+        _check_list(sentences)
         sources = self._cut_source(sentences)
         model = self._model
         options = Namespace(beam=beam, nbest=nbest, print_alignment="soft", **search)
@@ -175,6 +187,8 @@ class Model:
     def _cut(
         self, sources: Sequence[str], targets: Sequence[str]
     ) -> tuple[list[PiecedSentence], list[PiecedSentence]]:
+        _check_list(sources)
+        _check_list(targets)
         if len(sources) != len(targets):
             raise AlignmentLengthError(
                 f"expected as many translations as sentences; got {len(sources)} and {len(targets)}"
@@ -217,6 +231,11 @@ class Model:
 def _check_level(level: str) -> None:
     if level not in LEVELS:
         raise GuidedAlignError(f"expected a level out of {', '.join(LEVELS)}; got {level!r}")
+
+
+def _check_list(sentences: Sequence[str]) -> None:
+    if isinstance(sentences, str):
+        raise GuidedAlignError(f"expected a list of sentences; got a single text: {sentences[:40]!r}")
 
 
 def _complete(found: list[Any]) -> list[Any]:

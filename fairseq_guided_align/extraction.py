@@ -133,7 +133,7 @@ class AlignmentModel:
     :param lang_pair: such as ``de-en``, which a model of several language pairs needs; one of a single pair must be
         of it.
     :raises GuidedAlignError: the checkpoint cannot be read, is of another task, has no cross-attention, or not these
-        layers and heads.
+        layers and heads; or there is no such device.
     """
 
     def __init__(
@@ -147,8 +147,13 @@ class AlignmentModel:
         lang_pair: Optional[str] = None,
     ) -> None:
         self.task, self.options, self.model = load_model(checkpoint, data, lang_pair)
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self.model.to(self.device)
+        name = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        try:
+            self.device = torch.device(name)
+            self.model.to(self.device)
+        except (AssertionError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise GuidedAlignError(f"--device: the model cannot run on {name!r}: {reason}") from error
         self.guided = heads_to_read(self.model) if attention == "guided" else unguided_heads(self.model)
         if layers is not None or heads is not None:
             self.guided = _other_heads(self.guided, layers, heads, heads_of_layers(self.model))

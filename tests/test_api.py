@@ -102,6 +102,13 @@ def test_mistakes_are_told(model: Model, trained: TrainedModel) -> None:
         model.align(["a"], ["b"], level="letters")
     with pytest.raises(GuidedAlignError, match="got nbest 3 and beam 2"):
         model.translate(["a"], beam=2, nbest=3)
+    with pytest.raises(GuidedAlignError, match=r"options of fairseq's search, .*; got lenpenn, prefix_size"):
+        model.translate(["a"], lenpenn=0.6, prefix_size=1)
+    for call in (lambda: model.translate("a b"), lambda: model.align("a b", ["c"]), lambda: model.score(["a"], "b")):
+        with pytest.raises(GuidedAlignError, match="expected a list of sentences; got a single text: '"):
+            call()
+    with pytest.raises(GuidedAlignError, match="--device: the model cannot run on 'gpu': "):
+        load(str(trained.checkpoint), device="gpu", subwords="words")
     with pytest.raises(GuidedAlignError, match="sentence 2 is"):
         model.align(["a", "a " * 1100], ["b", "c"])
     with pytest.raises(GuidedAlignError, match=r"says nothing of subwords; give subwords"):
