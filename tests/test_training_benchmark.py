@@ -175,6 +175,19 @@ def test_batches_are_full_and_end_in_eos() -> None:
     assert make_sample(TINY)["target"].equal(target)
 
 
+def test_batches_are_on_the_device_that_is_named() -> None:
+    sample = make_sample(Setting("small", 300, 64, "meta"))
+    sample.update(stock_alignments(sample))
+    for part in (sample, sample["net_input"], our_alignments(sample, "meta")):
+        tensors = [one for one in part.values() if isinstance(one, torch.Tensor)]
+        assert tensors
+        assert {one.device.type for one in tensors} == {"meta"}
+
+
+def test_every_size_says_the_same_of_a_model() -> None:
+    assert {tuple(size) for size in cases.SIZES.values()} == {("layers", "dim", "ffn", "heads")}
+
+
 def test_both_collations_hold_the_same_links() -> None:
     pairs = one_link_a_token(3)
     for one in pairs:
@@ -359,6 +372,7 @@ def test_the_picture(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="resident memory is read on Linux alone")
 def test_sees_memory_that_is_freed_again() -> None:
     size = 64 * 2**20
+    torch.ones(size).sum()  # an earlier peak does not count
     found = peak_memory(lambda: torch.ones(size // 4).sum(), "cpu")
     assert found is not None
     assert 0.95 * size < found < 1.2 * size
