@@ -138,6 +138,7 @@ def test_a_file_that_seems_to_count_from_one_is_noticed(
         (["gold", "missing"], "missing: cannot be read"),
         (["gold", "broken"], "broken:2: expected SOURCE-TARGET"),
         (["gold", "good", "--one-based"], "good:1: expected positions that count from 1"),
+        (["gold", "good", "--seed", "1", "--samples", "9"], "--samples and --seed: of resampling, which --confidence"),
         (["gold", "good", "poor", "--level", "95"], "expected a confidence level between 0 and 1"),
     ],
 )

@@ -52,13 +52,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--confidence", action="store_true", help="add a bootstrap interval to every AER")
     parser.add_argument(
-        "--level", type=float, default=0.95, metavar="P", help="confidence level of intervals (default: 0.95)"
+        "--level", type=float, metavar="P", help="confidence level of intervals (default: 0.95)"
     )
     parser.add_argument(
-        "--samples", type=int, default=1000, metavar="N", help="bootstrap resamples (default: 1000)"
+        "--samples", type=int, metavar="N", help="bootstrap resamples (default: 1000)"
     )
     parser.add_argument(
-        "--seed", type=int, default=12345, metavar="N", help="of the resampling (default: 12345)"
+        "--seed", type=int, metavar="N", help="of the resampling (default: 12345)"
     )
     parser.add_argument("--json", action="store_true", help="print JSON, with scores as fractions, not per cent")
 
@@ -81,6 +81,7 @@ class SystemScore:
 
 def run(args: argparse.Namespace) -> int:
     """Carry the command out; returns its exit code."""
+    sampling = _sampling(args)
     gold = _read(args.gold, args.gold_one_based)
     warnings = _one_based_warnings(args.gold, gold, args.gold_one_based, "--gold-one-based")
     scored = np.ones(len(gold), dtype=bool) if args.score_empty else np.diff(gold.offsets) > 0
@@ -93,7 +94,6 @@ def run(args: argparse.Namespace) -> int:
             _raise_length_error(args.gold, name)
         warnings += _one_based_warnings(name, predicted, args.one_based, "--one-based")
         tables.append(count_corpus(predicted, gold)[scored])
-    sampling = {"level": args.level, "samples": args.samples, "seed": args.seed}
     systems = [
         SystemScore(
             name,
@@ -157,6 +157,21 @@ def _one_based_warnings(name: str, links: CorpusLinks, one_based: bool, option: 
             f" if the file counts from 1, add {option}"
         ]
     return []
+
+
+def _sampling(args: argparse.Namespace) -> dict[str, Any]:
+    """How is resampled; what was not given gets its default.
+
+    :raises GuidedAlignError: something was given, and nothing is resampled.
+    """
+    defaults = {"level": 0.95, "samples": 1000, "seed": 12345}
+    given = [f"--{name}" for name in defaults if getattr(args, name) is not None]
+    if given and not args.confidence and len(args.systems) == 1:
+        raise GuidedAlignError(f"{' and '.join(given)}: of resampling, which --confidence or a second system asks for")
+    for name, default in defaults.items():
+        if getattr(args, name) is None:
+            setattr(args, name, default)
+    return {name: getattr(args, name) for name in defaults}
 
 
 def _signature(args: argparse.Namespace, gold: CorpusLinks, left_out: int, resampled: bool) -> str:
