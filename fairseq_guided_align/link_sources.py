@@ -71,6 +71,25 @@ def parse_alignment_files(text: Optional[str]) -> Mapping[str, str]:
     return files
 
 
+def check_alignment_files(files: Mapping[str, str], data_dirs: Sequence[str], train_subset: str) -> None:
+    """Refuse files that no split of the training would read, or that several folders would.
+
+    :param files: by split or shard.
+    :param data_dirs: of which ``train_subset`` is read in turn.
+    :raises GuidedAlignError: names the split.
+    """
+    for split in files:
+        if not any(name.startswith(split + ".") for folder in data_dirs for name in os.listdir(folder)):
+            raise GuidedAlignError(
+                f"--alignment-files: expected splits of {':'.join(data_dirs)}, such as {train_subset}; got {split!r}"
+            )
+        if len(data_dirs) > 1 and split.rstrip("0123456789") == train_subset:
+            raise GuidedAlignError(
+                f"--alignment-files: {len(data_dirs)} data folders take turns, and {split!r} names one file; put the "
+                "links into the folders with fairseq-guided-align binarize"
+            )
+
+
 def find_links(
     data_dir: str,
     split: str,

@@ -14,7 +14,7 @@ from fairseq.tasks.multilingual_translation import MultilingualTranslationTask
 
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.guided_task import GuidedTask, GuidedTaskConfig
-from fairseq_guided_align.link_sources import parse_alignment_files
+from fairseq_guided_align.link_sources import check_alignment_files, parse_alignment_files
 from fairseq_guided_align.log_values import ratio
 from fairseq_guided_align.training_pictures import PicturedPairs
 from fairseq_guided_align.validation_aer import log_scores
@@ -76,8 +76,11 @@ class MultilingualTranslationGuidedAlignmentTask(GuidedTask, MultilingualTransla
 
         :raises GuidedAlignError: no links, another number of lines, or links of the wrong direction.
         """
-        super().load_dataset(split, epoch=epoch, **kwargs)
         paths = utils.split_paths(self.args.data)
+        if self._guides:
+            for files in self._files.values():
+                check_alignment_files(files, paths, self.args.train_subset)
+        super().load_dataset(split, epoch=epoch, **kwargs)
         data_dir = paths[(epoch - 1) % len(paths)]
         zipped = self.datasets[split]
         linked = OrderedDict(

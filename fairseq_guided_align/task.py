@@ -1,7 +1,7 @@
 """The task ``translation_guided_alignment``: stock translation, with links that are found, checked and counted."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, List
 
 import numpy as np
 from fairseq import utils
@@ -10,7 +10,7 @@ from fairseq.tasks.translation import TranslationConfig, TranslationTask
 
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.guided_task import GuidedTask, GuidedTaskConfig
-from fairseq_guided_align.link_sources import parse_alignment_files
+from fairseq_guided_align.link_sources import check_alignment_files, parse_alignment_files
 
 
 @dataclass
@@ -55,15 +55,25 @@ class TranslationGuidedAlignmentTask(GuidedTask, TranslationTask):
         return super().valid_step(sample, model, self.counting(criterion))
 
     def load_dataset(self, split: str, epoch: int = 1, combine: bool = False, **kwargs: Any) -> None:
-        """Load a split and its links, and log how much of it they cover.
+        """Load a split and its links, and log how much of it they cover; of all data folders before training.
 
-        :raises GuidedAlignError: no links, another number of lines, or links of the wrong direction.
+        :raises GuidedAlignError: no links, another number of lines, links of the wrong direction, or a file of
+            ``--alignment-files`` that no split reads.
         """
+        paths = utils.split_paths(self.cfg.data)
+        if self._guides:
+            check_alignment_files(self._files, paths, self.cfg.train_subset)
+            if split == self.cfg.train_subset and split not in self.datasets:
+                # Folders whose turn comes hours later.
+                for later in range(epoch + 1, epoch + len(paths)):
+                    self._load(split, paths, later, combine, **kwargs)
+        self._load(split, paths, epoch, combine, **kwargs)
+
+    def _load(self, split: str, paths: List[str], epoch: int, combine: bool, **kwargs: Any) -> None:
         super().load_dataset(split, epoch=epoch, combine=combine, **kwargs)
         pairs = self.datasets[split]
         if pairs.tgt is None:
             return
-        paths = utils.split_paths(self.cfg.data)
         data_dir = paths[(epoch - 1) % len(paths)] if split == self.cfg.train_subset else paths[0]
         links = self.pair_links(self.cfg.source_lang, self.cfg.target_lang, self._files, self.cfg.alignment_inverted)
         found = links.beside(pairs, split, data_dir, split)

@@ -201,6 +201,33 @@ def test_several_data_folders_take_turns(made_up: Made, folder: Path) -> None:
     assert links_of(task, "train") == gold(made_up, "train")
 
 
+def test_every_data_folder_is_checked_before_training(
+    made_up: Made, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="fairseq_guided_align")
+    task = make_task(f"{made_up.binarised}:{folder}")
+    for epoch in (1, 2):
+        task.load_dataset("train", epoch=epoch)
+        assert sum("links of train" in record.message for record in caplog.records) == 1 + epoch
+    remove_alignments(folder, "train")
+    with pytest.raises(GuidedAlignError, match=f"no alignments for 'train' in {folder}"):
+        make_task(f"{made_up.binarised}:{folder}").load_dataset("train")
+    write_links(links_path(folder, "train", "src", "tgt"), [read_links(made_up.text / "valid.align")])
+    with pytest.raises(AlignmentLengthError, match=f"{folder}/train.links.src-tgt: expected 400 lines"):
+        make_task(f"{made_up.binarised}:{folder}").load_dataset("train")
+
+
+def test_alignment_files_that_would_not_be_read(made_up: Made, folder: Path) -> None:
+    links = made_up.text / "train.align"
+    with pytest.raises(GuidedAlignError, match="--alignment-files: expected splits of .*, such as train; got 'trian'"):
+        make_task(folder, alignment_files=f"trian={links}").load_dataset("train")
+    task = make_task(f"{made_up.binarised}:{folder}", alignment_files=f"train={links}")
+    with pytest.raises(GuidedAlignError, match="2 data folders take turns, and 'train' names one file"):
+        task.load_dataset("train")
+    # decoding may have another folder than training had
+    make_task(folder, False, alignment_files=f"trian={links}").load_dataset("test")
+
+
 def test_truncated_sources_lose_the_links_beyond_the_cut(made_up: Made) -> None:
     task = make_task(made_up.binarised, truncate_source=True, max_source_positions=5)
     task.load_dataset("train")
