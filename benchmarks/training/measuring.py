@@ -14,8 +14,6 @@ from typing import Optional
 
 import torch
 
-MEBIBYTE = 2**20
-
 
 @dataclass
 class Measured:
