@@ -157,8 +157,11 @@ class LinkStore:
             # An empty range cannot be mapped.
             column: np.ndarray = np.memmap(self.path, dtype, "r", start, (length,)) if length else np.empty(0, dtype)
             setattr(self, name, column)
-        if self.offsets[0] != 0 or self.offsets[-1] != self.counts.links:
-            raise AlignmentStoreError(f"{self.path}: expected offsets from 0 to {self.counts.links}; {_REMEDY}")
+        from_to = self.offsets[0] == 0 and self.offsets[-1] == self.counts.links
+        if not from_to or (self.offsets[1:] < self.offsets[:-1]).any():
+            raise AlignmentStoreError(
+                f"{self.path}: expected offsets from 0 to {self.counts.links}, none below the one before; {_REMEDY}"
+            )
 
     def __len__(self) -> int:
         return self.counts.sentences

@@ -100,6 +100,18 @@ def test_refuses_foreign_bytes(tmp_path_factory: pytest.TempPathFactory, header:
         LinkStore(path)
 
 
+def test_refuses_offsets_in_disorder(tmp_path: Path) -> None:
+    path = tmp_path / "f.links.a-b"
+    write_links(path, [SentenceLinks.from_pairs([(0, 1)])] * 3)
+    data = path.read_bytes()
+    offsets = np.arange(4).astype("<i8")
+    assert data.count(offsets.tobytes()) == 1
+    for wrong in ([0, 2, 1, 3], [0, -1, 2, 3], [0, 4, 3, 3]):
+        path.write_bytes(data.replace(offsets.tobytes(), np.array(wrong, "<i8").tobytes()))
+        with pytest.raises(AlignmentStoreError, match="offsets from 0 to 3, none below the one before"):
+            LinkStore(path)
+
+
 def test_refuses_another_version(stored: Path) -> None:
     data = bytearray(stored.read_bytes())
     data[8] = 2

@@ -219,7 +219,7 @@ def test_every_data_folder_is_checked_before_training(
 
 def test_alignment_files_that_would_not_be_read(made_up: Made, folder: Path) -> None:
     links = made_up.text / "train.align"
-    with pytest.raises(GuidedAlignError, match="--alignment-files: expected splits of .*, such as train; got 'trian'"):
+    with pytest.raises(GuidedAlignError, match=r"--alignment-files: expected splits of .*, such as train; got 'trian'"):
         make_task(folder, alignment_files=f"trian={links}").load_dataset("train")
     task = make_task(f"{made_up.binarised}:{folder}", alignment_files=f"train={links}")
     with pytest.raises(GuidedAlignError, match="2 data folders take turns, and 'train' names one file"):
