@@ -10,6 +10,8 @@ from fairseq_guided_align.errors import GuidedAlignError
 REDUCTIONS = ("mean", "each")
 POSITIONS = ("same", "next")
 UNLINKED = ("ignore", "eos")
+FAIRSEQ_CRITERION = "label_smoothed_cross_entropy_with_alignment"
+"""fairseq's own guidance, of the first ``--alignment-heads`` of ``--alignment-layer``; its decoding reads others."""
 
 
 def parse_indices(text: Optional[str], option: str) -> Optional[Tuple[int, ...]]:
@@ -134,14 +136,19 @@ class GuidedHeads:
 
     @classmethod
     def stored(cls, model_config: Any) -> Optional[GuidedHeads]:
-        """The choice that :meth:`store` wrote, or None for a model that was not guided by this package.
+        """The choice that :meth:`store` wrote, or that fairseq's own criterion guided; None for other models.
 
         :raises GuidedAlignError: it cannot be read, or ``decoder_layers_to_keep`` leaves a guided layer out.
         """
         layers = getattr(model_config, "guided_alignment_layers", None)
         heads = getattr(model_config, "guided_alignment_heads", None)
         if layers is None or heads is None:
-            return None
+            own = getattr(model_config, "criterion", None) == FAIRSEQ_CRITERION
+            if not own or not hasattr(model_config, "alignment_layer"):
+                return None
+            layers = str(model_config.alignment_layer)
+            count = model_config.alignment_heads or model_config.decoder_attention_heads
+            heads = ",".join(map(str, range(count)))
         chosen = parse_indices(layers, "guided_alignment_layers") or () if layers else ()
         kept = getattr(model_config, "decoder_layers_to_keep", None)
         if kept:

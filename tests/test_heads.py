@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import MadeUpData
+from decoding_reference import SlowModels, likeliest
 from fairseq_runs import GUIDED, TINY_MODEL, TINY_TRAINING, USER_DIR, of_logger, run, train
 
 from fairseq_guided_align.api import load
@@ -178,3 +179,20 @@ def test_layers_that_are_kept_are_numbered_anew(kept: Any) -> None:
     stored = Namespace(decoder_layers_to_keep=kept)
     GuidedHeads((0, 2), (1,)).store(stored)
     assert GuidedHeads.stored(stored) == GuidedHeads((0, 1), (1,))
+
+
+def test_what_fairseqs_own_criterion_guided_is_read(made_up: MadeUpData, tmp_path: Path) -> None:
+    """fairseq itself reads the last layer's average, whatever was guided."""
+    train(
+        made_up.binarised, tmp_path, "--task", "translation", "--load-alignments", "--disable-validation",
+        "--criterion", "label_smoothed_cross_entropy_with_alignment", "--arch", "transformer_align",
+        "--alignment-layer", 0, "--alignment-heads", 1, "--alignment-lambda", 1, updates=4,
+    )  # fmt: skip
+    checkpoint = tmp_path / "checkpoint_last.pt"
+    slow = SlowModels([checkpoint], layers=(0,), heads=(0,))
+    sources, targets = (
+        (made_up.text / f"test.{side}").read_text(encoding="utf-8").splitlines()[:8] for side in ("src", "tgt")
+    )
+    model = load(str(checkpoint), device="cpu", subwords="words")
+    for links, source, target in zip(model.align(sources, targets), sources, targets):
+        assert links.pairs() == likeliest(slow.matrix(source.split(), target.split()), "ignore")
