@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Optional
@@ -144,7 +144,7 @@ def _write_corpus(
     left_out = 0
     text_folder = folder / TEXT_FOLDER
 
-    def blocks() -> Iterator[CorpusLinks]:
+    def blocks() -> Generator[CorpusLinks, None, None]:
         nonlocal left_out
         with ExitStack() as stack:
             open_text = [
@@ -159,7 +159,8 @@ def _write_corpus(
                 word_links = stack.enter_context(open(text_folder / f"{corpus.split}.align", "wb"))
             bar = stack.enter_context(line_counter(corpus.split))
             tasks = block_tasks(corpus, models, settings)
-            for block in map_in_order(cut_and_project, tasks, settings.workers):
+            cut = stack.enter_context(closing(map_in_order(cut_and_project, tasks, settings.workers)))
+            for block in cut:
                 for side in (0, 1):
                     open_text[0][side].write(block.words[side])
                     open_text[1][side].write(block.pieces[side])
@@ -174,12 +175,15 @@ def _write_corpus(
             if corpus.links is not None:
                 counts.check(corpus.links, settings.projection.max_dropped)
 
+    with closing(blocks()) as made:
+        if corpus.links is None:
+            for _ in made:
+                pass
+        else:
+            write_links(links_path(folder, corpus.split, *settings.langs), made)
     if corpus.links is None:
-        for _ in blocks():
-            pass
         say(f"{corpus.split}: {counts.sentences} sentence pairs, without links")
     else:
-        write_links(links_path(folder, corpus.split, *settings.langs), blocks())
         for warning in counts.warnings(corpus.links, settings.projection.one_based):
             say(f"warning: {warning}")
         say(counts.summary(corpus.split))

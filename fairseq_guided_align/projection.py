@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import NamedTuple, Optional
@@ -146,7 +146,9 @@ def projection_tasks(files: ProjectionFiles, workers: int = 1) -> Iterator[Proje
         yield ProjectionTask(files, first_line, list(blocks))
 
 
-def project_to_text(files: ProjectionFiles, workers: int = 1) -> Iterator[tuple[bytes, ProjectionCounts]]:
+def project_to_text(
+    files: ProjectionFiles, workers: int = 1
+) -> Generator[tuple[bytes, ProjectionCounts], None, None]:
     """Lines of consecutive blocks of sentence pairs; memory does not grow with the files.
 
     :raises AlignmentLengthError: the files differ in their number of lines.

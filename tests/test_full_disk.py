@@ -5,6 +5,8 @@ A limit on the size of files stands in for a full disk, which takes an administr
 
 from __future__ import annotations
 
+import argparse
+import multiprocessing
 import os
 import resource
 import shutil
@@ -13,10 +15,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+from fairseq_guided_align.cli import preprocess as preprocess_command
+from fairseq_guided_align.cli import project as project_command
 from fairseq_guided_align.cli.main import main
+from fairseq_guided_align.errors import GuidedAlignError
 
 LINES = 3000
 
@@ -133,6 +139,25 @@ def test_standard_output(text: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="needs an administrator")
+@pytest.mark.parametrize("command", [preprocess_command, project_command])
+def test_workers_are_gone_when_the_error_comes(text: Path, tmp_path: Path, command: ModuleType) -> None:
+    """Else they keep files of the full disk open for as long as somebody looks at the error."""
+    given = {
+        preprocess_command: ["-s=s", "-t=t", f"--trainpref={text}/train", "--subwords=words", "--destdir"],
+        project_command: [
+            f"--links={text}/train.align", f"--source-words={text}/train.s", f"--source-pieces={text}/train.s",
+            f"--target-words={text}/train.t", f"--target-pieces={text}/train.t", "--output",
+        ],
+    }[command]  # fmt: skip
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    arguments = parser.parse_args([*given, str(tmp_path / "out"), "--workers=2"])
+    with largest_file(9000), pytest.raises(GuidedAlignError, match="cannot be written") as error:
+        command.run(arguments)
+    assert multiprocessing.active_children() == []
+    del error  # until here, it holds every frame that it came through
+
+
 def test_a_disk_that_is_really_full(text: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("fairseq")
     disk = tmp_path / "disk"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from typing import BinaryIO, ContextManager
 
 from fairseq_guided_align.atomic_files import atomic_file
@@ -66,8 +66,8 @@ def run(args: argparse.Namespace) -> int:
     output: ContextManager[BinaryIO] = (
         nullcontext(sys.stdout.buffer) if args.output == "-" else atomic_file(args.output)
     )
-    with output as stream, line_counter("project") as bar:
-        for lines, seen in project_to_text(files, args.workers):
+    with output as stream, line_counter("project") as bar, closing(project_to_text(files, args.workers)) as projected:
+        for lines, seen in projected:
             stream.write(lines)
             counts.add(seen)
             bar.update(seen.sentences)
