@@ -70,8 +70,8 @@ CHOICES = [
     dict(zip(("type", "position", "unlinked", "normalization"), values))
     for values in (
         ("ce", "next", "eos", "tokens"),
-        ("ce", "same", "none", "opennmt-tf"),
-        ("mse", "next", "none", "tokens"),
+        ("ce", "same", "ignore", "opennmt-tf"),
+        ("mse", "next", "ignore", "tokens"),
         ("mse", "same", "eos", "opennmt-tf"),
     )
 ]
@@ -114,7 +114,7 @@ def test_aer_in_validation_stays_on_the_device(shapes_only: None, position: str)
     sample = there(tiny_models.sample())
     columns = sample["net_input"]["src_tokens"].size(1)
     attention = torch.zeros(*sample["target"].shape, columns, device=DEVICE)
-    for unlinked in ("eos", "none"):
+    for unlinked in ("eos", "ignore"):
         counts = count_batch([attention] * 2, sample, GuidedHeads((0,), (0, 1), "each", position, unlinked), 1)
         assert (counts.device.type, counts.dtype) == (DEVICE, torch.float64)
 
