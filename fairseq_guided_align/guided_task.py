@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, List, Mapping, Optional
 
 import torch
+from fairseq import utils
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from fairseq.distributed.utils import get_data_parallel_rank
 from fairseq.search import DiverseBeamSearch
@@ -125,6 +126,22 @@ class GuidedTask(FairseqTask):
         return self.state.finished_updates
 
     # Training and validation
+
+    def load_dataset(self, split: str, epoch: int = 1, **kwargs: Any) -> None:
+        """Load a split and its links, and log how much of it they cover; of all data folders before training.
+
+        :raises GuidedAlignError: no links, another number of lines, links of the wrong direction, or a file of
+            ``--alignment-files`` that no split reads.
+        """
+        if self._guides and split == self.options.train_subset and split not in self.datasets:
+            # folders whose turn comes hours later
+            for later in range(epoch + 1, epoch + len(utils.split_paths(self.options.data))):
+                self.load_split(split, later, **kwargs)
+        self.load_split(split, epoch, **kwargs)
+
+    def load_split(self, split: str, epoch: int, **kwargs: Any) -> None:
+        """What :meth:`load_dataset` does, of the one data folder whose turn it is."""
+        raise NotImplementedError
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         """The model, which remembers the heads that its checkpoint says were guided."""

@@ -71,16 +71,13 @@ class MultilingualTranslationGuidedAlignmentTask(GuidedTask, MultilingualTransla
     def _per_lang_pair_valid_loss(self, lang_pair: str, model: Any, criterion: Any, sample: Any) -> Any:
         return super()._per_lang_pair_valid_loss(lang_pair, model, self.counting(criterion), sample)
 
-    def load_dataset(self, split: str, epoch: int = 1, **kwargs: Any) -> None:
-        """Load a split of every pair with its links, and log how much of it they cover.
-
-        :raises GuidedAlignError: no links, another number of lines, or links of the wrong direction.
-        """
+    def load_split(self, split: str, epoch: int, **kwargs: Any) -> None:
+        """A split of one data folder, of every pair, with its links."""
         paths = utils.split_paths(self.args.data)
         if self._guides:
             for files in self._files.values():
                 check_alignment_files(files, paths, self.args.train_subset)
-        super().load_dataset(split, epoch=epoch, **kwargs)
+        MultilingualTranslationTask.load_dataset(self, split, epoch=epoch, **kwargs)
         data_dir = paths[(epoch - 1) % len(paths)]
         zipped = self.datasets[split]
         linked = OrderedDict(

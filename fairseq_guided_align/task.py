@@ -1,7 +1,7 @@
 """The task ``translation_guided_alignment``: stock translation, with links that are found, checked and counted."""
 
 from dataclasses import dataclass
-from typing import Any, List
+from typing import Any
 
 import numpy as np
 from fairseq import utils
@@ -54,23 +54,12 @@ class TranslationGuidedAlignmentTask(GuidedTask, TranslationTask):
         """Losses of a batch, and with ``--eval-aer`` the counts of its links."""
         return super().valid_step(sample, model, self.counting(criterion))
 
-    def load_dataset(self, split: str, epoch: int = 1, combine: bool = False, **kwargs: Any) -> None:
-        """Load a split and its links, and log how much of it they cover; of all data folders before training.
-
-        :raises GuidedAlignError: no links, another number of lines, links of the wrong direction, or a file of
-            ``--alignment-files`` that no split reads.
-        """
+    def load_split(self, split: str, epoch: int, **kwargs: Any) -> None:
+        """A split of one data folder, with its links."""
         paths = utils.split_paths(self.cfg.data)
         if self._guides:
             check_alignment_files(self._files, paths, self.cfg.train_subset)
-            if split == self.cfg.train_subset and split not in self.datasets:
-                # Folders whose turn comes hours later.
-                for later in range(epoch + 1, epoch + len(paths)):
-                    self._load(split, paths, later, combine, **kwargs)
-        self._load(split, paths, epoch, combine, **kwargs)
-
-    def _load(self, split: str, paths: List[str], epoch: int, combine: bool, **kwargs: Any) -> None:
-        super().load_dataset(split, epoch=epoch, combine=combine, **kwargs)
+        TranslationTask.load_dataset(self, split, epoch=epoch, **kwargs)
         pairs = self.datasets[split]
         if pairs.tgt is None:
             return

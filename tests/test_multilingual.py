@@ -213,6 +213,15 @@ def test_what_cannot_be_guided_is_refused_before_training(
     assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
 
 
+def test_every_data_folder_is_checked_before_training(made_up: MadeUpData, tmp_path: Path) -> None:
+    later = tmp_path / "later"
+    shutil.copytree(made_up.binarised, later)
+    for path in later.glob("train.align.*"):
+        path.unlink()
+    with pytest.raises(GuidedAlignError, match=f"no alignments for 'train' in {later}"):
+        train(f"{made_up.binarised}:{later}", tmp_path / "out", *MULTILINGUAL, "--disable-validation", updates=1)
+
+
 def test_the_task_of_one_pair_says_which_one_to_use(made_up: MadeUpData, case: Callable[[str], Case]) -> None:
     one = case("separate")
     arguments = ["--user-dir", USER_DIR, *GUIDED[:2], "--path", one.checkpoint, "--cpu", "--print-alignment", "hard"]
