@@ -117,6 +117,9 @@ def flat_settings(config: Any, weights: Mapping[str, Any]) -> Namespace:
     :param config: the whole configuration; ``fairseq-hydra-train`` keeps the model's in groups.
     :param weights: the model's.
     """
+    from fairseq.models import ARCH_CONFIG_REGISTRY
+    from fairseq.models.transformer import base_architecture
+
     model = config["model"]
     if not OmegaConf.is_config(model):
         return model
@@ -132,7 +135,9 @@ def flat_settings(config: Any, weights: Mapping[str, Any]) -> Namespace:
         values[f"decoder_{name}_dim"] = weights[f"decoder.{weight}.weight"].size(1)
     values.setdefault("arch", values.pop("_name", None))
     values.setdefault("task", TASK)
-    return Namespace(**values)
+    settings = Namespace(**values)
+    ARCH_CONFIG_REGISTRY.get(values["arch"], base_architecture)(settings)
+    return settings
 
 
 def _put_guided_heads_first(weights: dict[str, Any], model: str, config: Namespace, guided: GuidedHeads) -> None:

@@ -152,9 +152,10 @@ def test_workers_are_gone_when_the_error_comes(text: Path, tmp_path: Path, comma
     parser = argparse.ArgumentParser()
     command.add_arguments(parser)
     arguments = parser.parse_args([*given, str(tmp_path / "out"), "--workers=2"])
+    others = multiprocessing.active_children()
     with largest_file(9000), pytest.raises(GuidedAlignError, match="cannot be written") as error:
         command.run(arguments)
-    assert multiprocessing.active_children() == []
+    assert set(multiprocessing.active_children()) <= set(others)
     del error  # until here, it holds every frame that it came through
 
 
