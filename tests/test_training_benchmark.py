@@ -15,7 +15,7 @@ import torch
 from matplotlib.figure import Figure
 
 from benchmarks.training import cases
-from benchmarks.training.__main__ import figures, main
+from benchmarks.training.__main__ import main
 from benchmarks.training.cases import (
     FAIRSEQ,
     FAIRSEQ_ALIGNED,
@@ -33,7 +33,14 @@ from benchmarks.training.cases import (
     step_cases,
     stock_alignments,
 )
-from benchmarks.training.measuring import Measured, available_memory, measure, peak_memory, waits_for_gpu
+from benchmarks.training.measuring import (
+    Measured,
+    available_memory,
+    figures,
+    measure,
+    peak_memory,
+    waits_for_gpu,
+)
 from benchmarks.training.report import draw, table
 from fairseq_guided_align.batching import batch_links
 
@@ -253,12 +260,12 @@ def test_available_memory_is_in_bytes() -> None:
 
 
 def test_what_stands_there_all_the_time_counts_as_memory() -> None:
-    found = figures({FAIRSEQ: Measured([2.0, 4.0, 9.0], 300), "ours": Measured([1.0, 3.0, 9.0], 100)}, 100)
+    found = figures({FAIRSEQ: Measured([2.0, 4.0, 9.0], 300), "ours": Measured([1.0, 3.0, 9.0], 100)}, FAIRSEQ, 100)
     assert found["ours"] == {
         "seconds": 3.0, "fastest": 1.0, "slowest": 9.0, "turns": 3, "bytes": 200, "ratio": 0.75,
         "quartiles": [0.625, 0.875], "memory_ratio": 0.5,
     }  # fmt: skip
-    assert figures({"ours": Measured([1.0])}, 100)["ours"]["bytes"] is None
+    assert figures({"ours": Measured([1.0])}, FAIRSEQ, 100)["ours"]["bytes"] is None
 
 
 def test_ratios_are_taken_turn_by_turn() -> None:

@@ -16,8 +16,6 @@ import argparse
 import gc
 import json
 import logging
-import os
-import platform
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,7 +33,7 @@ from benchmarks.training.cases import (
     loss_cases,
     step_cases,
 )
-from benchmarks.training.measuring import Measured, available_memory, measure, waits_for_gpu
+from benchmarks.training.measuring import available_memory, figures, machine, measure, waits_for_gpu
 from benchmarks.training.report import draw, table
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -88,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not fits:
             del loss[FAIRSEQ]
         one: dict[str, Any] = {"model": setting.model, "vocabulary": setting.vocabulary, "tokens": setting.tokens}
-        one["loss"] = figures(measure(loss, args.device, args.rounds, args.seconds), 0)
+        one["loss"] = figures(measure(loss, args.device, args.rounds, args.seconds), FAIRSEQ)
         del loss
         steps, standing = step_cases(setting)
         if not fits:
@@ -96,51 +94,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.device == "cuda":
             # fairseq's Transformer itself asks whether a batch has padding
             one["waits_for_gpu"] = {name: len(waits_for_gpu(step)) for name, step in steps.items()}
-        one["step"] = figures(measure(steps, args.device, args.rounds, args.seconds), standing)
+        one["step"] = figures(measure(steps, args.device, args.rounds, args.seconds), FAIRSEQ, standing)
         del steps
         gc.collect()
         results.append(one)
         if args.json:
-            args.json.write_text(json.dumps({"machine": machine(args), "results": results}, indent=2) + "\n")
-    print("\n".join([f"{key}: {value}" for key, value in machine(args).items()]))
+            args.json.write_text(
+                json.dumps({"machine": machine(args.device, args.dtype), "results": results}, indent=2) + "\n"
+            )
+    print("\n".join([f"{key}: {value}" for key, value in machine(args.device, args.dtype).items()]))
     print("\n".join(["", *table(results)]))
     if args.plot:
         draw(results, args.plot)
     return 0
-
-
-def figures(measured: dict[str, Measured], standing: int) -> dict[str, dict[str, Any]]:
-    """Medians, and ratios to fairseq's.
-
-    :param standing: bytes that are there all the time and count as well.
-    """
-    found: dict[str, dict[str, Any]] = {}
-    base = measured.get(FAIRSEQ)
-    for name, one in measured.items():
-        found[name] = {
-            "seconds": one.median,
-            "fastest": min(one.seconds),
-            "slowest": max(one.seconds),
-            "turns": len(one.seconds),
-            "bytes": None if one.peak is None else one.peak + standing,
-        }
-        if base is not None:
-            ratio, low, high = one.ratio(base)
-            found[name].update(ratio=ratio, quartiles=[low, high])
-            if one.peak is not None and base.peak is not None:
-                found[name]["memory_ratio"] = (one.peak + standing) / (base.peak + standing)
-    return found
-
-
-def machine(args: argparse.Namespace) -> dict[str, Any]:
-    """What the figures depend on."""
-    return {
-        "device": torch.cuda.get_device_name() if args.device == "cuda" else platform.machine(),
-        "processors": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "dtype": args.dtype,
-        "torch": torch.__version__,
-    }
 
 
 if __name__ == "__main__":

@@ -65,12 +65,7 @@ class Setting:
 
 def loss_cases(setting: Setting) -> dict[str, Callable[[], object]]:
     """Label-smoothed cross-entropy from the decoder's features, with all gradients."""
-    torch.manual_seed(0)
-    dim = SIZES[setting.model]["dim"]
-    to = {"device": setting.device, "dtype": setting.dtype}
-    features = torch.randn(setting.tokens // LENGTH, LENGTH, dim, **to).requires_grad_()
-    projection = torch.nn.Linear(dim, setting.vocabulary, bias=False, **to)
-    torch.nn.init.normal_(projection.weight, std=dim**-0.5)
+    features, projection = features_and_projection(setting)
     sample = make_sample(setting)
     target = sample["target"]
     stock = criterion("label_smoothed_cross_entropy", label_smoothing=SMOOTHING)
@@ -92,7 +87,7 @@ def loss_cases(setting: Setting) -> dict[str, Callable[[], object]]:
         loss.total.backward()
         clear()
 
-    rows, weight = features.detach().view(-1, dim), projection.weight.detach()
+    rows, weight = features.detach().flatten(0, 1), projection.weight.detach()
     logits = rows.new_empty(min(PRODUCT_ROWS, len(rows)), setting.vocabulary)
     of_rows, of_weight = torch.empty_like(rows), torch.empty_like(weight)
 
@@ -105,6 +100,17 @@ def loss_cases(setting: Setting) -> dict[str, Callable[[], object]]:
             of_weight.addmm_(chunk.t(), part, beta=min(start, 1))
 
     return {FAIRSEQ: plain, "ours": chunked, PRODUCTS: products}
+
+
+def features_and_projection(setting: Setting) -> tuple[torch.Tensor, torch.nn.Linear]:
+    """(batch, target, D) what a decoder would return, and the output projection; both want gradients."""
+    torch.manual_seed(0)
+    dim = SIZES[setting.model]["dim"]
+    to = {"device": setting.device, "dtype": setting.dtype}
+    features = torch.randn(setting.tokens // LENGTH, LENGTH, dim, **to).requires_grad_()
+    projection = torch.nn.Linear(dim, setting.vocabulary, bias=False, **to)
+    torch.nn.init.normal_(projection.weight, std=dim**-0.5)
+    return features, projection
 
 
 def step_cases(setting: Setting) -> tuple[dict[str, Callable[[], object]], int]:

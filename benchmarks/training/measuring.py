@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import os
+import platform
 import statistics
 import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 import torch
 
@@ -121,3 +123,37 @@ def available_memory(device: str) -> int:
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) * 1024
     raise LookupError("MemAvailable")
+
+
+def figures(measured: Mapping[str, Measured], base_name: str, standing: int = 0) -> dict[str, dict[str, Any]]:
+    """Medians, and ratios to one case's, where it was measured.
+
+    :param standing: bytes that are there all the time and count as well.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    base = measured.get(base_name)
+    for name, one in measured.items():
+        found[name] = {
+            "seconds": one.median,
+            "fastest": min(one.seconds),
+            "slowest": max(one.seconds),
+            "turns": len(one.seconds),
+            "bytes": None if one.peak is None else one.peak + standing,
+        }
+        if base is not None:
+            ratio, low, high = one.ratio(base)
+            found[name].update(ratio=ratio, quartiles=[low, high])
+            if one.peak is not None and base.peak is not None:
+                found[name]["memory_ratio"] = (one.peak + standing) / (base.peak + standing)
+    return found
+
+
+def machine(device: str, dtype: str) -> dict[str, Any]:
+    """What the figures depend on."""
+    return {
+        "device": torch.cuda.get_device_name() if device == "cuda" else platform.machine(),
+        "processors": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "dtype": dtype,
+        "torch": torch.__version__,
+    }

@@ -19,7 +19,7 @@ def table(results: Sequence[dict[str, Any]]) -> Iterator[str]:
         figures = one["loss"]
         ours, products = figures["ours"], figures[PRODUCTS]
         yield (
-            f"| {_setting(one)} | {_own(figures.get(FAIRSEQ))} | {_time(ours)} | {_memory(ours)} "
+            f"| {_setting(one)} | {own(figures.get(FAIRSEQ))} | {time(ours)} | {memory(ours)} "
             f"| {ours['seconds'] / products['seconds']:.2f} |"
         )
     yield ""
@@ -32,11 +32,11 @@ def table(results: Sequence[dict[str, Any]]) -> Iterator[str]:
     for one in results:
         figures = one["step"]
         cells = [
-            f"{_time(figures[name])}, {_memory(figures[name])}" if name in figures else "does not fit"
+            f"{time(figures[name])}, {memory(figures[name])}" if name in figures else "does not fit"
             for name in STEP_COLUMNS
         ]
         yield (
-            f"| {_setting(one)} | {_own(figures.get(FAIRSEQ))} | {' | '.join(cells)} "
+            f"| {_setting(one)} | {own(figures.get(FAIRSEQ))} | {' | '.join(cells)} "
             f"| {one['tokens'] / figures[OURS_CE]['seconds']:,.0f} |"
         )
 
@@ -54,7 +54,8 @@ def _setting(one: dict[str, Any]) -> str:
     return f"{one['model']}, {one['vocabulary']:,}, {one['tokens']:,}"
 
 
-def _own(figure: dict[str, Any] | None) -> str:
+def own(figure: dict[str, Any] | None) -> str:
+    """Time and memory themselves."""
     if figure is None:
         return "does not fit"
     return f"{1000 * figure['seconds']:,.0f} ms, {_mebibytes(figure['bytes'])}"
@@ -64,13 +65,15 @@ def _mebibytes(size: int | None) -> str:
     return "?" if size is None else f"{size / 2**20:,.0f} MiB"
 
 
-def _time(figure: dict[str, Any]) -> str:
+def time(figure: dict[str, Any]) -> str:
+    """As a ratio with its quartiles, where there is one."""
     if "ratio" not in figure:
         return f"{1000 * figure['seconds']:,.0f} ms"
     return f"{figure['ratio']:.2f} ({figure['quartiles'][0]:.2f}-{figure['quartiles'][1]:.2f})"
 
 
-def _memory(figure: dict[str, Any]) -> str:
+def memory(figure: dict[str, Any]) -> str:
+    """As a ratio, where there is one."""
     if figure.get("memory_ratio") is None:
         return _mebibytes(figure["bytes"])
     return f"{figure['memory_ratio']:.2f}"
