@@ -56,7 +56,7 @@ def match_sentence(
         if walked is not None:
             return walked
     spelt = [_without_marks(piece, kind) for piece in pieces]
-    lengths = _agreeing_lengths(words, pieces, spelt, kind, (_same, _normalized))
+    lengths = _agreeing_lengths(words, pieces, spelt, kind, (_same, _normalized, _casefolded))
     if lengths is None and surfaces_of is not None:
         surfaces = surfaces_of(" ".join(words), pieces)
         if surfaces is not None:
@@ -245,13 +245,17 @@ def _normalized(text: str) -> str:
     return "".join(unicodedata.normalize("NFKC", text).split())
 
 
+def _casefolded(text: str) -> str:
+    return _normalized(_normalized(text).casefold())
+
+
 def _visible(text: str) -> str:
     """Without control and format characters, such as zero-width spaces, most of which SentencePiece leaves out."""
     return "".join(letter for letter in _normalized(text) if unicodedata.category(letter) not in ("Cc", "Cf"))
 
 
 def _folded(text: str) -> str:
-    return _visible(unicodedata.normalize("NFKC", text).casefold())
+    return _visible(_casefolded(text))
 
 
 def _agreeing_lengths(

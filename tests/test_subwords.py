@@ -358,6 +358,9 @@ def test_a_normaliser_that_puts_spaces_into_words(name: str) -> None:
 def test_words_tokenised_otherwise_than_the_text() -> None:
     side = match_sentence(["do", "n't", "!"], ["▁don", "'", "t!"], "sentencepiece")
     assert as_sets(side) == [[{0}, {0, 1, 2}, {2}]]
+    # A model that folds case, whose own offsets are of other words, yet leaves the soft hyphen.
+    side = match_sentence(["Aus", "\xad", "schließ"], ["▁aus", "\xad", "schließ"], "sentencepiece")
+    assert as_sets(side) == [[{0}, {1}, {2}]]
 
 
 def test_words_of_invisible_characters() -> None:
