@@ -58,9 +58,15 @@ def why_not_in_chunks(weight: Tensor) -> Optional[str]:
     device = weight.device.type
     if device not in ("cpu", "cuda", "meta"):
         return f"chunks have not been tried on the device {device}"
-    half = weight.dtype in HALF or _autocasts(device)
-    if device == "cuda" and half and _torch_version() < (2, 8):
-        return f"half precision takes products with float32 results, new in torch 2.8; this is {torch.__version__}"
+    if device == "cuda" and (weight.dtype in HALF or _autocasts(device)):
+        needed = (2, 8) if torch.version.hip is None else (2, 10)
+        if tuple(int(number) for number in torch.__version__.split(".")[:2]) < needed:
+            return (
+                "half precision takes products with float32 results, new in torch 2.8 (on ROCm: 2.10); this is "
+                f"{torch.__version__}"
+            )
+        if torch.cuda.tunable.is_enabled():
+            return "TunableOp has no products of half precision with float32 results"
     return None
 
 
@@ -291,7 +297,3 @@ def _product(a: Tensor, b: Tensor, out: Optional[Tensor] = None) -> Tensor:
 
 def _autocasts(device: str) -> bool:
     return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
-
-
-def _torch_version() -> Tuple[int, ...]:
-    return tuple(int(number) for number in torch.__version__.split(".")[:2])

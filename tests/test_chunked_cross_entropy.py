@@ -271,27 +271,43 @@ def test_waits_for_no_device() -> None:
     assert [gradient.dtype for gradient in gradients] == [torch.float16] * 3
 
 
-@pytest.mark.parametrize(
-    ("device", "dtype", "version", "reason"),
-    [
-        ("cpu", torch.float16, "2.7.1", None),
-        ("cuda", torch.float32, "2.7.1", None),
-        ("cuda", torch.bfloat16, "2.8.0+cu128", None),
-        ("cuda", torch.float16, "2.10.0a0+git1", None),
-        ("cuda", torch.float16, "2.7.1", "half precision takes products with float32 results, new in torch 2.8"),
-        ("mps", torch.float32, "2.13.0", "chunks have not been tried on the device mps"),
-    ],
-)
-def test_where_chunks_are_used(
-    device: str, dtype: torch.dtype, version: str, reason: str | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+NEW_IN = "half precision takes products with float32 results, new in torch 2.8 (on ROCm: 2.10)"
+
+
+def accelerator(monkeypatch: pytest.MonkeyPatch, version: str, hip: str | None = None, tunes: bool = False) -> None:
+    """What torch says of itself where it was built for a GPU."""
     monkeypatch.setattr(torch, "__version__", version)
+    monkeypatch.setattr(torch.version, "hip", hip)
+    monkeypatch.setattr(torch.cuda.tunable, "is_enabled", lambda: tunes)
+
+
+@pytest.mark.parametrize(
+    ("device", "dtype", "torchs", "reason"),
+    [
+        ("cpu", torch.float16, {"version": "2.7.1"}, None),
+        ("cuda", torch.float32, {"version": "2.7.1", "tunes": True}, None),
+        ("cuda", torch.bfloat16, {"version": "2.8.0+cu128"}, None),
+        ("cuda", torch.float16, {"version": "2.10.0a0+git1"}, None),
+        ("cuda", torch.float16, {"version": "2.7.1"}, NEW_IN),
+        ("cuda", torch.float16, {"version": "2.9.1+rocm6.4", "hip": "6.4"}, NEW_IN),
+        ("cuda", torch.float16, {"version": "2.10.0+rocm7.0", "hip": "7.0"}, None),
+        (
+            "cuda", torch.float16, {"version": "2.13.0", "tunes": True},
+            "TunableOp has no products of half precision with float32 results",
+        ),
+        ("mps", torch.float32, {"version": "2.13.0"}, "chunks have not been tried on the device mps"),
+    ],
+)  # fmt: skip
+def test_where_chunks_are_used(
+    device: str, dtype: torch.dtype, torchs: dict[str, Any], reason: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accelerator(monkeypatch, **torchs)
     found = why_not_in_chunks(SimpleNamespace(device=torch.device(device), dtype=dtype))  # type: ignore[arg-type]
     assert (found or "").split(";")[0] == (reason or "")
 
 
 def test_autocast_counts_as_half_precision(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch, "__version__", "2.7.1")
+    accelerator(monkeypatch, "2.7.1")
     monkeypatch.setattr(torch, "is_autocast_enabled", lambda device: device == "cuda")
     weight = SimpleNamespace(device=torch.device("cuda"), dtype=torch.float32)
     assert why_not_in_chunks(weight) is not None  # type: ignore[arg-type]
