@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional
+from typing import Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -73,50 +73,47 @@ class GuidedCost:
         alignable[:, :-1] = target_is_real[:, :-1] & target_is_real[:, 1:]
         alignable[:, : self.ignore_prefix_size] = False
 
-        sentence, position, source = links.sentence, links.target, links.source
-        rows = sentence * width + position
-        weight = links.weight.to(attention.dtype) * alignable.view(-1).index_select(0, rows)
-        gold = gold_rows(rows, weight, batch * width, self.normalized)
-        linked = (
-            torch.zeros(batch * width, dtype=attention.dtype, device=attention.device)
-            .index_add(0, rows, weight)
-            .view(batch, width)
-            > 0
-        )
-        if not links.unique and (self.squared_error or not self.normalized):
-            gold = merge_duplicate_links(rows * columns + source, gold, add=self.normalized)
+        rows, source = links.sentence * width + links.target, links.source
+        gold, linked = self._gold_of_links(links, rows, alignable, attention)
         guided = linked
         if self.unlinked_to_eos:
             pulled = alignable & ~linked & linked.any(dim=1, keepdim=True)
             guided = linked | pulled
             last = (source_is_real * torch.arange(columns, device=attention.device)).amax(dim=1)
-            everywhere = torch.arange(batch * width, device=attention.device)
-            rows = torch.cat([rows, everywhere])
-            sentence, position = torch.div(rows, width, rounding_mode="floor"), rows % width
+            rows = torch.cat([rows, torch.arange(batch * width, device=attention.device)])
             source = torch.cat([source, last.repeat_interleave(width)])
             gold = torch.cat([gold, pulled.view(-1).to(gold.dtype)])
 
-        if self.next_row:
-            # the last row has no next one, but it is never alignable
-            position = (position + 1).clamp(max=width - 1)
-        probabilities = attention[sentence, position, source]
+        # the last row has no next one, but it is never alignable
+        own = attention.roll(-1, dims=1) if self.next_row else attention
+        matrix = own.reshape(batch * width, columns)
+        probabilities = matrix[rows, source]
         if self.squared_error:
-            shifted = attention.roll(-1, dims=1) if self.next_row else attention
             if self.opennmt_tf:
                 guided = alignable
                 sizes = torch.full((batch,), columns, device=attention.device)
             else:
-                sizes = source_is_real.sum(dim=1)
-                shifted = shifted * source_is_real.unsqueeze(1)
+                matrix = (own * source_is_real.unsqueeze(1)).reshape(batch * width, columns)
+                sizes = source_is_real.sum(dim=1).clamp(min=1)
             cost = guided_alignment_mean_squared_error(
-                shifted.reshape(batch * width, columns),
-                probabilities,
-                rows,
-                gold,
-                sizes.clamp(min=1).repeat_interleave(width),
+                matrix, probabilities, rows, gold, sizes.repeat_interleave(width)
             ) * guided.view(-1)
         else:
             if self.opennmt_tf:
-                probabilities = keras_probabilities(probabilities, attention.sum(dim=-1)[sentence, position])
+                probabilities = keras_probabilities(probabilities, matrix.sum(dim=-1)[rows])
             cost = guided_alignment_cross_entropy(probabilities, rows, gold, batch * width)
         return TokenCosts(cost.view(batch, width), guided, linked, alignable)
+
+    def _gold_of_links(
+        self, links: BatchLinks, rows: Tensor, alignable: Tensor, attention: Tensor
+    ) -> Tuple[Tensor, Tensor]:
+        """Entries of the gold rows, (n,), 0 for links of tokens that are not alignable; and ``TokenCosts.linked``.
+
+        :param rows: (n,) int64, each link's target token as an index into the batch's target tokens.
+        """
+        weight = links.weight.to(attention.dtype) * alignable.view(-1).index_select(0, rows)
+        total = weight.new_zeros(alignable.numel()).index_add(0, rows, weight)
+        gold = gold_rows(rows, weight, alignable.numel(), self.normalized)
+        if not links.unique and (self.squared_error or not self.normalized):
+            gold = merge_duplicate_links(rows * attention.size(2) + links.source, gold, add=self.normalized)
+        return gold, total.view(alignable.shape) > 0

@@ -68,8 +68,6 @@ def merge_duplicate_links(keys: Tensor, gold: Tensor, add: bool) -> Tensor:
     :param add: True: the first link of a cell gets the sum of the cell's entries; False: it keeps its own.
     :return: (n,) entries, 0 for all but one link of each cell.
     """
-    if keys.numel() == 0:
-        return gold
     ordered, order = keys.sort(stable=True)
     first = torch.ones_like(ordered, dtype=torch.bool)
     first[1:] = ordered[1:] != ordered[:-1]

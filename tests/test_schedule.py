@@ -26,6 +26,7 @@ def test_warm_up_is_linear_from_zero() -> None:
     schedule = WeightSchedule(2.0, warmup_updates=4)
     assert course(schedule, 0, 1, 2, 3, 4, 5, 100) == [0, 0.5, 1, 1.5, 2, 2, 2]
     assert schedule.varies
+    assert WeightSchedule(2.0, warmup_updates=1).varies
 
 
 def test_linear_decay_counts_from_the_end_of_the_warm_up() -> None:
