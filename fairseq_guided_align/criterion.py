@@ -1,6 +1,5 @@
 """The criterion ``guided_alignment_ce``: its options checked against model and task, its sums and its log."""
 
-import logging
 import math
 from contextlib import ExitStack, nullcontext
 from typing import Any, Callable, Dict, List, Optional, Tuple
@@ -14,28 +13,16 @@ from omegaconf import OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
 
-from fairseq_guided_align.attention import (
-    AttentionReader,
-    check_model,
-    find_decoder,
-    heads_of_layers,
-    returned_attention,
-)
+from fairseq_guided_align.attention import AttentionReader, find_decoder, returned_attention
 from fairseq_guided_align.batching import batch_links
-from fairseq_guided_align.chunked_cross_entropy import SequenceLoss
 from fairseq_guided_align.criterion_options import GuidedAlignmentCrossEntropyConfig
 from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError
 from fairseq_guided_align.guided_cost import GuidedCost, TokenCosts
 from fairseq_guided_align.guided_heads import GuidedHeads, parse_indices
+from fairseq_guided_align.head_choice import HEADS_OPTION, LAYERS_OPTION, choose_heads
 from fairseq_guided_align.log_values import ratio
-from fairseq_guided_align.losses import label_smoothed_cross_entropy
-from fairseq_guided_align.output_projection import ProjectionToLoss, find_output_projection
 from fairseq_guided_align.schedule import WeightSchedule
-
-logger = logging.getLogger(__name__)
-
-TRANSFORMER_ALIGN_LAYER = 4
-"""fairseq's default for ``--alignment-layer``: nobody's choice where the decoder has fewer layers."""
+from fairseq_guided_align.vocabulary_softmax import VocabularySoftmax
 
 
 @register_criterion("guided_alignment_ce", dataclass=GuidedAlignmentCrossEntropyConfig)
@@ -70,9 +57,11 @@ class GuidedAlignmentCrossEntropy(FairseqCriterion):
             ignore_prefix_size=cfg.ignore_prefix_size,
         )
         self._check_options()
-        self._guided: Optional[GuidedHeads] = None
-        self._noted = False
-        self._softmax_noted = False
+        self.softmax = VocabularySoftmax(
+            str(cfg.vocabulary_softmax), cfg.label_smoothing, self.padding_idx, cfg.report_accuracy
+        )
+        # what is guided, once prepare has chosen it
+        self.guided_heads: Optional[GuidedHeads] = None
         # told what was read, so that nobody has to run the model a second time
         self.attention_observer: Optional[Callable[[List[Tensor], GuidedHeads, Dict[str, Any]], None]] = None
 
@@ -97,8 +86,8 @@ class GuidedAlignmentCrossEntropy(FairseqCriterion):
                 "--guided-alignment-normalization opennmt-tf divides by target tokens, which --sentence-avg "
                 "contradicts; leave one of them out"
             )
-        parse_indices(cfg.guided_alignment_layers, "--guided-alignment-layers")
-        parse_indices(cfg.guided_alignment_heads, "--guided-alignment-heads")
+        parse_indices(cfg.guided_alignment_layers, LAYERS_OPTION)
+        parse_indices(cfg.guided_alignment_heads, HEADS_OPTION)
         if not self.guides:
             return
         if isinstance(self.task, TranslationMultiSimpleEpochTask):
@@ -137,73 +126,13 @@ class GuidedAlignmentCrossEntropy(FairseqCriterion):
                 "train through the probabilities of its adaptive softmax; leave it out: --vocabulary-softmax chunked "
                 "saves its memory, too"
             )
-        if self._guided is not None or not self.guides:
+        if self.guided_heads is not None or not self.guides:
             return
-        check_model(model)
-        sizes = heads_of_layers(model)
         model_cfg = self._model_configuration()
-        if not sizes:
-            self._note_returned_attention()
-            self._store(self._returned_heads(), model_cfg)
-            return
-        options = ["--guided-alignment-layers", "--guided-alignment-heads"]
-        layers = parse_indices(self.cfg.guided_alignment_layers, options[0])
-        heads = parse_indices(self.cfg.guided_alignment_heads, options[1])
-        if self.cfg.guided_alignment_layers is None:
-            own_layer = getattr(model_cfg, "alignment_layer", None)
-            if own_layer == TRANSFORMER_ALIGN_LAYER and own_layer >= len(sizes):
-                own_layer = None
-            layers = (-1 if own_layer is None else own_layer,)
-            options[0] = "--alignment-layer"
-        if self.cfg.guided_alignment_heads is None:
-            own_heads = getattr(model_cfg, "alignment_heads", None)
-            if own_heads is not None and not 1 <= own_heads <= min(sizes):
-                raise GuidedAlignError(
-                    f"--alignment-heads: expected a number of heads in 1..{min(sizes)}, which a layer of this model "
-                    f"has; got {own_heads}"
-                )
-            heads = tuple(range(own_heads or 1))
-        self._guided = GuidedHeads.resolve(
-            layers,
-            heads,
-            sizes,
-            str(self.cfg.guided_alignment_reduction),
-            str(self.cfg.guided_alignment_position),
-            str(self.cfg.guided_alignment_unlinked),
-            options,
-        )
-        logger.info(f"guided attention: {self._guided}, of {len(sizes)} decoder layers with {sizes[0]} heads")
-        self._store(self._guided, model_cfg)
-
-    @staticmethod
-    def _store(guided: GuidedHeads, model_cfg: Any) -> None:
+        self.guided_heads = choose_heads(self.cfg, model, model_cfg)
         if model_cfg is not None:
             with open_dict(model_cfg) if OmegaConf.is_config(model_cfg) else nullcontext():
-                guided.store(model_cfg)
-
-    def _note_returned_attention(self) -> None:
-        named = [
-            f"--guided-alignment-{what}"
-            for what in ("layers", "heads")
-            if getattr(self.cfg, f"guided_alignment_{what}") is not None
-        ]
-        if named and not self._noted:
-            logger.warning(
-                f"{' and '.join(named)} cannot be followed: the model has no cross-attention modules, so the "
-                "attention that it returns is guided"
-            )
-        self._noted = True
-
-    @property
-    def guided_heads(self) -> GuidedHeads:
-        """What is guided, once :meth:`prepare` has chosen it."""
-        return self._guided or self._returned_heads()
-
-    def _returned_heads(self) -> GuidedHeads:
-        """How to read the attention that a model returns itself."""
-        return GuidedHeads(
-            (), (), "mean", str(self.cfg.guided_alignment_position), str(self.cfg.guided_alignment_unlinked)
-        )
+                self.guided_heads.store(model_cfg)
 
     def _program_configuration(self) -> Any:
         """The whole configuration, which the trainer saves; None where the criterion was built on its own."""
@@ -226,16 +155,16 @@ class GuidedAlignmentCrossEntropy(FairseqCriterion):
         if self.guides:
             self.prepare(model)
             self._check_supply(model, sample)
-            if self._guided is not None:
-                reading = AttentionReader(model, self._guided)
+            if self.guided_heads is not None and self.guided_heads.layers:
+                reading = AttentionReader(model, self.guided_heads)
         target = self._scored_target(sample)
-        to_loss = self._projection_to_loss(model, target, reduce)
+        to_loss = self.softmax.in_forward_pass(model, target, reduce)
         with ExitStack() as stack:
             for context in (reading, to_loss):
                 if context is not None:
                     stack.enter_context(context)
             net_output = model(**sample["net_input"])
-        sequence = to_loss.loss if to_loss is not None else self._full_sequence_loss(model, net_output, target)
+        sequence = to_loss.loss if to_loss is not None else self.softmax.of_logits(model, net_output, target)
         if sequence is None:
             raise GuidedAlignError(
                 "the model did not use its output projection in this forward pass; use --vocabulary-softmax full"
@@ -283,36 +212,6 @@ class GuidedAlignmentCrossEntropy(FairseqCriterion):
             target[:, : self.cfg.ignore_prefix_size] = self.padding_idx
         return target
 
-    def _projection_to_loss(self, model: Any, target: Tensor, reduce: bool) -> Optional[ProjectionToLoss]:
-        """What leaves the logits out of the forward pass; None where they are needed."""
-        choice = str(self.cfg.vocabulary_softmax)
-        found = "as --vocabulary-softmax asks" if choice == "full" else find_output_projection(model)
-        if isinstance(found, str) and choice == "chunked":
-            raise GuidedAlignError(
-                f"--vocabulary-softmax chunked is not possible: {found}; use --vocabulary-softmax auto"
-            )
-        if not self._softmax_noted:
-            self._softmax_noted = True
-            logger.info(
-                f"vocabulary softmax: on all target tokens at once ({found})"
-                if isinstance(found, str)
-                else "vocabulary softmax: in chunks of target tokens, without the matrix of [tokens, vocabulary]"
-            )
-        # fairseq sums; a gradient of one token's loss alone cannot be had from gradients that are summed already
-        if isinstance(found, str) or (not reduce and torch.is_grad_enabled()):
-            return None
-        return ProjectionToLoss(found, target, self.cfg.label_smoothing, self.padding_idx, self.cfg.report_accuracy)
-
-    def _full_sequence_loss(self, model: Any, net_output: Any, target: Tensor) -> SequenceLoss:
-        log_probabilities = _log_probabilities(model, net_output).view(*target.shape, -1)
-        smoothed, likelihood = label_smoothed_cross_entropy(
-            log_probabilities, target, self.cfg.label_smoothing, self.padding_idx
-        )
-        correct = None
-        if self.cfg.report_accuracy:
-            correct = (log_probabilities.argmax(-1).eq(target) & target.ne(self.padding_idx)).sum()
-        return SequenceLoss(smoothed.sum(), smoothed.view(-1), likelihood.view(-1), correct)
-
     def _guided_costs(
         self, model: torch.nn.Module, net_output: Any, reading: Optional[AttentionReader], sample: Dict[str, Any]
     ) -> TokenCosts:
@@ -333,7 +232,7 @@ class GuidedAlignmentCrossEntropy(FairseqCriterion):
                 f"targets {tuple(sample['target'].shape)} and sources "
                 f"{None if source is None else tuple(source.shape)}"
             )
-        if self.attention_observer is not None:
+        if self.attention_observer is not None and self.guided_heads is not None:
             self.attention_observer(attentions, self.guided_heads, sample)
         links = batch_links(sample, columns)
         target_is_real = sample["target"].ne(self.padding_idx)
@@ -407,16 +306,3 @@ def _sentence_avg(cfg: GuidedAlignmentCrossEntropyConfig) -> bool:
         return cfg.sentence_avg is True
     except OmegaConfBaseException:
         return False
-
-
-def _log_probabilities(model: Any, net_output: Any) -> Tensor:
-    """(batch, target, vocabulary), in float32 at least; by the model's own method where it has one."""
-    normalized = getattr(model, "get_normalized_probs", None)
-    if normalized is not None:
-        try:
-            return normalized(net_output, log_probs=True)
-        except NotImplementedError:
-            # fairseq's base class has the method, but only for models with a decoder
-            pass
-    logits = net_output[0]
-    return torch.log_softmax(logits if logits.dtype == torch.float64 else logits.float(), dim=-1)
