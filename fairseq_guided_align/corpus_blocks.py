@@ -115,27 +115,23 @@ def cut_and_project(task: BlockTask) -> CutBlock:
         links = parse_block(lines_of(task.links), corpus.links, first_line, settings.projection.one_based)
         if settings.projection.inverted:
             links = links.inverted()
+    line_numbers: Sequence[int] = range(first_line, first_line + len(pieces[0]))
     keep = _kept(pieces, settings) if corpus.is_training else None
     left_out = 0
-    line_numbers: Sequence[int] = range(first_line, first_line + len(pieces[0]))
+    if keep is not None and not keep.all():
+        # Before words and pieces are compared: what is left out cannot stop the command.
+        rows = np.flatnonzero(keep)
+        left_out = len(keep) - len(rows)
+        words, pieces = ([[lines[i] for i in rows] for lines in sides] for sides in (words, pieces))
+        links = links.select(rows)
+        line_numbers = [first_line + i for i in rows.tolist()]
     matched = []
     mismatches: Optional[list[str]] = [] if settings.projection.skip_mismatches else None
     blocks = [("\n".join([*some, ""]).encode(), "\n".join([*cut, ""]).encode()) for some, cut in zip(words, pieces)]
     for side, (words_block, pieces_block) in enumerate(blocks):
         # The pieces' own file is not for the user to look into: both are named by what they came from.
         name = Side(corpus.words[side], corpus.text[side], settings.subwords, task.models[side])
-        matched.append(match_block(words_block, pieces_block, name, first_line, mismatches))
-    if keep is not None and not keep.all():
-        rows = np.flatnonzero(keep)
-        left_out = len(keep) - len(rows)
-        blocks = [
-            ("\n".join([*(some[i] for i in rows), ""]).encode(), "\n".join([*(cut[i] for i in rows), ""]).encode())
-            for some, cut in zip(words, pieces)
-        ]
-        pieces = [[cut[i] for i in rows] for cut in pieces]
-        matched = [side.select(rows) for side in matched]
-        links = links.select(rows)
-        line_numbers = [first_line + i for i in rows.tolist()]
+        matched.append(match_block(words_block, pieces_block, name, line_numbers, mismatches))
     projected = project_block(
         links, matched[0], matched[1], settings.projection, corpus.links or corpus.text[0], line_numbers
     )

@@ -103,11 +103,16 @@ def find_corpora(prefixes: dict[str, Sequence[str]], settings: PreprocessSetting
 
 
 def check_lengths(corpora: Sequence[Corpus]) -> None:
-    """:raises AlignmentLengthError: files of a split differ in their number of lines."""
+    """:raises AlignmentLengthError: files of a split differ in their number of lines.
+    :raises GuidedAlignError: training text is empty, on which fairseq-train would end in a traceback.
+    """
     for corpus in corpora:
         files = [*corpus.text, *corpus.words, *([] if corpus.links is None else [corpus.links])]
-        if len({count_lines(path) for path in set(files)}) > 1:
+        lengths = {count_lines(path) for path in set(files)}
+        if len(lengths) > 1:
             raise_length_error(files)
+        if corpus.is_training and lengths == {0}:
+            raise GuidedAlignError(f"{corpus.text[0]}: expected training text; got an empty file")
 
 
 def _plain_or_gzip(path: str) -> Path:

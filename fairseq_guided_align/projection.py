@@ -205,12 +205,15 @@ def project_block(
 
 
 def match_block(
-    words: bytes, pieces: bytes, side: Side, first_line: int, mismatches: Optional[list[str]]
+    words: bytes, pieces: bytes, side: Side, line_numbers: Sequence[int], mismatches: Optional[list[str]]
 ) -> WordPieces:
-    """Which pieces spell which words of some lines of a side; mismatches are collected, or an error without a list."""
+    """Which pieces spell which words of some lines of a side; mismatches are collected, or an error without a list.
+
+    :param line_numbers: of each line, for messages.
+    """
 
     def where(index: int) -> str:
-        return f"{side.pieces}:{first_line + index} (words: {side.words}:{first_line + index})"
+        return f"{side.pieces}:{line_numbers[index]} (words: {side.words}:{line_numbers[index]})"
 
     found: list[tuple[int, str]] = []
 
@@ -241,9 +244,9 @@ def project_task(task: ProjectionTask) -> ProjectedBlock:
     if settings.inverted:
         links = links.inverted()
     mismatches: Optional[list[str]] = [] if settings.skip_mismatches else None
-    source = match_block(text[1], text[2], files.source, first_line, mismatches)
-    target = match_block(text[3], text[4], files.target, first_line, mismatches)
     lines = range(first_line, first_line + len(links))
+    source = match_block(text[1], text[2], files.source, lines, mismatches)
+    target = match_block(text[3], text[4], files.target, lines, mismatches)
     block = project_block(links, source, target, settings, files.links, lines)
     block.counts.add_mismatches(mismatches)
     return block

@@ -200,10 +200,30 @@ def test_bpe_cleaned_with_given_dictionaries(text: Path, tmp_path: Path, capsys:
     assert (tmp_path / "bin" / "dict.grc.txt").read_bytes() == (tmp_path / "bin" / "dict.en.txt").read_bytes()
 
 
+def test_only_pairs_that_are_kept_have_to_agree(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Words and pieces of a pair that is too long differ, then those of a pair that is kept, and a block of lines
+    before them is left out as a whole.
+    """
+    write(tmp_path, "train", ["", "b c d e", "f", "g"], ["", "y", "z", "x"], [[], [(0, 0)], [], [(0, 0)]])
+    for suffix in ("grc", "en", "align"):
+        path = tmp_path / f"train.{suffix}"
+        path.write_bytes(b"\n" * 1000 + path.read_bytes())
+    (tmp_path / "train.words").write_text("\n" * 1001 + "p q r s\nt\ng\n")
+    options = ["-s", "grc", "-t", "en", "--trainpref", tmp_path / "train", "--destdir", tmp_path / "bin",
+               "--subwords", "bpe", "--source-words-suffix", "words", "--max-pieces", "3"]  # fmt: skip
+    assert main(["preprocess", *map(str, options)]) == 2
+    assert "train.grc:1003 (words: " in capsys.readouterr().err
+    assert main(["preprocess", *map(str, options), "--on-mismatch", "drop-links"]) == 0
+    counts = json.loads((tmp_path / "bin" / "guided_alignment.json").read_text("utf-8"))["splits"]["train"]
+    assert (counts["sentences"], counts["left_out"], counts["mismatched"]) == (2, 1002, 1)
+    assert [links.pairs() for links in LinkStore(links_path(tmp_path / "bin", "train", "grc", "en"))] == [[], [(0, 0)]]
+
+
 @pytest.mark.parametrize(
     ("broken", "says"),
     [
         ({"train1.align": "0-0\n"}, "train1.align has 1"),
+        (dict.fromkeys(["train1.grc", "train1.en", "train1.align"], ""), "{}/train1.grc: expected training text; got"),
         ({"train.grc": "\n" * 60, "train1.grc": "\n" * 20}, "the training text is empty, or all of its lines"),
         ({"valid.align": "0-0\nnonsense\n" + "\n" * 13}, "valid.align:2: expected SOURCE-TARGET"),
         ({"train.en": None}, "no such file: "),
