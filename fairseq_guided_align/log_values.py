@@ -22,6 +22,11 @@ def ratio(numerator: str, denominator: str, scale: float = 1.0) -> Callable[[Map
     """A derived meter of fairseq's: ``scale * numerator / denominator`` of two summed meters, 0 if nothing counted.
 
     Sums stay sums until the log is printed, so the value is exact over any number of batches and workers.
+
+    :param numerator: name of the meter that holds the sum above the line.
+    :param denominator: name of the one below it.
+    :param scale: 100 for a percentage.
+    :return: what ``metrics.log_derived`` takes: from fairseq's meters by name to the value.
     """
 
     def value(meters: Mapping[str, Any]) -> float:

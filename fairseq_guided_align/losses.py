@@ -1,7 +1,7 @@
 """The arithmetic of guided-alignment training: tensors in, tensors out; torch only, no fairseq.
 
-Every function is twice differentiable and returns one value per target token, so that the caller decides on
-sums, masks and divisors. Probabilities of attention are floored at the smallest normal number of their precision
+The costs are twice differentiable and hold one value per target token, so that the caller decides on sums, masks
+and divisors. Probabilities of attention are floored at the smallest normal number of their precision
 (1.2e-38 in float32): above it, the logarithm and its gradient are exact; at zero, cost and gradient stay finite.
 """
 
@@ -69,13 +69,13 @@ def merge_duplicate_links(keys: Tensor, gold: Tensor, add: bool) -> Tensor:
     :return: (n,) entries, 0 for all but one link of each cell.
     """
     ordered, order = keys.sort(stable=True)
-    first = torch.ones_like(ordered, dtype=torch.bool)
+    first = torch.ones_like(ordered)
     first[1:] = ordered[1:] != ordered[:-1]
     values = gold.index_select(0, order)
     if add:
-        run = first.long().cumsum(0) - 1
+        run = first.cumsum(0) - 1
         values = torch.zeros_like(values).index_add(0, run, values).index_select(0, run)
-    return torch.zeros_like(gold).index_copy(0, order, values * first.to(values.dtype))
+    return torch.zeros_like(gold).index_copy(0, order, values * first)
 
 
 def _finite_gradient(gradient: Optional[Tensor]) -> Optional[Tensor]:
@@ -133,6 +133,7 @@ def keras_probabilities(probabilities: Tensor, row_totals: Tensor) -> Tensor:
 
     :param probabilities: (n,) attention at the links.
     :param row_totals: (n,) sum of the attention over the source for each link's target token.
+    :return: (n,) probabilities in [1e-7, 1 - 1e-7].
     """
     row_totals = row_totals.clamp(min=torch.finfo(row_totals.dtype).tiny)
     return (probabilities / row_totals).clamp(KERAS_EPSILON, 1.0 - KERAS_EPSILON)
