@@ -69,8 +69,7 @@ def collate_links(
     target = np.concatenate([one.target for one in links]) + target_offsets[sentence]
     weight = np.concatenate([one.weight for one in links]).astype(np.float64)
     rows = sentence * target_width + target
-    totals = np.bincount(rows, weights=weight, minlength=1)
-    shares = weight / totals[rows] if len(rows) else weight
+    shares = weight / np.bincount(rows, weights=weight)[rows]
     return {
         "alignments": torch.from_numpy(np.stack([source, rows], axis=1).astype(np.int64)),
         "align_weights": torch.from_numpy(shares),

@@ -121,6 +121,14 @@ def locate_blocks(path: PathLike) -> Iterator[tuple[int, Block]]:
     return ((first_line, located(block)) for first_line, block in read_blocks(path))
 
 
+def _text_start(path: PathLike) -> Optional[int]:
+    """Where the text of a file begins: after a byte order mark; None where it is compressed."""
+    with open_bytes(path) as stream:
+        if isinstance(stream, gzip.GzipFile):
+            return None
+        return len(_BOM) if stream.read(len(_BOM)) == _BOM else 0
+
+
 class _Locator:
     """Where the blocks of a file lie, which have to be given one after the other."""
 
@@ -128,9 +136,7 @@ class _Locator:
         self._path = str(path)
         self._offset: Optional[int] = None
         if os.path.isfile(path):
-            with open_bytes(path) as stream:
-                if not isinstance(stream, gzip.GzipFile):
-                    self._offset = len(_BOM) if stream.read(len(_BOM)) == _BOM else 0
+            self._offset = _text_start(path)
 
     def __call__(self, block: bytes) -> Block:
         if self._offset is None:
@@ -181,8 +187,8 @@ class NumberedLines:
 
     def __init__(self, path: PathLike) -> None:
         self._path = str(path)
-        ends: list[np.ndarray] = [np.zeros(1, np.int64)]
-        size = 0
+        size = _text_start(path) or 0
+        ends = [np.array([size])]
         for _, block in read_blocks(path):
             ends.append(size + 1 + np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n")))
             size += len(block)
@@ -255,7 +261,7 @@ def raise_length_error(paths: Sequence[PathLike]) -> NoReturn:
 
 
 def _take_lines(path: PathLike, lines: int) -> Iterator[bytes]:
-    """The file in blocks of this many lines, each line ended by a line feed; the last block may have fewer."""
+    """The file in blocks of this many lines, each line ended by a line feed; the last block has fewer, or none."""
     parts: list[bytes] = []
     missing = lines
     for _, block in read_blocks(path):
@@ -268,8 +274,6 @@ def _take_lines(path: PathLike, lines: int) -> Iterator[bytes]:
             end = int(ends[taken - 1])
             yield b"".join([*parts, block[begin:end]])
             parts, missing, begin = [], lines, end
-        if begin < len(block):
-            parts.append(block[begin:])
-            missing -= len(ends) - taken
-    if parts:
-        yield b"".join(parts)
+        parts.append(block[begin:])
+        missing -= len(ends) - taken
+    yield b"".join(parts)

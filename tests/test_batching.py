@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairseq_guided_align.batching import batch_links, collate_links
+from fairseq_guided_align.errors import AlignmentRangeError
 from fairseq_guided_align.links import SentenceLinks
 
 CELLS = st.dictionaries(
@@ -62,3 +63,10 @@ def test_stock_batches_and_batches_without_links() -> None:
     assert links.weight.tolist() == [1, 1]
     del sample["alignments"]
     assert batch_links(sample, source_width=5).weight.shape == (0,)
+
+
+@pytest.mark.parametrize("pair", [[5, 0], [-1, 0], [0, 6], [0, -1]])
+def test_links_outside_the_batch_are_refused(pair: list[int]) -> None:
+    sample = {"target": torch.zeros(2, 3, dtype=torch.int64), "alignments": torch.tensor([[1, 1], pair, [2, 2]])}
+    with pytest.raises(AlignmentRangeError, match=r"columns 0\.\.4 and the batch target rows 0\.\.5"):
+        batch_links(sample, source_width=5)

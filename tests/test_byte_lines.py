@@ -14,7 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairseq_guided_align.atomic_files import atomic_file, atomic_folder
-from fairseq_guided_align.byte_lines import count_lines, read_blocks, read_blocks_together, read_lines
+from fairseq_guided_align.byte_lines import (
+    NumberedLines,
+    count_lines,
+    lines_of,
+    locate_blocks,
+    locate_blocks_together,
+    read_blocks,
+    read_blocks_together,
+    read_lines,
+)
 from fairseq_guided_align.errors import AlignmentFormatError, AlignmentLengthError, GuidedAlignError
 from fairseq_guided_align.worker_processes import map_in_order
 
@@ -37,6 +46,44 @@ def test_blocks_are_the_file(
     lines = text.split("\n")[: -1 if text.endswith("\n") or not text else None]
     assert list(read_lines(path)) == lines
     assert count_lines(path) == len(lines)
+
+
+LONG_LINES = [b"%d" % number + b"x" * (2**18 - 2) for number in range(5)]
+"""Two of them are just what is read at once."""
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\n",
+        b"a\r\nb\n\nc d",
+        b"\xef\xbb\xbfa\nb\nc",
+        b"\n".join(LONG_LINES),
+        b"\n".join([*LONG_LINES, b"x", b""]),
+    ],
+    ids=["empty", "empty line", "CRLF", "byte order mark", "long", "long, ended"],
+)
+@pytest.mark.parametrize("zipped", [False, True])
+def test_every_way_of_reading_gives_the_same_lines(tmp_path: Path, data: bytes, zipped: bool) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(gzip.compress(data, 1) if zipped else data)
+    text = data.removeprefix(b"\xef\xbb\xbf")
+    raw = text.split(b"\n")[: -1 if text.endswith(b"\n") or not text else None]
+    lines = [line.decode().removesuffix("\r") for line in raw]
+    assert list(read_lines(path)) == lines
+    if not zipped:
+        numbered = NumberedLines(path)
+        assert [numbered[number] for number in range(len(numbered))] == lines
+    located = list(locate_blocks(path))
+    assert b"".join(lines_of(block) for _, block in located).split(b"\n")[:-1] == raw
+    assert [first for first, _ in located] == [first for first, _ in read_blocks(path)]
+    for size in (1, 2, 3):
+        expected = [b"".join(line + b"\n" for line in raw[first : first + size]) for first in range(0, len(raw), size)]
+        for together in (read_blocks_together, locate_blocks_together):
+            found = list(together([path, path], size))
+            assert [first for first, _ in found] == list(range(1, len(raw) + 1, size))
+            assert [[lines_of(block) for block in blocks] for _, blocks in found] == [[one, one] for one in expected]
 
 
 @settings(max_examples=100, deadline=None)
@@ -70,6 +117,8 @@ def test_bytes_that_are_no_text(tmp_path: Path) -> None:
     path.write_bytes("ok\nna\u00efve\n".encode("latin-1"))
     with pytest.raises(AlignmentFormatError, match=r"latin1\.txt:2: expected UTF-8 text; got byte 0xef at byte 3"):
         list(read_lines(path))
+    with pytest.raises(AlignmentFormatError, match=r"latin1\.txt:2: "):
+        NumberedLines(path)[1]
 
 
 def test_file_appears_complete_or_not_at_all(tmp_path: Path) -> None:
