@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
 
@@ -45,10 +45,15 @@ class AlignerSettings:
 
 @dataclass
 class AlignedText:
-    """What was seen while the text went to the aligner; ``size`` in bytes."""
+    """What was seen while the text went to the aligner.
+
+    :param sentences: lines of either text.
+    :param too_long: numbers, from 1, of those with more than :data:`LONGEST_SENTENCE` words on a side.
+    :param size: bytes of UTF-8.
+    """
 
     sentences: int = 0
-    too_long: int = 0
+    too_long: set[int] = field(default_factory=set)
     size: int = 0
 
 
@@ -70,44 +75,15 @@ def align_text(
     :raises AlignmentLengthError: one text has more lines than the other.
     :raises GuidedAlignError: eflomal is not installed, or it failed, or there is nothing to align.
     """
-    eflomal = _eflomal()
     seen = AlignedText() if seen is None else seen
-    counts = {"source": AlignedText(), "target": AlignedText()}
     with tempfile.TemporaryDirectory(prefix="align-") as folder:
         forward, reverse = Path(folder) / "forward", Path(folder) / "reverse"
-        aligner = eflomal.Aligner(
-            model=settings.model,
-            n_samplers=settings.samplers,
-            rel_iterations=settings.relative_iterations,
-            null_prior=settings.null_prior,
-        )
-        try:
-            aligner.align(
-                _lines_for_eflomal(source, counts["source"]),
-                _lines_for_eflomal(target, counts["target"]),
-                links_filename_fwd=str(forward),
-                links_filename_rev=str(reverse),
-            )
-        except subprocess.CalledProcessError as error:
-            raise GuidedAlignError(
-                f"eflomal failed with exit code {error.returncode}, probably for want of memory or of disk space:"
-                f" {_room_for(sum(side.size for side in counts.values()))}"
-            ) from error
-        except ZeroDivisionError as error:
-            if counts["source"].sentences:
-                raise
-            raise GuidedAlignError("expected sentence pairs to align; both texts are empty") from error
-        except ValueError as error:
-            if counts["source"].sentences == counts["target"].sentences:
-                raise
-            raise AlignmentLengthError(
-                f"expected as many lines of source as of target; got {counts['source'].sentences} and"
-                f" {counts['target'].sentences}"
-            ) from error
-        seen.sentences = counts["source"].sentences
-        seen.too_long = max(side.too_long for side in counts.values())
+        sides = _run_eflomal(source, target, settings, forward, reverse)
+        seen.sentences = sides[0].sentences
+        seen.too_long = sides[0].too_long | sides[1].too_long
+        seen.size = sum(side.size for side in sides)
         for path, copy in ((forward, forward_copy), (reverse, reverse_copy)):
-            _check_complete(path, seen.sentences, sum(side.size for side in counts.values()))
+            _check_complete(path, seen.sentences, seen.size)
             if copy is not None:
                 with open(path, "rb") as links, atomic_file(copy) as stream:
                     shutil.copyfileobj(links, stream)
@@ -115,6 +91,42 @@ def align_text(
             yield symmetrise_corpus(
                 parse_block(one, forward, first_line), parse_block(other, reverse, first_line), settings.method
             )
+
+
+def _run_eflomal(
+    source: Iterable[str], target: Iterable[str], settings: AlignerSettings, forward: Path, reverse: Path
+) -> tuple[AlignedText, AlignedText]:
+    """Write eflomal's links of both directions; what was seen of source and target. Errors as :func:`align_text`."""
+    aligner = _eflomal().Aligner(
+        model=settings.model,
+        n_samplers=settings.samplers,
+        rel_iterations=settings.relative_iterations,
+        null_prior=settings.null_prior,
+    )
+    one, other = AlignedText(), AlignedText()
+    try:
+        aligner.align(
+            _lines_for_eflomal(source, one),
+            _lines_for_eflomal(target, other),
+            links_filename_fwd=str(forward),
+            links_filename_rev=str(reverse),
+        )
+    except subprocess.CalledProcessError as error:
+        raise GuidedAlignError(
+            f"eflomal failed with exit code {error.returncode}, probably for want of memory or of disk space:"
+            f" {_room_for(one.size + other.size)}"
+        ) from error
+    except ZeroDivisionError as error:
+        if one.sentences:
+            raise
+        raise GuidedAlignError("expected sentence pairs to align; both texts are empty") from error
+    except ValueError as error:
+        if one.sentences == other.sentences:
+            raise
+        raise AlignmentLengthError(
+            f"expected as many lines of source as of target; got {one.sentences} and {other.sentences}"
+        ) from error
+    return one, other
 
 
 def _check_complete(path: Path, sentences: int, size: int) -> None:
@@ -145,10 +157,12 @@ def _room_for(size: int) -> str:
 def _lines_for_eflomal(lines: Iterable[str], seen: AlignedText) -> Iterator[str]:
     """Lines in which only spaces separate words: eflomal also splits at other whitespace, which would shift links."""
     for line in lines:
-        words = line.encode().split()
+        encoded = line.encode()
+        words = encoded.split()
         seen.sentences += 1
-        seen.too_long += len(words) > LONGEST_SENTENCE
-        seen.size += len(line)
+        if len(words) > LONGEST_SENTENCE:
+            seen.too_long.add(seen.sentences)
+        seen.size += len(encoded)
         yield " ".join("_".join(word.decode().split()) or "_" for word in words) + "\n"
 
 

@@ -78,11 +78,23 @@ def differing(one: CorpusLinks, other: CorpusLinks) -> float:
 
 def test_words_that_eflomal_would_cut_and_lines_too_long() -> None:
     seen = AlignedText()
-    lines = ["a\u00a0b c\td", "", "\u3000 x", "w " * 1024]
+    lines = ["a\u00a0b c\td", "", "\u3000 x", "w " * 1023, "w " * 1024]
     made = list(_lines_for_eflomal(lines, seen))
-    assert [len(line.split()) for line in made] == [3, 0, 2, 1024]
+    assert [len(line.split()) for line in made] == [3, 0, 2, 1023, 1024]
     assert made[0] == "a_b c d\n"
-    assert (seen.sentences, seen.too_long) == (4, 1)
+    assert (seen.sentences, seen.too_long) == (5, {5})
+    assert seen.size == sum(len(line.encode()) for line in lines)
+
+
+def test_pairs_too_long_on_either_side_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("eflomal")
+    long = "w " * 1024 + "\n"
+    (tmp_path / "s").write_text(long + "a\na\n" * 5)
+    (tmp_path / "t").write_text("b\n" * 10 + long)
+    files = ["--source", str(tmp_path / "s"), "--target", str(tmp_path / "t"), "-o", str(tmp_path / "out")]
+    assert main(["align", *files, "--model", "1", "--samplers", "1"]) == 0
+    assert "warning: 2 sentence pairs have more than 1023 words on a side" in capsys.readouterr().err
+    assert [bool(line) for line in (tmp_path / "out").read_text().split("\n")] == [False, *[True] * 9, False, False]
 
 
 def test_other_numbers_of_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

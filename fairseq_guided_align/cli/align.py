@@ -83,6 +83,6 @@ def run(args: argparse.Namespace) -> int:
             with_links += sum(1 for count in (chunk.offsets[1:] - chunk.offsets[:-1]).tolist() if count)
             bar.update(len(chunk))
     if seen.too_long:
-        say(f"warning: {seen.too_long} sentence pairs have more than {LONGEST_SENTENCE} words on a side: no links")
+        say(f"warning: {len(seen.too_long)} sentence pairs have more than {LONGEST_SENTENCE} words on a side: no links")
     say(f"{args.output}: {seen.sentences} sentence pairs, {with_links} with links; {links} links")
     return 0
