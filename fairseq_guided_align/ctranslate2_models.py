@@ -68,26 +68,8 @@ def convert(
         raise GuidedAlignError(f"CTranslate2 is missing: pip install ctranslate2 ({error})") from error
     state = read_checkpoint(checkpoint, {})
     config = state["cfg"]["model"]
-    source, target, prefix = None, None, ""
-    if is_multilingual(config):
-        lang_pair = chosen_pair(checkpoint, config, lang_pair)
-        source, target = lang_pair.split("-")
-        prefix = f"models.{lang_pair}."
-        if config.encoder_langtok or config.decoder_langtok:
-            raise GuidedAlignError(
-                f"{checkpoint}: was trained with --encoder-langtok or --decoder-langtok, and CTranslate2 ends every "
-                "source and begins every target with </s>; train without language tokens"
-            )
-    elif lang_pair is not None:
-        raise GuidedAlignError(f"{checkpoint}: a model of one language pair; leave --lang-pair out")
-    guided = GuidedHeads.stored(config)
-    if guided is None or not guided.layers:
-        raise GuidedAlignError(f"{checkpoint}: no heads were guided in this model; ct2-fairseq-converter converts it")
-    if len(guided.layers) > 1:
-        raise GuidedAlignError(
-            f"{checkpoint}: heads of the layers {', '.join(map(str, guided.layers))} were guided, and CTranslate2 "
-            "returns the attention of one layer; guide heads of one layer"
-        )
+    source, target, prefix = _languages(checkpoint, config, lang_pair)
+    guided = _guided_heads(checkpoint, config)
     config = flat_settings(state["cfg"], state["model"])
     guided.check_against([config.decoder_attention_heads] * config.decoder_layers)
     with tempfile.TemporaryDirectory() as folder:
@@ -109,6 +91,37 @@ def convert(
         "heads": list(guided.heads),
     }
     (Path(output) / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+
+
+def _languages(
+    checkpoint: str, config: Any, lang_pair: Optional[str]
+) -> tuple[Optional[str], Optional[str], str]:
+    """Source and target language, None where the data folder tells them, and what begins the names of the weights."""
+    if not is_multilingual(config):
+        if lang_pair is not None:
+            raise GuidedAlignError(f"{checkpoint}: a model of one language pair; leave --lang-pair out")
+        return None, None, ""
+    lang_pair = chosen_pair(checkpoint, config, lang_pair)
+    if config.encoder_langtok or config.decoder_langtok:
+        raise GuidedAlignError(
+            f"{checkpoint}: was trained with --encoder-langtok or --decoder-langtok, and CTranslate2 ends every "
+            "source and begins every target with </s>; train without language tokens"
+        )
+    source, target = lang_pair.split("-")
+    return source, target, f"models.{lang_pair}."
+
+
+def _guided_heads(checkpoint: str, config: Any) -> GuidedHeads:
+    """The guided heads of the one layer whose attention CTranslate2 can return."""
+    guided = GuidedHeads.stored(config)
+    if guided is None or not guided.layers:
+        raise GuidedAlignError(f"{checkpoint}: no heads were guided in this model; ct2-fairseq-converter converts it")
+    if len(guided.layers) > 1:
+        raise GuidedAlignError(
+            f"{checkpoint}: heads of the layers {', '.join(map(str, guided.layers))} were guided, and CTranslate2 "
+            "returns the attention of one layer; guide heads of one layer"
+        )
+    return guided
 
 
 def flat_settings(config: Any, weights: Mapping[str, Any]) -> Namespace:
