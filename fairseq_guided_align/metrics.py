@@ -41,13 +41,11 @@ class LinkCounts:
     hit_possible: int = 0
 
     def __add__(self, other: LinkCounts) -> LinkCounts:
-        if not isinstance(other, LinkCounts):
-            return NotImplemented
         return LinkCounts(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other))))
 
     def __radd__(self, other: Any) -> LinkCounts:
         """``sum(counts)`` starts from the number 0."""
-        return self if isinstance(other, int) and other == 0 else NotImplemented
+        return self if other == 0 else NotImplemented
 
     @classmethod
     def from_array(cls, counts: np.ndarray) -> LinkCounts:
@@ -144,7 +142,7 @@ def _count_block(predicted: CorpusLinks, gold: CorpusLinks) -> np.ndarray:
             per_sentence(hit),
         ],
         axis=1,
-    ).astype(np.int64)
+    )
 
 
 def score_table(counts: np.ndarray) -> dict[str, np.ndarray]:

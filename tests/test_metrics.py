@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairseq_guided_align import metrics
-from fairseq_guided_align.errors import AlignmentLengthError
+from fairseq_guided_align.errors import AlignmentLengthError, AlignmentRangeError
 from fairseq_guided_align.links import CorpusLinks, SentenceLinks
 from fairseq_guided_align.metrics import COLUMNS, LinkCounts, count_corpus, count_links, score_table
 
@@ -53,7 +53,9 @@ def test_a_corpus_counts_as_its_sentences_do(corpus: list) -> None:
     assert table.shape == (len(corpus), len(COLUMNS))
     each = [count_links(a, g) for a, g in zip(predicted, gold)]
     assert [LinkCounts.from_array(row) for row in table] == each
-    assert LinkCounts.from_array(table) == sum(each, LinkCounts())
+    total = LinkCounts.from_array(table)
+    assert total == sum(each, LinkCounts())
+    assert all(type(count) is int for count in vars(total).values())  # not numpy's, which JSON does not know
 
 
 def test_the_score_of_a_corpus_comes_from_summed_counts_not_from_averaged_scores() -> None:
@@ -118,6 +120,25 @@ def test_score_table_equals_the_properties(corpus: list) -> None:
     table = score_table(np.array([[getattr(c, name) for name in COLUMNS] for c in each]))
     for name, values in table.items():
         np.testing.assert_allclose(values, [getattr(c, name) for c in each], rtol=1e-14, atol=1e-15)
+        one = score_table(np.array([getattr(each[0], name) for name in COLUMNS]))[name]
+        assert one == values[0]
+
+
+@pytest.mark.parametrize("outside", [(0, 1), (1, 0)])
+def test_a_link_of_the_next_sentence_is_no_hit(outside: tuple[int, int]) -> None:
+    """Indices that only the gold links reach."""
+    predicted, gold = ([SentenceLinks.from_pairs(p) for p in side] for side in ([[], [(0, 0)]], [[outside], []]))
+    table = count_corpus(CorpusLinks.from_sentences(predicted), CorpusLinks.from_sentences(gold))
+    assert LinkCounts.from_array(table) == LinkCounts(predicted=1, sure=1, possible=1)
+
+
+def test_indices_that_no_key_holds_are_refused() -> None:
+    """The largest ones that links hold take 62 bits."""
+    far = SentenceLinks.from_pairs([(2**31 - 1, 2**31 - 1)])
+    one, two = CorpusLinks.from_sentences([far]), CorpusLinks.from_sentences([far, far])
+    assert LinkCounts.from_array(count_corpus(one, one)).hit_sure == 1
+    with pytest.raises(AlignmentRangeError, match="2 sentence pairs with indices up to 2147483647 and 2147483647"):
+        count_corpus(two, two)
 
 
 def test_different_numbers_of_sentences_are_refused() -> None:
