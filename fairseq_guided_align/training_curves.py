@@ -94,15 +94,20 @@ def curves_figure(runs: Sequence[Run], keys: Sequence[str] = TELLING_KEYS, title
             0.65 / width, 1 - 0.12 / height, title, ha="left", va="top", color=INK, fontsize=12.5,
             family=families, parse_math=False,
         )  # fmt: skip
+    _draw_legend(figure, [run.name for run in runs], with_validation, columns, families)
+    return figure
+
+
+def _draw_legend(figure: Figure, names: list[str], with_validation: bool, columns: int, families: list[str]) -> None:
     handles = [
-        Line2D([], [], color=_colour(i), dashes=_dashes(i), linewidth=2, label=run.name)
-        for i, run in enumerate(runs)
+        Line2D([], [], color=_colour(i), dashes=_dashes(i), linewidth=2, label=name) for i, name in enumerate(names)
     ]
     if with_validation:
         handles += [
             Line2D([], [], color=MUTED, linewidth=1.3, label="training"),
             Line2D([], [], color=MUTED, linewidth=1.0, marker="o", markersize=4, label="validation"),
         ]
+    width, height = figure.get_size_inches()
     legend = figure.legend(
         handles=handles, loc="lower left", bbox_to_anchor=(0.62 / width, 0.08 / height), ncol=columns, frameon=False,
         prop={"family": families, "size": 8.5}, labelcolor=INK, borderaxespad=0, columnspacing=1.6,
@@ -110,7 +115,6 @@ def curves_figure(runs: Sequence[Run], keys: Sequence[str] = TELLING_KEYS, title
     )  # fmt: skip
     for text in legend.get_texts():
         text.set_parse_math(False)
-    return figure
 
 
 @dataclass(frozen=True)
