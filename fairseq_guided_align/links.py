@@ -54,8 +54,8 @@ class SentenceLinks:
         return cls.from_columns(
             table[:, 0],
             table[:, 1],
-            None if weights is None else np.asarray(weights, dtype=np.float32),
-            None if sure is None else np.asarray(sure, dtype=bool),
+            None if weights is None else np.asarray(weights),
+            None if sure is None else np.asarray(sure),
         )
 
     @classmethod
@@ -370,9 +370,9 @@ def _sorted_unique(
     """Sorted by (sentence, target, source), duplicates gone."""
     if not len(source):
         return sentence, source, target
-    source_bits = max(1, int(source.max()).bit_length())
-    target_bits = max(1, int(target.max()).bit_length())
-    if max(1, sentences).bit_length() + source_bits + target_bits > 63:
+    source_bits = int(source.max()).bit_length()
+    target_bits = int(target.max()).bit_length()
+    if sentences.bit_length() + source_bits + target_bits > 63:
         order = np.lexsort((source, target, sentence))
         sentence, source, target = sentence[order], source[order], target[order]
         kept = np.ones(len(source), dtype=bool)

@@ -54,14 +54,21 @@ def test_inverted_swaps_sides(rows: list[tuple[int, int, float, bool]]) -> None:
 
 
 @settings(deadline=None)
-@given(st.lists(SENTENCE, max_size=6), st.integers(-8, 8), st.integers(-8, 8))
-def test_corpus_is_its_sentences(corpus: list[list[tuple[int, int, float, bool]]], a: int, b: int) -> None:
+@given(st.lists(SENTENCE, max_size=6), st.integers(-8, 8), st.integers(-8, 8), st.lists(st.integers(0, 9)))
+def test_corpus_is_its_sentences(
+    corpus: list[list[tuple[int, int, float, bool]]], a: int, b: int, numbers: list[int]
+) -> None:
     sentences = [made(rows) for rows in corpus]
     links = CorpusLinks.from_sentences(sentences)
     assert list(links) == sentences
     assert list(links.inverted()) == [sentence.inverted() for sentence in sentences]
     assert list(links[a:b]) == sentences[a:b]
     assert CorpusLinks.concatenated([links[:2], links[2:3], links[3:]]) == links
+    assert list(links.where(links.source < links.target)) == [
+        made([row for row in rows if row[0] < row[1]]) for rows in corpus
+    ]
+    order = [number for number in numbers if number < len(sentences)]
+    assert list(links.select(np.array(order, np.int64))) == [sentences[number] for number in order]
     if sentences:
         assert links[-1] == sentences[-1]
     with pytest.raises(IndexError):

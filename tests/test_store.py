@@ -174,7 +174,8 @@ def test_full_disk_is_a_clear_error(tmp_path: Path) -> None:
 
 def test_nothing_to_map(tmp_path: Path) -> None:
     for name, chunks in (("none", []), ("empty", [CorpusLinks.from_sentences([made([])] * 3)])):
-        write_links(tmp_path / name, chunks)
+        counts = write_links(tmp_path / name, chunks)
         store = LinkStore(tmp_path / name)
         assert [len(links) for links in store] == ([] if name == "none" else [0, 0, 0])
+        assert store.counts == counts == StoreCounts(len(store), 0, -1, -1)
         assert store.source.dtype == np.int32
