@@ -47,12 +47,12 @@ class GuidedCost:
     :param ignore_prefix_size: target tokens at the start that are left alone.
     """
 
-    squared_error: bool = False
-    normalized: bool = True
-    opennmt_tf: bool = False
-    next_row: bool = False
-    unlinked_to_eos: bool = False
-    ignore_prefix_size: int = 0
+    squared_error: bool
+    normalized: bool
+    opennmt_tf: bool
+    next_row: bool
+    unlinked_to_eos: bool
+    ignore_prefix_size: int
 
     def __call__(
         self, attention: Tensor, links: BatchLinks, target_is_real: Tensor, source_is_real: Optional[Tensor]

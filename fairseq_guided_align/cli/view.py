@@ -164,20 +164,11 @@ def _of_files(args: argparse.Namespace) -> tuple[PageData, int]:
         raise GuidedAlignError("expected both --source-pieces and --target-pieces, or neither; got one")
     if (args.piece_links or args.piece_soft) and not args.source_pieces:
         raise GuidedAlignError("--piece-links and --piece-soft need --source-pieces and --target-pieces")
-    source, target = _words(args.source), _words(args.target)
-    if len(source) != len(target):
-        raise_length_error([args.source, args.target])
-    source_pieces = target_pieces = None
-    if args.source_pieces:
-        source_pieces, target_pieces = _pieces(args.source_pieces), _pieces(args.target_pieces)
-        for path, lines in ((args.source_pieces, source_pieces), (args.target_pieces, target_pieces)):
-            if len(lines) != len(source):
-                raise_length_error([args.source, path])
+    source, target, source_pieces, target_pieces = _read_text(args)
     gold = _links(args.gold, args.gold_one_based, args.source, source, target) if args.gold else None
     systems = _systems(args, source, target, source_pieces, target_pieces)
-    shown = min(args.limit, len(source))
     pairs: list[Pair] = []
-    for i in range(shown):
+    for i in range(min(args.limit, len(source))):
         words_of: Optional[tuple[np.ndarray, np.ndarray]] = None
         if source_pieces is not None and target_pieces is not None:
             words_of = (
@@ -206,6 +197,22 @@ def _of_files(args: argparse.Namespace) -> tuple[PageData, int]:
         "systems": [system.name for system in systems],
         "pairs": pairs,
     }, len(source)
+
+
+def _read_text(
+    args: argparse.Namespace,
+) -> tuple[list[list[str]], list[list[str]], Optional[list[list[str]]], Optional[list[list[str]]]]:
+    """Words of source and target, and their pieces where they were given; all of as many lines."""
+    source, target = _words(args.source), _words(args.target)
+    if len(source) != len(target):
+        raise_length_error([args.source, args.target])
+    if not args.source_pieces:
+        return source, target, None, None
+    source_pieces, target_pieces = _pieces(args.source_pieces), _pieces(args.target_pieces)
+    for path, lines in ((args.source_pieces, source_pieces), (args.target_pieces, target_pieces)):
+        if len(lines) != len(source):
+            raise_length_error([args.source, path])
+    return source, target, source_pieces, target_pieces
 
 
 def _words(path: str) -> list[list[str]]:
