@@ -78,19 +78,11 @@ def run(args: argparse.Namespace) -> int:
     if Path(args.out).suffix.lower() not in FORMATS:
         raise GuidedAlignError(f"{args.out}: expected a file name that ends in {', '.join(FORMATS)}")
     gold = read_links(args.gold, args.gold_one_based) if args.gold else None
-    from fairseq_guided_align.extraction import AlignmentModel
     from fairseq_guided_align.fonts import font_warnings_as_lines
     from fairseq_guided_align.split_reading import read_pairs
     from fairseq_guided_align.subword_settings import subword_kind
 
-    models: list[tuple[str, Any]] = []
-    columns = MOST_COLUMNS
-    for argument in args.checkpoints:
-        name, path = _named(argument)
-        model = AlignmentModel(path, args.data, args.attention, args.device, args.layers, args.heads, args.lang_pair)
-        models += [(name, one) for one in _single_heads(model)] if args.each_head else [(name, model)]
-        if args.each_head:
-            columns = len(model.guided.heads)  # so that each layer has a row
+    models, columns = _models(args)
     first = models[0][1].options
     kind = None
     if args.level == "words" or args.gold:
@@ -114,6 +106,21 @@ def run(args: argparse.Namespace) -> int:
         save_figure(figure, out, args.dpi)
         print(f"wrote {out}")
     return 0
+
+
+def _models(args: argparse.Namespace) -> tuple[list[tuple[str, Any]], int]:
+    """The models, one a panel, with their names; and the most panels in a row."""
+    from fairseq_guided_align.extraction import AlignmentModel
+
+    models: list[tuple[str, Any]] = []
+    columns = MOST_COLUMNS
+    for argument in args.checkpoints:
+        name, path = _named(argument)
+        model = AlignmentModel(path, args.data, args.attention, args.device, args.layers, args.heads, args.lang_pair)
+        models += [(name, one) for one in _single_heads(model)] if args.each_head else [(name, model)]
+        if args.each_head:
+            columns = len(model.guided.heads)  # so that each layer has a row
+    return models, columns
 
 
 def parse_numbers(text: str) -> list[int]:
