@@ -12,6 +12,8 @@ from fairseq_guided_align.byte_lines import PathLike, count_lines, decode_line, 
 from fairseq_guided_align.errors import AlignmentFormatError, AlignmentRangeError
 from fairseq_guided_align.links import CorpusLinks
 from fairseq_guided_align.pharaoh import parse_block, parse_line
+from fairseq_guided_align.subwords import CONTINUATION, SPACE_MARK
+from fairseq_guided_align.word_positions import WordPositions
 
 MANY = 20
 """Sentence pairs with links from which the absence of a position 0 is no chance."""
@@ -42,6 +44,8 @@ class AlignmentReport:
     undecodable_lines: int = 0
     lines: dict[str, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    source_positions: WordPositions = field(default_factory=WordPositions)
+    target_positions: WordPositions = field(default_factory=WordPositions)
 
     @property
     def same_length(self) -> bool:
@@ -50,12 +54,17 @@ class AlignmentReport:
     @property
     def looks_one_based(self) -> bool:
         """Whether no link of many sentence pairs has position 0 on either side."""
-        return self.sentences_with_links >= MANY and self.at_position_zero == 0
+        return _looks_one_based(self.sentences_with_links, self.at_position_zero)
 
     @property
     def looks_inverted(self) -> bool:
         """Whether links point outside that would all be inside with source and target swapped."""
         return self.out_of_range > 0 and self.out_of_range_if_inverted == 0
+
+    @property
+    def looks_like_words(self) -> bool:
+        """Whether a text is in subword pieces and the links stay below its number of words."""
+        return self.source_positions.suspicious or self.target_positions.suspicious
 
     @property
     def errors(self) -> int:
@@ -84,13 +93,17 @@ def report_on(
         found = _readable(report, blocks[0], links, first_line, one_based, problems)
         for path, block in zip(paths[1:], blocks[1:]):
             _check_text(report, block, path, first_line, problems)
-        _add(report, found, _words(blocks[1]), _words(blocks[2]), links, first_line, one_based, problems)
+        source_words, target_words = _words(blocks[1]), _words(blocks[2])
+        _add(report, found, source_words, target_words, links, first_line, one_based, problems)
+        sentence = found.sentence()
+        report.source_positions.add(source_words, _spelt_words(blocks[1], source_words), sentence, found.source)
+        report.target_positions.add(target_words, _spelt_words(blocks[2], target_words), sentence, found.target)
     return report
 
 
 def one_based_warning(name: PathLike, sentences_with_links: int, at_position_zero: int) -> Optional[str]:
     """What to tell the user about a file in which no link has position 0; None where nothing is suspicious."""
-    if sentences_with_links < MANY or at_position_zero:
+    if not _looks_one_based(sentences_with_links, at_position_zero):
         return None
     return (
         f"{name}: none of {sentences_with_links} sentence pairs with links has a link at position 0;"
@@ -98,8 +111,23 @@ def one_based_warning(name: PathLike, sentences_with_links: int, at_position_zer
     )
 
 
+def _looks_one_based(sentences_with_links: int, at_position_zero: int) -> bool:
+    return sentences_with_links >= MANY and not at_position_zero
+
+
 def _words(block: bytes) -> np.ndarray:
     return np.array([len(line.split()) for line in block.split(b"\n")[:-1]], np.int64)
+
+
+def _spelt_words(block: bytes, tokens: np.ndarray) -> np.ndarray:
+    """Words that the lines spell: as many as tokens, unless these are marked as subword pieces."""
+    begins, goes_on = SPACE_MARK.encode(), CONTINUATION.encode()
+    lines = (line.split() for line in block.split(b"\n")[:-1])
+    if begins in block:
+        return np.array([sum(token.startswith(begins) for token in line) for line in lines], np.int64)
+    if goes_on in block:
+        return np.array([sum(not token.endswith(goes_on) for token in line) for line in lines], np.int64)
+    return tokens
 
 
 def _check_text(report: AlignmentReport, block: bytes, path: PathLike, first_line: int, problems: int) -> None:

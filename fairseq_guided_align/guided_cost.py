@@ -62,7 +62,7 @@ class GuidedCost:
         :param attention: (batch, target, source) probabilities; computed with in float32, or float64 if given so.
         :param links: see :mod:`~fairseq_guided_align.batching`.
         :param target_is_real: (batch, target) False on padding; the last real token is ``</s>``, never guided.
-        :param source_is_real: (batch, source) False on padding; None: every column is real.
+        :param source_is_real: (batch, source) False on padding, True at least once a row; None: every column is real.
         """
         if attention.dtype != torch.float64:
             attention = attention.float()
@@ -82,7 +82,7 @@ class GuidedCost:
             last = (source_is_real * torch.arange(columns, device=attention.device)).amax(dim=1)
             rows = torch.cat([rows, torch.arange(batch * width, device=attention.device)])
             source = torch.cat([source, last.repeat_interleave(width)])
-            gold = torch.cat([gold, pulled.view(-1).to(gold.dtype)])
+            gold = torch.cat([gold, pulled.view(-1)])
 
         # the last row has no next one, but it is never alignable
         own = attention.roll(-1, dims=1) if self.next_row else attention
@@ -94,7 +94,7 @@ class GuidedCost:
                 sizes = torch.full((batch,), columns, device=attention.device)
             else:
                 matrix = (own * source_is_real.unsqueeze(1)).reshape(batch * width, columns)
-                sizes = source_is_real.sum(dim=1).clamp(min=1)
+                sizes = source_is_real.sum(dim=1)
             cost = guided_alignment_mean_squared_error(
                 matrix, probabilities, rows, gold, sizes.repeat_interleave(width)
             ) * guided.view(-1)

@@ -33,7 +33,11 @@ class PictureTexts:
 
 
 class PictureLayout:
-    """Where everything goes, in inches, from measured labels."""
+    """Where everything goes, in inches, from measured labels.
+
+    :param columns: most panels in a row, at least 1.
+    :param scale: of cells and text, above 0; 1 is full size.
+    """
 
     margin = 0.15
     gap = 0.28  # between panels
