@@ -119,10 +119,8 @@ class LinkWriter:
             flags |= part.flags
         stream.write(HEADER.pack(MAGIC, VERSION, flags, *counts))
         starts, size = _column_starts(flags, counts.sentences, counts.links)
-        stream.seek(starts["offsets"])
-        stream.write(bytes(np.dtype(_COLUMNS["offsets"]).itemsize))
         stream.truncate(size)
-        sentences, links = 1, 0  # the first offset is there already
+        sentences, links = 1, 0  # the first offset is 0, as is all that truncating adds
         for part in self._parts:
             rows = {name: sentences if name == "offsets" else links for name in starts}
             columns = {name: start + rows[name] * np.dtype(_COLUMNS[name]).itemsize for name, start in starts.items()}

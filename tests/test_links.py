@@ -61,6 +61,7 @@ def test_corpus_is_its_sentences(
     sentences = [made(rows) for rows in corpus]
     links = CorpusLinks.from_sentences(sentences)
     assert list(links) == sentences
+    assert links != sentences
     assert list(links.inverted()) == [sentence.inverted() for sentence in sentences]
     assert list(links[a:b]) == sentences[a:b]
     assert CorpusLinks.concatenated([links[:2], links[2:3], links[3:]]) == links

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fairseq_guided_align import pharaoh
@@ -82,6 +82,10 @@ def test_weights_and_possible_links_need_no_second_look() -> None:
 
 @settings(deadline=None)
 @given(st.one_of(lines(PLAIN), lines(ANY)), st.booleans())
+@example("0-0 9999-9999", False)  # the last numbers that are looked up
+@example("0-0 9999-0", True)
+@example("0-0 10000-0", False)
+@example("0-0 0-10000", False)
 def test_written_and_read_again(text: str, one_based: bool) -> None:
     links = pharaoh.parse_block(text.encode())
     if one_based and len(links.source) and max(links.source.max(), links.target.max()) == 2**31 - 1:
