@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,10 +64,11 @@ def test_interval_covers_the_truth_about_as_often_as_it_says() -> None:
     assert 165 <= covered <= 195  # 180 expected, standard deviation 4
 
 
-def test_blocks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("block", [1, 170])
+def test_blocks_do_not_change_the_result(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     counts = system(np.random.default_rng(1), 50, 0.5)
     whole = bootstrap_interval(counts, samples=100)
-    monkeypatch.setattr(significance, "BLOCK", 170)
+    monkeypatch.setattr(significance, "BLOCK", block)
     assert bootstrap_interval(counts, samples=100) == whole
 
 
@@ -80,6 +83,7 @@ def test_a_system_does_not_differ_from_itself() -> None:
     got = paired_bootstrap(counts, counts)
     assert (got.difference.score, got.difference.low, got.difference.high) == (0, 0, 0)
     assert (got.p_value, got.first_wins, got.second_wins) == (1, 0, 0)
+    assert all(type(value) is float for value in (*vars(got.difference).values(), *list(vars(got).values())[1:]))
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -120,15 +124,23 @@ def test_a_thousand_samples_of_a_test_set_take_a_moment() -> None:
     assert time.perf_counter() - start < 3  # 0.1 s on one slow core
 
 
-def test_wrong_arguments_are_named() -> None:
+@pytest.mark.parametrize("systems", [1, 2])
+def test_wrong_arguments_are_named(systems: int) -> None:
     counts = system(np.random.default_rng(1), 5, 0.5)
+    call: Any = bootstrap_interval if systems == 1 else functools.partial(paired_bootstrap, counts)
     with pytest.raises(GuidedAlignError, match="got 'bleu'"):
-        bootstrap_interval(counts, "bleu")
-    with pytest.raises(GuidedAlignError, match=r"between 0 and 1, .*; got 95"):
-        bootstrap_interval(counts, level=95)
+        call(counts, "bleu")
+    for level in (0, 1, 95):
+        with pytest.raises(GuidedAlignError, match=rf"between 0 and 1, .*; got {level}"):
+            call(counts, level=level)
     with pytest.raises(GuidedAlignError, match="at least one bootstrap sample; got 0"):
-        bootstrap_interval(counts, samples=0)
+        call(counts, samples=0)
     with pytest.raises(GuidedAlignError, match="at least one sentence pair"):
         bootstrap_interval(counts[:0])
     with pytest.raises(AlignmentLengthError, match="5 and 4 pairs"):
         paired_bootstrap(counts, counts[:4])
+
+
+def test_one_sample_is_enough() -> None:
+    counts = system(np.random.default_rng(1), 5, 0.5)
+    assert bootstrap_interval(counts, samples=1).low == bootstrap_interval(counts, samples=1).high
