@@ -72,18 +72,36 @@ def test_as_the_slow_projection(corpus: Path, tmp_path: Path, workers: int) -> N
 
 
 @pytest.mark.parametrize("policy", ["all", "first"])
-def test_and_back(corpus: Path, tmp_path: Path, policy: str) -> None:
+def test_and_back(corpus: Path, tmp_path: Path, policy: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert project(corpus, "-o", corpus / policy, "--policy", policy) == 0
     assert project(corpus, "--back", "-o", tmp_path / "back", links=policy) == 0
     assert (tmp_path / "back").read_text() == (corpus / "words.align").read_text()
+    assert slow_summary(corpus, policy, "words.align", "words") in capsys.readouterr().err
+
+
+def slow_summary(corpus: Path, read: str, made: str, units: str) -> str:
+    """What is told of links between these units that were made of those that were read."""
+
+    def share(part: int, whole: int) -> str:
+        return f"{part} ({100 * part / whole:.1f} %)"
+
+    rows = [line.split() for line in (corpus / made).read_text().splitlines()]
+    linked = []
+    for side in (1, 0):
+        tokens = len((corpus / f"{'st'[side]}.{units}").read_text("utf-8").split())
+        linked.append(share(len({(i, link.split("-")[side]) for i, row in enumerate(rows) for link in row}), tokens))
+    return (
+        f"{corpus / read}: {LINES} sentence pairs, {share(sum(map(bool, rows)), LINES)} with links;"
+        f" {len((corpus / read).read_text().split())} links became {sum(map(len, rows))};"
+        f" {linked[0]} of target and {linked[1]} of source tokens linked; links dropped: none"
+    )
 
 
 def test_to_standard_output_with_a_summary_beside(corpus: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     assert project(corpus) == 0
     captured = capfdbinary.readouterr()
     assert captured.out == (corpus / "pieces.align").read_bytes()
-    assert f"words.align: {LINES} sentence pairs".encode() in captured.err
-    assert b"links dropped: none" in captured.err
+    assert slow_summary(corpus, "words.align", "pieces.align", "pieces") in captured.err.decode()
 
 
 def changed(corpus: Path, folder: Path, name: str, line: int, text: str) -> Path:
@@ -113,16 +131,35 @@ def test_a_pair_whose_text_and_pieces_differ(corpus: Path, tmp_path: Path, capsy
     assert (tmp_path / "out").read_text().splitlines() == expected
 
 
+@pytest.mark.parametrize(("read", "made"), [("words", "pieces"), ("pieces", "words")])
 def test_links_outside_are_dropped_alone_and_counted(
-    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], read: str, made: str
 ) -> None:
-    lines = (corpus / "words.align").read_text().splitlines()
-    folder = changed(corpus, tmp_path, "words.align", 1203, lines[1202] + " 0-99 99-0")
-    assert project(folder, "-o", tmp_path / "out") == 0
+    lines = (corpus / f"{read}.align").read_text().splitlines()
+    folder = changed(corpus, tmp_path, f"{read}.align", 1203, lines[1202] + " 0-99 99-0")
+    options = ["--back"] if read == "pieces" else []
+    assert project(folder, "-o", tmp_path / "out", *options, links=f"{read}.align") == 0
     error = capsys.readouterr().err
-    assert "words.align:1203: link 99-0 (from 0) was dropped: the pair has" in error
+    sizes = [len((corpus / f"{side}.{read}").read_text("utf-8").splitlines()[1202].split()) for side in "st"]
+    assert (
+        f"{read}.align:1203: link 99-0 (from 0) was dropped: the pair has {sizes[0]} source and {sizes[1]} target"
+        f" {read}\n"
+    ) in error
     assert "links dropped: 2 outside their sentence" in error
-    assert (tmp_path / "out").read_text() == (corpus / "pieces.align").read_text()
+    assert (tmp_path / "out").read_text() == (corpus / f"{made}.align").read_text()
+
+
+def test_links_of_words_without_pieces_are_dropped_and_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, text in (("s.words", "a \u200b"), ("t.words", "d"), ("s.pieces", "▁a"), ("t.pieces", "▁d")):
+        (tmp_path / name).write_text(f"{text}\n" * 25, "utf-8")
+    (tmp_path / "words.align").write_text("0-0 1-0\n" * 25)
+    assert project(tmp_path, "-o", tmp_path / "out") == 2
+    assert "25 of 50 links point outside" in capsys.readouterr().err
+    assert project(tmp_path, "-o", tmp_path / "out", "--max-dropped", 0.5) == 0
+    assert (tmp_path / "out").read_text() == "0-0\n" * 25
+    assert "links dropped: 25 of words that no piece spells" in capsys.readouterr().err
 
 
 def test_many_links_outside_are_an_error(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
