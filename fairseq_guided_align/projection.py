@@ -10,7 +10,7 @@ from typing import NamedTuple, Optional
 import numpy as np
 
 from fairseq_guided_align.byte_lines import Block, PathLike, lines_of, locate_blocks_together, read_blocks_together
-from fairseq_guided_align.errors import GuidedAlignError, SubwordMismatchError
+from fairseq_guided_align.errors import SubwordMismatchError
 from fairseq_guided_align.link_counts import EXAMPLES, LinkCounts, share
 from fairseq_guided_align.links import CorpusLinks
 from fairseq_guided_align.pharaoh import format_block, parse_block
@@ -135,7 +135,7 @@ class ProjectionTask(NamedTuple):
     blocks: list[Block]
 
 
-def projection_tasks(files: ProjectionFiles, workers: int = 1) -> Iterator[ProjectionTask]:
+def projection_tasks(files: ProjectionFiles, workers: int) -> Iterator[ProjectionTask]:
     """Consecutive blocks of sentence pairs; several workers read them for themselves.
 
     :raises AlignmentLengthError: the files differ in their number of lines.
@@ -146,9 +146,7 @@ def projection_tasks(files: ProjectionFiles, workers: int = 1) -> Iterator[Proje
         yield ProjectionTask(files, first_line, list(blocks))
 
 
-def project_to_text(
-    files: ProjectionFiles, workers: int = 1
-) -> Generator[tuple[bytes, ProjectionCounts], None, None]:
+def project_to_text(files: ProjectionFiles, workers: int) -> Generator[tuple[bytes, ProjectionCounts], None, None]:
     """Lines of consecutive blocks of sentence pairs; memory does not grow with the files.
 
     :raises AlignmentLengthError: the files differ in their number of lines.
@@ -250,12 +248,6 @@ def project_task(task: ProjectionTask) -> ProjectedBlock:
     block = project_block(links, source, target, settings, files.links, lines)
     block.counts.add_mismatches(mismatches)
     return block
-
-
-def check_kind(kind: str, model: Optional[PathLike]) -> None:
-    """:raises GuidedAlignError: a model is given for text that SentencePiece did not cut."""
-    if model is not None and kind != "sentencepiece":
-        raise GuidedAlignError(f"{model}: a SentencePiece model goes with --subwords sentencepiece; got {kind}")
 
 
 def _distinct_tokens(sentence: np.ndarray, position: np.ndarray, tokens: np.ndarray) -> int:

@@ -171,6 +171,11 @@ def test_many_links_outside_are_an_error(corpus: Path, tmp_path: Path, capsys: p
     assert project(corpus, "--inverted", "--max-dropped", 1, "-o", tmp_path / "out") == 0
 
 
+def test_a_model_of_other_pieces_is_refused(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert project(corpus, "--subwords", "bpe", "--target-sentencepiece-model", "t.model") == 2
+    assert "t.model: a SentencePiece model goes with --subwords sentencepiece; got bpe" in capsys.readouterr().err
+
+
 def test_other_numbers_of_lines(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = changed(corpus, tmp_path, "words.align", LINES, "\n")
     assert project(folder, "-o", tmp_path / "out") == 2

@@ -9,13 +9,13 @@ from typing import BinaryIO, ContextManager
 
 from fairseq_guided_align.atomic_files import atomic_file
 from fairseq_guided_align.cli.options import add_link_reading, add_on_mismatch, add_policy, add_workers, tell_counts
+from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.progress import line_counter
 from fairseq_guided_align.projection import (
     ProjectionCounts,
     ProjectionFiles,
     ProjectionSettings,
     Side,
-    check_kind,
     project_to_text,
 )
 from fairseq_guided_align.subwords import KINDS
@@ -78,5 +78,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _side(args: argparse.Namespace, name: str) -> Side:
     model = getattr(args, f"{name}_sentencepiece_model")
-    check_kind(args.subwords, model)
+    if model is not None and args.subwords != "sentencepiece":
+        raise GuidedAlignError(
+            f"{model}: a SentencePiece model goes with --subwords sentencepiece; got {args.subwords}"
+        )
     return Side(getattr(args, f"{name}_words"), getattr(args, f"{name}_pieces"), args.subwords, model)
