@@ -53,6 +53,7 @@ def symmetrise_corpus(forward: CorpusLinks, reverse: CorpusLinks, method: str) -
 
     :raises GuidedAlignError: ``method`` is not one of :data:`METHODS`.
     :raises AlignmentLengthError: the two have different numbers of sentence pairs.
+    :raises AlignmentRangeError: :data:`CHUNK` * sources * targets passes 2**63, beyond what int64 keys hold.
     """
     if method not in METHODS:
         raise GuidedAlignError(f"expected a method out of {', '.join(METHODS)}; got {method!r}")
@@ -78,7 +79,7 @@ def _symmetrise_chunk(forward: CorpusLinks, reverse: CorpusLinks, method: str) -
     if sentences * block >= 2**63:
         raise AlignmentRangeError(
             f"expected links that fit 63-bit keys; got {sentences} sentence pairs with indices up to"
-            f" {source.max()} and {target.max()}"
+            f" {source.max()} and {target.max()}: symmetrise the corpus in parts"
         )
     keys = sentence * block + (source + 1) * stride + target + 1
     union, place = np.unique(keys, return_inverse=True)
@@ -93,7 +94,7 @@ def _symmetrise_chunk(forward: CorpusLinks, reverse: CorpusLinks, method: str) -
         taken = in_forward & in_reverse
     else:
         taken = _grown(union, in_forward, in_reverse, sentences, block, stride, method)
-    summed = np.bincount(place, np.concatenate([forward.weights(), reverse.weights()]), minlength=len(union))
+    summed = np.bincount(place, np.concatenate([forward.weights(), reverse.weights()]))
     weight = summed / (in_forward.astype(np.int64) + in_reverse)
     sure = np.zeros(len(union), dtype=bool)
     np.logical_or.at(sure, place, np.concatenate([forward.sures(), reverse.sures()]))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError
+from fairseq_guided_align.errors import AlignmentLengthError, AlignmentRangeError, GuidedAlignError
 from fairseq_guided_align.links import CorpusLinks, SentenceLinks
 from fairseq_guided_align.symmetrise import CHUNK, METHODS, symmetrise, symmetrise_corpus
 
@@ -133,6 +133,16 @@ def test_a_corpus_longer_than_a_chunk_keeps_its_order() -> None:
     result = symmetrise_corpus(forward, reverse, "intersection")
     assert np.diff(result.offsets).tolist() == (each % 2).tolist()
     assert result[CHUNK + 1].pairs() == [((CHUNK + 1) % 5, (CHUNK + 1) % 3)]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_indices_that_no_key_holds_are_refused(method: str) -> None:
+    """The largest ones that links hold take 62 bits."""
+    far = SentenceLinks.from_pairs([(0, 0), (2**31 - 1, 2**31 - 1)])
+    one, two = CorpusLinks.from_sentences([far]), CorpusLinks.from_sentences([far, far])
+    assert symmetrise_corpus(one, one, method) == one
+    with pytest.raises(AlignmentRangeError, match="2 sentence pairs with indices up to 2147483647 and 2147483647"):
+        symmetrise_corpus(two, two, method)
 
 
 def test_wrong_method_and_wrong_lengths_are_refused() -> None:
