@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Optional, Protocol
 
 import numpy as np
 
@@ -115,3 +115,33 @@ def measure_coverage(
             int((in_source & ~in_target).sum()),
         )
     return total
+
+
+class OutsideLink(NamedTuple):
+    """A link that points outside its sentence pair; everything counts from 0."""
+
+    sentence: int
+    source: int
+    target: int
+
+
+def first_outside(
+    links: LinkColumns, source_lengths: np.ndarray, target_lengths: np.ndarray
+) -> Optional[OutsideLink]:
+    """The first link that points outside the text; None where there is none.
+
+    :param links: one entry a sentence pair.
+    :param source_lengths: (sentences,) source tokens of each pair.
+    :param target_lengths: (sentences,) target tokens.
+    """
+    offsets = links.offsets
+    for start in range(0, len(source_lengths), CHUNK):
+        stop = min(start + CHUNK, len(source_lengths))
+        sentence = np.repeat(np.arange(start, stop), np.diff(offsets[start : stop + 1]))
+        rows = slice(int(offsets[start]), int(offsets[stop]))
+        source, target = np.asarray(links.source[rows]), np.asarray(links.target[rows])
+        outside = (source >= source_lengths[sentence]) | (target >= target_lengths[sentence])
+        if outside.any():
+            row = int(outside.argmax())
+            return OutsideLink(int(sentence[row]), int(source[row]), int(target[row]))
+    return None

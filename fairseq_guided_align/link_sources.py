@@ -152,6 +152,9 @@ def _fairseq_links(path: str, dataset_impl: Optional[str]) -> CorpusLinks:
         return CorpusLinks(np.zeros(_items(index_file_path(path)) + 1, np.int64), *[np.empty(0, np.int32)] * 2)
     if dataset is None:
         raise GuidedAlignError(f"{path}: fairseq cannot read these binarised alignments")
+    if dataset.supports_prefetch:
+        # its format of before mmap is read as a cache, which has to be filled
+        dataset.prefetch(range(len(dataset)))
     items: List[np.ndarray] = [np.asarray(dataset[i]).reshape(-1, 2) for i in range(len(dataset))]
     pairs = np.concatenate(items) if items else np.empty((0, 2), np.int64)
     sentence = np.repeat(np.arange(len(items)), [len(item) for item in items])

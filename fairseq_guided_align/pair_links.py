@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from typing import List, Mapping, Optional, Tuple
+from typing import Any, List, Mapping, Optional, Tuple
 
 import numpy as np
 from fairseq.data import ConcatDataset, LanguagePairDataset
+from fairseq.data.indexed_dataset import IndexedRawTextDataset, MMapIndexedDataset
 
-from fairseq_guided_align.coverage import LinkCoverage, measure_coverage
-from fairseq_guided_align.dataset import GuidedPairDataset, pair_counts
+from fairseq_guided_align.alignment_report import MANY
+from fairseq_guided_align.coverage import LinkCoverage, first_outside, measure_coverage
+from fairseq_guided_align.dataset import GuidedPairDataset, pair_counts, token_counts
 from fairseq_guided_align.errors import AlignmentRangeError, GuidedAlignError
 from fairseq_guided_align.link_sources import ConcatenatedLinks, Links, find_links
 from fairseq_guided_align.links import CorpusLinks
+from fairseq_guided_align.word_positions import WordPositions, word_ends
 
 logger = logging.getLogger(__name__)
+
+LOOKED_AT = 1000
+"""Sentence pairs with links of each shard that are looked at for signs of wrong links."""
 
 
 @dataclass(frozen=True)
@@ -48,19 +54,15 @@ class PairLinks:
         :param name: what messages call it.
         :raises GuidedAlignError: no links, another number of lines, or links of the wrong direction.
         """
-        shards = pairs.src
-        while not isinstance(shards, ConcatDataset) and hasattr(shards, "dataset"):
-            shards = shards.dataset
-        if isinstance(shards, ConcatDataset):
-            sizes, repeats = [len(part) for part in shards.datasets], list(shards.sample_ratios)
-        else:
-            sizes, repeats = [len(shards)], [1]
+        shards, repeats = _shards(pairs.src)
+        sizes = [len(shard) for shard in shards]
         found = [self._find(split + (str(k) if k else ""), data_dir, size) for k, size in enumerate(sizes)]
         if all(links is None for links in found):
             return None
         parts = [links if links is not None else _no_links(size) for links, size in zip(found, sizes)]
         coverage = _coverage(name, pairs, parts, repeats)
         logger.info(f"links of {name}: {coverage}")
+        _warn(name, pairs, parts, coverage)
         if self.required and not coverage.links:
             raise GuidedAlignError(
                 f"the alignments of {name!r} hold no usable link, so nothing would be guided; look at them with "
@@ -103,6 +105,70 @@ def _coverage(name: str, pairs: LanguagePairDataset, parts: List[Links], repeats
         total += coverage
         start += len(part) * times
     return total
+
+
+def _warn(name: str, pairs: LanguagePairDataset, parts: List[Links], coverage: LinkCoverage) -> None:
+    """Say what looks wrong about links that can be used, of all shards together."""
+    sources, targets = _shards(pairs.src)[0], _shards(pairs.tgt)[0]
+    source_ends, target_ends = word_ends(pairs.src_dict.symbols), word_ends(pairs.tgt_dict.symbols)
+    in_source, in_target = WordPositions(), WordPositions()
+    linked, at_zero, told = 0, False, not coverage.outside
+    for part, source, target in zip(parts, sources, targets):
+        if not told:
+            counts = token_counts(source).written, token_counts(target).written
+            outside = first_outside(part, *counts)
+            if outside:
+                told = True
+                logger.warning(
+                    f"links of {name!r} that point outside their sentences are left out; the first is on line "
+                    f"{outside.sentence + 1}: {outside.source}-{outside.target} (from 0), in a pair of "
+                    f"{counts[0][outside.sentence]} source and {counts[1][outside.sentence]} target tokens"
+                )
+        some = np.flatnonzero(np.diff(part.offsets))[:LOOKED_AT].tolist()
+        links = [part[i] for i in some]
+        linked += len(links)
+        at_zero = at_zero or any(0 in one.source or 0 in one.target for one in links)
+        _count_words(in_source, source, source_ends, some, [one.source for one in links])
+        _count_words(in_target, target, target_ends, some, [one.target for one in links])
+    if linked >= MANY and not at_zero:
+        logger.warning(
+            f"none of {linked} sentence pairs of {name!r} with links has a link at position 0; if they count from 1, "
+            "say --alignment-one-based beside --alignment-files, or binarise them with --one-based"
+        )
+    cut = [side for side, seen in (("source", in_source), ("target", in_target)) if seen.suspicious]
+    if cut:
+        logger.warning(
+            f"the links of {name!r} seem to count words, but the {' and the '.join(cut)} text is in subword pieces: in "
+            f"none of {max(in_source.sentences, in_target.sentences)} sentences that were cut into pieces does a link "
+            "reach beyond the number of words; make links between pieces with fairseq-guided-align preprocess, "
+            "project, or binarize --level words"
+        )
+
+
+def _count_words(
+    seen: WordPositions, text: Any, ends: Optional[np.ndarray], sentences: List[int], positions: List[np.ndarray]
+) -> None:
+    while hasattr(text, "dataset"):
+        text = text.dataset
+    # other kinds read through a file that worker processes would share
+    if ends is None or not sentences or not isinstance(text, (MMapIndexedDataset, IndexedRawTextDataset)):
+        return
+    tokens = [np.asarray(text[i])[:-1] for i in sentences]
+    seen.add(
+        np.array([len(one) for one in tokens]),
+        np.array([int(ends[one].sum()) for one in tokens]),
+        np.repeat(np.arange(len(sentences)), [len(one) for one in positions]),
+        np.concatenate(positions),
+    )
+
+
+def _shards(text: Any) -> Tuple[List[Any], List[int]]:
+    """What fairseq reads of the shards of one side, and how often each is repeated."""
+    while not isinstance(text, ConcatDataset) and hasattr(text, "dataset"):
+        text = text.dataset
+    if isinstance(text, ConcatDataset):
+        return list(text.datasets), list(text.sample_ratios)
+    return [text], [1]
 
 
 def _no_links(sentences: int) -> CorpusLinks:

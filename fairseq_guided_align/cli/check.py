@@ -18,8 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.description = (
         "Checks alignment files against the texts that they align: number of lines, links and text that cannot be read,"
-        " links that point outside their sentence, coverage, files that look 1-based or inverted. Exits 0 if all is"
-        " well, 1 on problems, 2 if a file cannot be read."
+        " links that point outside their sentence, coverage, files that look 1-based, inverted or of words where the"
+        " text is in pieces. Exits 0 if all is well, 1 on problems, 2 if a file cannot be read."
     )
     parser.add_argument(
         "prefixes", nargs="*", metavar="PREFIX", help="checks PREFIX.align against PREFIX.SOURCE and PREFIX.TARGET"
@@ -94,6 +94,11 @@ def _lines(name: str, report: AlignmentReport, one_based: bool) -> list[str]:
     if report.looks_one_based and not one_based:
         hint = "; all links would be inside" if report.out_of_range and not report.out_of_range_if_one_based else ""
         lines.append(f"  warning: no link has position 0; if the file counts from 1, add --one-based{hint}")
+    if report.looks_like_words:
+        lines.append(
+            "  warning: the text is in subword pieces, and no link reaches beyond the number of its words; if the links"
+            " count words, compare them with the words, and make links between pieces with project"
+        )
     lines.append(f"  {'problems found' if report.errors else 'no problems'}")
     return lines
 

@@ -97,7 +97,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--fairseq-options",
         default="",
         metavar="OPTIONS",
-        help="further options of fairseq-preprocess, as in --fairseq-options='--dataset-impl lazy'",
+        help="further options of fairseq-preprocess, as in --fairseq-options='--dataset-impl raw'",
     )
 
 
