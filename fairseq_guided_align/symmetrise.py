@@ -123,12 +123,11 @@ def _grown(
     cells = (union % block).tolist()
     both = (in_forward & in_reverse).tolist()
     forward = in_forward.tolist()
-    taken = np.zeros(len(union), dtype=bool)
+    taken: list[bool] = []
     for start, stop in zip(bounds, bounds[1:]):
-        if start < stop:
-            part = slice(start, stop)
-            taken[part] = _grow_one(cells[part], both[part], forward[part], stride, method)
-    return taken
+        part = slice(start, stop)
+        taken += _grow_one(cells[part], both[part], forward[part], stride, method)
+    return np.array(taken, dtype=bool)
 
 
 def _grow_one(
