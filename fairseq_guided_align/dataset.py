@@ -30,32 +30,25 @@ class SentenceLinkSequence(Protocol):
 
 
 class TokenCounts(NamedTuple):
-    """What the items of a fairseq dataset hold: added tokens around those that links count.
+    """What the items of a fairseq dataset hold: tokens that links count, and how many stand before them.
 
     :param written: (sentences,) aligned tokens as written.
     :param kept: (sentences,) those that are left after truncation.
     :param prefix: tokens before them in each item (a prepended BOS or language id).
-    :param suffix: tokens after them (``</s>``, an appended language id).
     """
 
     written: np.ndarray
     kept: np.ndarray
     prefix: int
-    suffix: int
 
 
 def token_counts(dataset: Any) -> TokenCounts:
     """Counts of one side of a sentence-pair dataset, through the wrappers that fairseq's tasks put around it."""
-    if isinstance(dataset, BucketPadLengthDataset):
-        return token_counts(dataset.dataset)
-    if isinstance(dataset, StripTokenDataset):
-        return token_counts(dataset.dataset)._replace(suffix=0)
+    if isinstance(dataset, (BucketPadLengthDataset, StripTokenDataset, AppendTokenDataset)):
+        return token_counts(dataset.dataset)  # what stands after the tokens moves none of them
     if isinstance(dataset, TruncateDataset):
         inner = token_counts(dataset.dataset)
         return inner._replace(kept=np.minimum(inner.kept, dataset.truncation_length - inner.prefix))
-    if isinstance(dataset, AppendTokenDataset):
-        inner = token_counts(dataset.dataset)
-        return inner if dataset.token is None else inner._replace(suffix=inner.suffix + 1)
     if isinstance(dataset, PrependTokenDataset):
         inner = token_counts(dataset.dataset)
         return inner if dataset.token is None else inner._replace(prefix=inner.prefix + 1)
@@ -65,11 +58,10 @@ def token_counts(dataset: Any) -> TokenCounts:
             np.concatenate([np.tile(part.written, n) for part, n in zip(parts, dataset.sample_ratios)]),
             np.concatenate([np.tile(part.kept, n) for part, n in zip(parts, dataset.sample_ratios)]),
             parts[0].prefix,
-            parts[0].suffix,
         )
     # fairseq-preprocess ends every sentence with </s>
     written = np.maximum(np.asarray(dataset.sizes) - 1, 0)
-    return TokenCounts(written, written, 0, 1)
+    return TokenCounts(written, written, 0)
 
 
 def pair_counts(pairs: LanguagePairDataset) -> Tuple[TokenCounts, TokenCounts]:

@@ -24,7 +24,7 @@ from fairseq_guided_align.links import CorpusLinks, SentenceLinks
 
 fairseq_guided_align.register()
 
-from fairseq_guided_align.dataset import GuidedPairDataset, pair_counts  # noqa: E402
+from fairseq_guided_align.dataset import GuidedPairDataset, pair_counts, token_counts  # noqa: E402
 from fairseq_guided_align.link_sources import ConcatenatedLinks  # noqa: E402
 
 WORDS = 40
@@ -78,7 +78,9 @@ def expected_words(links: list[SentenceLinks], kept: int = WORDS) -> list[tuple[
     ("left_source", "left_target", "decoration"),
     list(
         itertools.product(
-            (True, False), (True, False), ("plain", "bos", "language", "append_bos", "no-source-eos", "buckets")
+            (True, False),
+            (True, False),
+            ("plain", "bos", "language", "append_bos", "no-source-eos", "buckets", "no token"),
         )
     ),
 )
@@ -96,6 +98,8 @@ def test_links_join_their_words(
     elif decoration == "language":
         source, target = AppendTokenDataset(source, 6000), AppendTokenDataset(target, 6001)
         options["eos"] = 6001
+    elif decoration == "no token":
+        source, target = PrependTokenDataset(source, None), AppendTokenDataset(target, None)
     elif decoration == "append_bos":
         options["append_bos"] = True
     elif decoration == "no-source-eos":
@@ -165,6 +169,10 @@ def test_shards_and_upsampling_keep_text_and_links_together(dictionary: Dictiona
     one, two, three = [(FIRST, FIRST)], [(FIRST + 1001, FIRST + 1001)], [(FIRST + 3, FIRST + 3)]
     assert met == [one, two, one, two, one, two, three]
     assert data._source.written.tolist() == [2, 3, 2, 3, 2, 3, 4]
+    cut = [TruncateDataset(StripTokenDataset(one, eos), 2) for one in (first, second)]
+    counts = token_counts(ConcatDataset(cut, [3, 1]))
+    assert counts.written.tolist() == [2, 3, 2, 3, 2, 3, 4]
+    assert counts.kept.tolist() == [2] * 7
 
 
 def test_no_items_give_an_empty_batch(dictionary: Dictionary) -> None:
