@@ -127,6 +127,10 @@ def test_links_join_their_words(
         sums[row] = sums.get(row, 0.0) + share
     assert list(sums.values()) == pytest.approx([1.0] * len(sums))
     assert sorted(batch["link_weights"].tolist()) == [0.25, 0.5, 1.0, 1.0, 1.0, 1.0, 1.0]
+    # fairseq-generate --replace-unk reads both sides
+    assert data.src is pairs.src
+    assert data.tgt is pairs.tgt
+    assert (data.left_pad_source, data.left_pad_target) == (left_source, left_target)
 
 
 def test_truncation_drops_the_links_beyond_the_cut_and_no_others(dictionary: Dictionary) -> None:
