@@ -121,6 +121,12 @@ def test_directions(seed: int, targets: int, sources: int) -> None:
         assert threshold_links(combine_directions(forward, back, name), 0.3).pairs() == one_by_one.pairs()
 
 
+@pytest.mark.parametrize("shape", [(0, 0), (0, 3), (2, 0)])
+def test_without_tokens_on_a_side_there_are_no_links(shape: tuple[int, int]) -> None:
+    nothing, none = np.zeros(shape), SentenceLinks.from_pairs([])
+    assert argmax_links(nothing) == mutual_argmax_links(nothing) == threshold_links(nothing, 0.5) == none
+
+
 def test_merging_by_hand() -> None:
     """Source words (0 1) (2), target words (0) (1 2): 4 cells."""
     attention = [[0.2, 0.3, 0.5], [0.1, 0.1, 0.8], [0.6, 0.2, 0.2]]
@@ -162,7 +168,7 @@ def test_pieces_of_no_word_are_dropped_and_words_of_no_piece_are_zero() -> None:
         (lambda: threshold_links([[1.0]], 0.0), GuidedAlignError, "above 0 and at most 1; got 0.0"),
         (lambda: threshold_links([[1.0]], 1.5), GuidedAlignError, "at most 1; got 1.5"),
         (lambda: combine_directions([[1.0]], [[1.0], [1.0]]), AlignmentRangeError, r"\(1, 1\) .* \(2, 1\)"),
-        (lambda: combine_directions([[1.0]], [[1.0]], "sum"), GuidedAlignError, "got 'sum'"),
+        (lambda: combine_directions([[1.0]], [[1.0]], "sum"), GuidedAlignError, "product, .*got 'sum'"),
         (lambda: merge_pieces([[1.0]], [0, 0], [0]), AlignmentRangeError, "each of 1 source pieces"),
         (lambda: merge_pieces([[1.0]], [-2], [0]), AlignmentRangeError, r"got \[-2\]"),
         (lambda: merge_pieces([[1.0]], [0], [0], "min"), GuidedAlignError, "got 'min'"),
@@ -178,3 +184,6 @@ def test_any_precision(dtype: type) -> None:
     attention = np.array([[0.25, 0.75]], dtype=dtype)
     assert argmax_links(attention).pairs() == [(1, 0)]
     assert threshold_links(attention, 0.25).weight.tolist() == [0.25, 0.75]
+    for links in (argmax_links(attention), mutual_argmax_links(attention), threshold_links(attention, 0.25)):
+        dtypes = [column.dtype for column in (links.source, links.target, links.weight, links.sure)]
+        assert dtypes == [np.int32, np.int32, np.float32, bool]
