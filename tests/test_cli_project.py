@@ -152,14 +152,14 @@ def test_links_outside_are_dropped_alone_and_counted(
 def test_links_of_words_without_pieces_are_dropped_and_counted(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name, text in (("s.words", "a \u200b"), ("t.words", "d"), ("s.pieces", "▁a"), ("t.pieces", "▁d")):
+    for name, text in (("s.words", "a \u200b"), ("t.words", "\u200b d"), ("s.pieces", "▁a"), ("t.pieces", "▁d")):
         (tmp_path / name).write_text(f"{text}\n" * 25, "utf-8")
-    (tmp_path / "words.align").write_text("0-0 1-0\n" * 25)
+    (tmp_path / "words.align").write_text("0-0 0-1 1-1\n" * 25)
     assert project(tmp_path, "-o", tmp_path / "out") == 2
-    assert "25 of 50 links point outside" in capsys.readouterr().err
-    assert project(tmp_path, "-o", tmp_path / "out", "--max-dropped", 0.5) == 0
+    assert "50 of 75 links point outside" in capsys.readouterr().err
+    assert project(tmp_path, "-o", tmp_path / "out", "--max-dropped", 0.7) == 0
     assert (tmp_path / "out").read_text() == "0-0\n" * 25
-    assert "links dropped: 25 of words that no piece spells" in capsys.readouterr().err
+    assert "links dropped: 50 of words that no piece spells" in capsys.readouterr().err
 
 
 def test_many_links_outside_are_an_error(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
