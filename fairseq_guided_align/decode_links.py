@@ -160,8 +160,8 @@ def _reduced(rows: np.ndarray, word_of_piece: Any, reduction: str, side: str) ->
         return result
     np.add.at(result, word, rows)
     if reduction == "mean":
-        pieces = np.bincount(word, minlength=words)
-        result /= np.maximum(pieces, 1)[:, None].astype(result.dtype)
+        pieces = np.bincount(word)
+        result /= np.maximum(pieces, 1)[:, None]
     return result
 
 

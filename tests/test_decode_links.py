@@ -157,12 +157,13 @@ def test_words_of_one_piece_change_nothing(attention: np.ndarray, across: str, d
 def test_pieces_of_no_word_are_dropped_and_words_of_no_piece_are_zero() -> None:
     attention = np.array([[0.25, 0.75], [0.5, 0.5]])
     np.testing.assert_array_equal(merge_pieces(attention, [-1, 1], [0, -1]), [[0, 0.75]])
+    np.testing.assert_array_equal(merge_pieces(attention, [0, 1], [1, -1]), [[0, 0], [0.25, 0.75]])
 
 
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: argmax_links([[0.5, float("nan")]]), GuidedAlignError, "1 of 2 infinite or NaN"),
+        (lambda: argmax_links([[0.5, 0.5, float("nan")]]), GuidedAlignError, "1 of 3 infinite or NaN"),
         (lambda: argmax_links([0.5, 0.5]), GuidedAlignError, r"two axes; got shape \(2,\)"),
         (lambda: argmax_links([[0.5, 0.5]], 2), AlignmentRangeError, r"in \[-2, 2\); got 2"),
         (lambda: threshold_links([[1.0]], 0.0), GuidedAlignError, "above 0 and at most 1; got 0.0"),
@@ -187,3 +188,9 @@ def test_any_precision(dtype: type) -> None:
     for links in (argmax_links(attention), mutual_argmax_links(attention), threshold_links(attention, 0.25)):
         dtypes = [column.dtype for column in (links.source, links.target, links.weight, links.sure)]
         assert dtypes == [np.int32, np.int32, np.float32, bool]
+    merged = merge_pieces(attention, [0, 1], [0])
+    assert merged.dtype == (np.float64 if dtype is np.float64 else np.float32)
+
+
+def test_whole_numbers_are_probabilities_too() -> None:
+    np.testing.assert_array_equal(merge_pieces([[1, 0], [0, 0]], [0, 1], [0, 0]), [[0.5, 0]])
