@@ -15,7 +15,7 @@ from torch import Tensor
 
 from fairseq_guided_align.errors import GuidedAlignError
 
-CHUNK_ENTRIES = {"cpu": 2**25, "cuda": 2**26}
+CHUNK_ENTRIES = 2**25
 """Entries of a chunk's matrix: large enough for fast products, small beside a model."""
 
 CHUNK_ROWS = {"cpu": (256, 1024), "cuda": (1024, 2**14)}
@@ -107,9 +107,8 @@ def chunked_cross_entropy(
     if device == "cpu" and compute in HALF:
         compute = torch.float32
     if chunk_rows is None:
-        like = device if device in CHUNK_ROWS else "cuda"
-        fewest, most = CHUNK_ROWS[like]
-        chunk_rows = min(max(CHUNK_ENTRIES[like] // weight.size(0), fewest), most)
+        fewest, most = CHUNK_ROWS[device if device in CHUNK_ROWS else "cuda"]
+        chunk_rows = min(max(CHUNK_ENTRIES // weight.size(0), fewest), most)
     learns = torch.is_grad_enabled()
     options = ChunkOptions(
         label_smoothing,
@@ -198,13 +197,11 @@ def _loss_and_gradients(
         if bias is not None:
             logits += bias
         label_logit = logits.gather(1, label).squeeze(1)
-        highest = logits.amax(dim=1)
         if correct is not None:
             correct += (logits.argmax(dim=1).eq(target[part]) & real[part]).sum()
-        # on a CPU the kernel reads an entry before it writes it, so that the result may take the logits' place
-        p = torch.softmax(logits, dim=1, out=logits if logits.device.type == "cpu" else None)
-        # the highest probability is at least 1 / V, whichever the label's is
-        log_denominator = highest - p.amax(dim=1).log()
+        p, log_denominator = _softmax(logits)
+        # a matrix whose name is kept is memory that the next one cannot have
+        del logits
         likelihood[part] = (log_denominator - label_logit) * mask[part]
         smoothed[part] = on_label * likelihood[part]
         if weight_sum is not None:
@@ -212,9 +209,21 @@ def _loss_and_gradients(
             smoothed[part] += others * (vocabulary * log_denominator - logit_sum) * mask[part]
         if any(wanted):
             p.scatter_add_(1, label, p.new_full(label.shape, -on_label))
-            gradients.add(p, part, mask[part])
+            gradients.add_of_bias(p, mask[part])
+            p = gradients.operand(p)
+            gradients.add_of_products(p, part, mask[part])
+        del p
     gradients.finish(mask, others, weight_sum)
     return SequenceLoss(smoothed.sum(), smoothed, likelihood, correct), gradients.found
+
+
+def _softmax(logits: Tensor) -> Tuple[Tensor, Tensor]:
+    """Probabilities, on a CPU in the logits' place, and the logarithm of their denominator, (tokens,)."""
+    highest = logits.amax(dim=1)
+    # on a CPU the kernel reads an entry before it writes it
+    p = torch.softmax(logits, dim=1, out=logits if logits.device.type == "cpu" else None)
+    # the highest probability is at least 1 / V, whichever the label's is
+    return p, highest - p.amax(dim=1).log()
 
 
 def _without_padding(
@@ -255,15 +264,22 @@ class _Gradients:
             for x, one in zip((features, weight, bias), wanted)
         ]
 
-    def add(self, difference: Tensor, part: slice, mask: Tensor) -> None:
-        """A chunk's ``p - q`` (tokens, V), but for what q puts on every token; the matrix is used up."""
-        of_features, of_weight, of_bias = self.found
+    def add_of_bias(self, difference: Tensor, mask: Tensor) -> None:
+        """From a chunk's ``p - q`` (tokens, V), but for what q puts on every token, in the exact type."""
+        of_bias = self.found[2]
         if of_bias is not None:
             of_bias.addmv_(difference.t(), mask)
-        if difference.dtype != self._features.dtype:
-            # scaled in float32 and cast in one go: the matrix is read once
-            half = torch.empty_like(difference, dtype=self._features.dtype)
-            difference = torch.mul(difference, self._scale, out=half)
+
+    def operand(self, difference: Tensor) -> Tensor:
+        """A chunk's ``p - q`` as the products take it: of the features' type, and scaled where that is another."""
+        if difference.dtype == self._features.dtype:
+            return difference
+        # scaled in float32 and cast in one go: the matrix is read once
+        return torch.mul(difference, self._scale, out=torch.empty_like(difference, dtype=self._features.dtype))
+
+    def add_of_products(self, difference: Tensor, part: slice, mask: Tensor) -> None:
+        """From a chunk's ``p - q`` as :meth:`operand` made it."""
+        of_features, of_weight, _ = self.found
         if of_features is not None:
             _product(difference, self._weight, of_features[part])
             of_features[part] *= (mask / self._scale).unsqueeze(1)

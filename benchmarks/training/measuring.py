@@ -16,6 +16,8 @@ from typing import Any, Optional
 
 import torch
 
+from benchmarks.training.counting import CountedMemory
+
 
 @dataclass
 class Measured:
@@ -86,8 +88,14 @@ def waits_for_gpu(step: Callable[[], object]) -> list[str]:
 def peak_memory(case: Callable[[], object], device: str) -> Optional[int]:
     """Bytes: from torch's allocator on a GPU; the growth of the resident memory on Linux; elsewhere None.
 
-    Resident memory counts whatever the matrix products need for themselves, too.
+    Resident memory counts whatever the matrix products need for themselves, too. On the device "meta", whose tensors
+    have no values, the sizes of tensors are added up.
     """
+    if device == "meta":
+        case()  # leaves behind what is there from now on, such as Adam's averages
+        with CountedMemory() as counted:
+            case()
+        return counted.peak
     if device == "cuda":
         torch.cuda.synchronize()
         torch.cuda.empty_cache()

@@ -1,0 +1,93 @@
+"""Peak memory counted without a GPU: the counter counts, and what it shows of a GPU's way holds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks.counted_memory import count, main, table
+from benchmarks.training.cases import FAIRSEQ, OURS_CE, OURS_MSE, OURS_OFF, Setting
+from benchmarks.training.counting import CountedMemory
+from benchmarks.training.measuring import peak_memory
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_counts_what_is_alive(device: str) -> None:
+    old = torch.ones(1024, device=device)
+    with CountedMemory() as counted:
+        one = old + 1
+        assert (counted.now, counted.peak) == (4096, 4096)
+        part = one[:512].view(2, 256)
+        one.add_(1)
+        old.mul_(2)
+        torch.add(old, 1, out=old)
+        assert counted.now == 4096
+        small = torch.zeros(3, dtype=torch.float16, device=device)
+        assert counted.now == 4096 + 512
+        del one
+        assert counted.now == 4096 + 512  # a part of it is left
+        del part
+        assert counted.now == 512
+        (old + 1).sum()
+        assert (counted.now, counted.peak) == (512, 512 + 4096 + 512)
+        del small
+    assert (counted.now, counted.peak) == (0, 512 + 4096 + 512)
+
+
+def test_counts_the_backward_pass() -> None:
+    weight = torch.ones(256, 256, requires_grad=True)
+    with CountedMemory() as counted:
+        # the exponentials, kept for the gradient; the gradient of the sum needs no memory of its own
+        weight.exp().sum().backward()
+        assert counted.peak == 2 * 256 * 256 * 4 + 2 * 512
+        weight.grad = None
+        assert counted.now == 0
+
+
+def test_what_a_case_leaves_behind_was_there_before() -> None:
+    kept: list[torch.Tensor] = []
+
+    def case() -> None:
+        if not kept:
+            kept.append(torch.ones(2**20, device="meta"))
+        kept[0] + 1
+
+    assert peak_memory(case, "meta") == 2**22
+
+
+def test_guidance_costs_next_to_no_memory_and_the_softmax_little() -> None:
+    found = count(Setting("small", 32768, 4096, "meta", torch.float16))
+    assert found["loss"]["ours"] < 0.25 * found["loss"][FAIRSEQ]
+    # logits in half precision, and log-probabilities and a gradient in single at the same time
+    assert found["loss"][FAIRSEQ] >= 32768 * 4096 * (2 + 4 + 4)
+    steps = found["step"]
+    assert steps[OURS_CE] < 0.4 * steps[FAIRSEQ]
+    for name in (OURS_CE, OURS_MSE):
+        assert steps[name] < 1.01 * steps[OURS_OFF]
+
+
+def test_prints_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sizes = ["--models", "small", "--vocabularies", "64,96", "--tokens", "64"]
+    assert main([*sizes, "--dtype", "bfloat16", "--json", str(tmp_path / "f.json")]) == 0
+    found = json.loads((tmp_path / "f.json").read_text())
+    assert found["dtype"] == "bfloat16"
+    assert [one["vocabulary"] for one in found["results"]] == [64, 96]
+    assert all(size > 0 for one in found["results"] for part in ("loss", "step") for size in one[part].values())
+    assert "| small, 96, 64 |" in capsys.readouterr().out
+
+
+def test_the_table() -> None:
+    part = {FAIRSEQ: 2**21, "ours": 2**20}
+    assert list(table([{"model": "base", "vocabulary": 4096, "tokens": 1024, "loss": part, "step": part}])) == [
+        "| loss alone: model, vocabulary, tokens | fairseq | ours |",
+        "|---|---|---|",
+        "| base, 4,096, 1,024 | 2 MiB | 0.50 |",
+        "",
+        "| whole step: model, vocabulary, tokens | fairseq | ours |",
+        "|---|---|---|",
+        "| base, 4,096, 1,024 | 2 MiB | 0.50 |",
+        "",
+    ]
