@@ -289,8 +289,6 @@ def _all_pairs(
     # A group: neighbouring rows whose target range is the same, with all their source positions.
     fresh = np.ones(len(target_start), bool)
     fresh[1:] = (target_start[1:] != target_start[:-1]) | (target_count[1:] != target_count[:-1])
-    if not len(fresh):
-        return source, source, source_row
     begin = np.flatnonzero(fresh)
     group_size = np.add.reduceat(source_count, begin)
     group_start = _total_before(group_size)

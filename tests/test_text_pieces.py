@@ -22,7 +22,7 @@ from fairseq_guided_align.subwords import (
     word_links_to_subword_links,
     word_of_piece,
 )
-from fairseq_guided_align.text_pieces import SplitWords, text_cutters
+from fairseq_guided_align.text_pieces import SplitWords, TextCutter, text_cutters
 
 # What NFKC makes a space and a combining mark of, so that the pieces alone show another word there.
 SPACED = st.lists(
@@ -103,6 +103,28 @@ def test_without_kept_text(tmp_path: Path) -> None:
         kept_folder(tmp_path, "unigram", [["the", "Word"]])
         sentence = SplitWords(str(tmp_path), split, "s", kind).of(5, ["▁a", "b", "▁c"])
         assert sentence.word.tolist() == ([0, 0, 1] if kind == "sentencepiece" else [0, 1, 2])
+
+
+@pytest.mark.parametrize(
+    ("kind", "pieces", "text"),
+    [
+        ("sentencepiece", ["▁a", "b", "▁", "c"], "ab c"),
+        ("bpe", ["a@@", "b", "c@@"], "ab c"),
+        ("words", ["a@@", "▁b"], "a@@ ▁b"),
+    ],
+)
+def test_text_that_is_cut_already(tmp_path: Path, kind: str, pieces: list[str], text: str) -> None:
+    cutter = TextCutter(kind)
+    (cut,) = cutter([" ".join(pieces)])
+    assert cut.pieces == pieces
+    assert cut.texts(kind) == text.split()
+    assert cutter.joined(pieces) == text
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text" / "train.s").write_text(text + "\n", "utf-8")
+    (tmp_path / "text" / "train.pieces.s").write_text(" ".join(pieces) + "\n", "utf-8")
+    (tmp_path / "guided_alignment.json").write_text(json.dumps({"subwords": kind, "text": "text"}))
+    kept = SplitWords(str(tmp_path), "train", "s", kind).of(0, pieces)
+    assert (kept.word.tolist(), kept.words) == (cut.word.tolist(), cut.words)
 
 
 def test_models_of_the_reverse_direction_are_found(tmp_path: Path) -> None:
