@@ -16,7 +16,7 @@ words, the parts of the text between spaces, or pieces; positions count from 0.
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
@@ -201,8 +201,8 @@ class Model:
         sources: list[PiecedSentence],
         targets: Optional[list[PiecedSentence]],
         max_tokens: int,
-    ) -> Any:
-        """(number, source, hypotheses) of each sentence, in batches."""
+    ) -> Iterator[tuple[int, PiecedSentence, list[Any]]]:
+        """(number, source, hypotheses) of each sentence that is not too long for the model, by length."""
         model = self._model
         if not sources:
             return

@@ -75,6 +75,8 @@ class GuidedEnsembleModel(EnsembleModel):
 class AlignmentPrinter:
     """Puts the guided heads' alignment into hypotheses.
 
+    :param guided: which token a row of attention belongs to, and whether ``</s>`` means no link.
+    :param form: how alignments are printed.
     :param dictionaries: of source and target.
     """
 
