@@ -20,7 +20,7 @@ from fairseq_guided_align.cli.main import main
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.links import CorpusLinks
 from fairseq_guided_align.pharaoh import format_block, read_links
-from fairseq_guided_align.store import link_writer, links_path, write_links
+from fairseq_guided_align.store import LinkStore, link_writer, links_path, write_links
 
 LINES = 60_000  # several blocks
 
@@ -57,6 +57,13 @@ def test_binarize_gives_the_same_bytes(tmp_path: Path, text: bytes, form: str) -
         written = links_path(bin_folder, "train", "a", "b")
         assert written.read_bytes() == (tmp_path / "expected").read_bytes()
         assert os.listdir(bin_folder) == [written.name]
+
+
+def test_binarize_links_from_target_to_source_that_count_from_one(tmp_path: Path) -> None:
+    (tmp_path / "links").write_text("1-3 2-3\n")
+    arguments = ["binarize", str(tmp_path), f"train={tmp_path / 'links'}", "-s", "a", "-t", "b"]
+    assert main([*arguments, "--inverted", "--one-based"]) == 0
+    assert LinkStore(links_path(tmp_path, "train", "a", "b"))[0].pairs() == [(2, 0), (2, 1)]
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
