@@ -29,6 +29,7 @@ def test_a_good_corpus(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None
         "sentences": 4, "sentences_with_links": 2, "empty_sentences": 1, "links": 4, "possible": 1, "weighted": 1,
         "source_words": 6, "target_words": 8, "source_words_linked": 3, "target_words_linked": 4,
         "out_of_range": 0, "unreadable_lines": 0, "errors": 0, "problems": [],
+        "out_of_range_if_inverted": 2, "at_position_zero": 2,
     }  # fmt: skip
     assert {name: report[name] for name in expected} == expected
     assert check(corpus, "-s", "xx", "-t", "yy") == 0
@@ -51,6 +52,10 @@ def test_every_broken_line_is_counted_and_the_first_are_shown(corpus: Path, caps
     assert "2 lines cannot be read" in out
     assert "  3 links: 3 sure" in out  # 0-0, 2-1 and the last line's
     assert "problems found" in out
+    assert check(corpus, "-s", "xx", "-t", "yy", "--examples", "1", "--json") == 1
+    (report,) = json.loads(capsys.readouterr().out)
+    assert [problem.split(": ")[1][:8] for problem in report["problems"]] == ["expected", "link 3-0"]
+    assert (report["out_of_range"], report["unreadable_lines"], report["weighted"]) == (2, 2, 0)
 
 
 def test_other_numbers_of_lines(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -62,13 +67,14 @@ def test_other_numbers_of_lines(corpus: Path, capsys: pytest.CaptureFixture[str]
 
 
 def test_files_that_look_inverted_or_one_based(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "s").write_text("a b\n" * 30)
-    (tmp_path / "t").write_text("a b c\n" * 30)
-    for name, text in (("inverted", "0-0 2-1"), ("one-based", "1-1 2-3"), ("plain", "0-0 1-2")):
-        (tmp_path / name).write_text(f"{text}\n" * 30)
+    (tmp_path / "s").write_text("a b\n" * 20)
+    (tmp_path / "t").write_text("a b c\n" * 20)
+    texts = {"inverted": "0-0 2-1", "one-based": "1-1 2-3", "plain": "0-0 1-2", "either way": "0-0 1-1"}
+    for name, text in texts.items():
+        (tmp_path / name).write_text(f"{text}\n" * 20)
         code = check("--links", tmp_path / name, "--source", tmp_path / "s", "--target", tmp_path / "t")
         out = capsys.readouterr().out
-        assert code == (0 if name == "plain" else 1)
+        assert code == (1 if name in ("inverted", "one-based") else 0)
         assert ("are the links TARGET-SOURCE?" in out) == (name == "inverted")
         assert ("add --one-based; all links would be inside" in out) == (name == "one-based")
     one_based = ["--links", tmp_path / "one-based", "--source", tmp_path / "s", "--target", tmp_path / "t"]
@@ -85,13 +91,14 @@ def test_missing_files_and_half_an_order(corpus: Path, capsys: pytest.CaptureFix
 
 def test_text_that_is_not_utf8(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`preprocess` would stop at it."""
-    (tmp_path / "t.s").write_bytes(b"a b\n\xe9 c\n")
-    (tmp_path / "t.t").write_bytes(b"a\nc\n")
-    (tmp_path / "t.align").write_text("0-0\n0-0\n")
-    assert main(["check", str(tmp_path / "t"), "-s", "s", "-t", "t"]) == 1
+    (tmp_path / "t.s").write_bytes(b"a b\n\xe9 c\n\xe9\n")
+    (tmp_path / "t.t").write_bytes(b"a\nc\nd\n")
+    (tmp_path / "t.align").write_text("0-0\n0-0\n0-0\n")
+    assert main(["check", str(tmp_path / "t"), "-s", "s", "-t", "t", "--examples", "1"]) == 1
     printed = capsys.readouterr().out
+    assert "t.s:3" not in printed
     assert "t.s:2: expected UTF-8 text; got byte 0xe9 at byte 1 of the line" in printed
-    assert "1 lines of text are not UTF-8" in printed
+    assert "2 lines of text are not UTF-8" in printed
 
 
 def test_links_that_guide_nothing(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
