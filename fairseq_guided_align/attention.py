@@ -107,11 +107,10 @@ class AttentionReader(AbstractContextManager):
     def __exit__(self, *exception: object) -> None:
         for hook in self._hooks:
             hook.remove()
-        self._hooks.clear()
 
     def _ask(self, layer: int, module: nn.Module, args: tuple, kwargs: dict) -> Tuple[tuple, dict]:
         per_head = bool(kwargs.get("need_head_weights", False))
-        self._asked[layer] = (bool(kwargs.get("need_weights", True)) or per_head, per_head)
+        self._asked[layer] = (bool(kwargs.get("need_weights", True)), per_head)
         return args, {**kwargs, "need_weights": True, "need_head_weights": True}
 
     def _take(self, layer: int, module: nn.Module, args: tuple, output: tuple) -> tuple:

@@ -154,6 +154,10 @@ def test_weights_that_are_not_those_of_each_head_are_refused() -> None:
     refused = pytest.raises(GuidedAlignError, match=r"decoder layer 0 .* gave \(1, 2, 2\)")
     with refused, AttentionReader(model, GuidedHeads((0,), (0,))):
         module(query=query, key=query, value=query)
+    module.forward = lambda **inputs: (inputs["query"], None)  # type: ignore[method-assign, assignment]
+    refused = pytest.raises(GuidedAlignError, match=r"decoder layer 0 .* gave NoneType")
+    with refused, AttentionReader(model, GuidedHeads((0,), (0,))):
+        module(query=query)
 
 
 def test_found_under_wrappers() -> None:
@@ -289,6 +293,7 @@ def test_returned_attention_is_understood() -> None:
     attention = torch.ones(2, 3, 4)
     for extra in (attention, [attention], (attention, None)):
         assert returned_attention((None, {"attn": extra})) is attention
-    for output in (attention, (attention,), (None, None), (None, {}), (None, {"attn": torch.ones(3, 4)})):
+    extras = (None, {}, {"attn": []}, {"attn": torch.ones(3, 4)})
+    for output in (attention, (attention,), *((None, extra) for extra in extras)):
         with pytest.raises(GuidedAlignError, match="'attn'"):
             returned_attention(output)
