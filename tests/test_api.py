@@ -66,6 +66,21 @@ def test_given_text_is_aligned(model: Model, text: tuple[list[str], list[str]], 
         assert set(one.pairs()) == {(s, t) for t, s in zip(*np.nonzero(matrix[:-1, :-1] >= 0.4))}
 
 
+def test_links_join_words_or_pieces(trained: TrainedModel, text: tuple[list[str], list[str]], slow: SlowModels) -> None:
+    """The first two of four words on either side are made pieces of one word."""
+    model = load(str(trained.checkpoint), device="cpu", subwords="bpe")
+    source, target = (" ".join(side[0].split()[:4]).replace(" ", "@@ ", 1) for side in text)
+    pieces = slow.matrix(source.split(), target.split())[:-1]
+    columns = np.stack([pieces[:, 0] + pieces[:, 1], *pieces.T[2:]], axis=1)
+    words = np.stack([(columns[0] + columns[1]) / 2, *columns[2:]])
+    for level, matrix in (("pieces", pieces), ("words", words)):
+        (links,) = model.align([source], [target], level=level, method="threshold", threshold=1e-9)
+        expected = {(s, t): matrix[t, s] for t in range(len(matrix)) for s in range(len(matrix[0]) - 1)}
+        assert dict(zip(links.pairs(), links.weight)) == pytest.approx(expected, abs=1e-5)
+        ((best,),) = model.translate([source], level=level, max_len_b=5)
+        assert best.attention.shape == (len(best.pieces), len(matrix[0]))
+
+
 def test_scores_are_the_probabilities_of_the_search(model: Model, text: tuple[list[str], list[str]]) -> None:
     best = [one[0] for one in model.translate(text[0], beam=2, max_len_b=20, unnormalized=True)]
     scores = model.score(text[0], [one.text for one in best])
@@ -100,8 +115,9 @@ def test_mistakes_are_told(model: Model, trained: TrainedModel) -> None:
         model.align(["a", "b"], ["c"])
     with pytest.raises(GuidedAlignError, match="expected a level out of words, pieces"):
         model.align(["a"], ["b"], level="letters")
-    with pytest.raises(GuidedAlignError, match="got nbest 3 and beam 2"):
-        model.translate(["a"], beam=2, nbest=3)
+    for nbest in (0, 3):
+        with pytest.raises(GuidedAlignError, match=f"got nbest {nbest} and beam 2"):
+            model.translate(["a"], beam=2, nbest=nbest)
     with pytest.raises(GuidedAlignError, match=r"options of fairseq's search, .*; got lenpenn, prefix_size"):
         model.translate(["a"], lenpenn=0.6, prefix_size=1)
     for call in (lambda: model.translate("a b"), lambda: model.align("a b", ["c"]), lambda: model.score(["a"], "b")):
