@@ -69,8 +69,11 @@ def test_counts_of_a_batch_are_those_of_its_sentences(
     sample.update(
         collate_links(links, np.array([c for c, _ in offsets]), np.array([r for _, r in offsets]), width, 0)
     )
-    counts = count_batch([attention], sample, GuidedHeads((0,), (0,), "mean", position, unlinked), PAD)
-    assert dict(zip(COLUMNS, counts.tolist())) == vars(expected)
+    guided = GuidedHeads((0,), (0,), "mean", position, unlinked)
+    for heads in ([attention], [torch.zeros_like(attention), 2 * attention]):
+        counts = count_batch(heads, sample, guided, PAD)
+        assert counts.dtype == torch.float64
+        assert dict(zip(COLUMNS, counts.tolist())) == vars(expected)
 
 
 def by_hand(made_up: MadeUpData, checkpoint: Path, unlinked: str = "ignore", **choice: Any) -> LinkCounts:
