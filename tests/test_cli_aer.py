@@ -119,6 +119,29 @@ def test_a_file_that_seems_to_count_from_one_is_noticed(
         assert capsys.readouterr().err == ""
 
 
+def test_links_of_another_text_are_noticed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, line in {
+        "words": "0-0 1-0 2-1 3-2 4-2",
+        "full-stop": "0-0 1-0 2-1 3-2 5-3",
+        "swapped": "0-0 0-1 1-2 2-3 2-4",
+        "pieces": "0-0 1-1 2-2 3-3 4-4 5-5 6-5 7-6",
+    }.items():
+        (folder / name).write_text(f"{line}\n" * 20)
+
+    def told(name: str) -> str:
+        assert main(["aer", "words", name]) == 0
+        return capsys.readouterr().err
+
+    assert told("words") == told("full-stop") == ""
+    assert told("swapped") == (
+        "warning: swapped: 20 of 100 links lie far beyond the last gold link of their pair; are they TARGET-SOURCE?\n"
+    )
+    assert told("pieces") == (
+        "warning: pieces: 80 of 160 links lie far beyond the last gold link of their pair; are they between pieces, or"
+        " of another text?\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

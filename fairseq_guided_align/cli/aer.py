@@ -12,6 +12,7 @@ from typing import Any, Optional
 import numpy as np
 
 from fairseq_guided_align import __version__
+from fairseq_guided_align.alignment_report import MANY
 from fairseq_guided_align.byte_lines import count_lines
 from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError
 from fairseq_guided_align.links import CorpusLinks
@@ -20,6 +21,11 @@ from fairseq_guided_align.pharaoh import read_links
 from fairseq_guided_align.significance import Comparison, Interval, bootstrap_interval, paired_bootstrap
 
 HELP = "score alignment files against gold links: precision, recall, F1, AER"
+
+BEYOND = 0.15
+"""Share of links that lie two positions or more behind the last gold link of their pair, from which it is no chance:
+a full stop is one behind.
+"""
 
 DESCRIPTION = """\
 Scores alignment files against gold links.
@@ -92,7 +98,9 @@ def run(args: argparse.Namespace) -> int:
         predicted = _read(name, args.one_based)
         if len(predicted) != len(gold):
             _raise_length_error(args.gold, name)
-        warnings += _one_based_warnings(name, predicted, args.one_based, "--one-based")
+        warnings += _one_based_warnings(
+            name, predicted, args.one_based, "--one-based"
+        ) or _other_text_warnings(name, predicted, gold, scored)
         tables.append(count_corpus(predicted, gold)[scored])
     systems = [
         SystemScore(
@@ -149,7 +157,7 @@ def _raise_length_error(gold: str, system: str) -> None:
 
 def _one_based_warnings(name: str, links: CorpusLinks, one_based: bool, option: str) -> list[str]:
     """A file without a single position 0 over many pairs most likely counts from 1."""
-    if one_based or len(links) < 20 or not len(links.source):
+    if one_based or len(links) < MANY or not len(links.source):
         return []
     if int(min(links.source.min(), links.target.min())) > 0:
         return [
@@ -157,6 +165,35 @@ def _one_based_warnings(name: str, links: CorpusLinks, one_based: bool, option: 
             f" if the file counts from 1, add {option}"
         ]
     return []
+
+
+def _other_text_warnings(name: str, links: CorpusLinks, gold: CorpusLinks, scored: np.ndarray) -> list[str]:
+    """Links between pieces, of the other direction or of another text often lie where no gold link reaches."""
+    if scored.sum() < MANY:
+        return []
+    last = [_last_positions(len(gold), gold.sentence(), column) for column in (gold.source, gold.target)]
+    sentence = links.sentence()
+    inside = scored[sentence]
+    sentence, source, target = sentence[inside], links.source[inside], links.target[inside]
+
+    def beyond(source: np.ndarray, target: np.ndarray) -> int:
+        return int(((source > last[0][sentence] + 1) | (target > last[1][sentence] + 1)).sum())
+
+    found = beyond(source, target)
+    if found <= BEYOND * len(sentence):
+        return []
+    swapped = beyond(target, source) <= found / 4
+    return [
+        f"{name}: {found} of {len(sentence)} links lie far beyond the last gold link of their pair; "
+        + ("are they TARGET-SOURCE?" if swapped else "are they between pieces, or of another text?")
+    ]
+
+
+def _last_positions(sentences: int, sentence: np.ndarray, position: np.ndarray) -> np.ndarray:
+    """(sentences,) the last position of each; -1 without links."""
+    last = np.full(sentences, -1)
+    np.maximum.at(last, sentence, position)
+    return last
 
 
 def _sampling(args: argparse.Namespace) -> dict[str, Any]:
