@@ -41,6 +41,7 @@ def test_blocks_are_the_file(
     blocks = list(read_blocks(path, block_bytes))
     assert b"".join(block for _, block in blocks) == data
     assert all(block.endswith(b"\n") for _, block in blocks[:-1])
+    assert all(len(block) <= block_bytes + max(map(len, data.split(b"\n"))) + 1 for _, block in blocks)
     for index, (first_line, _) in enumerate(blocks):
         assert first_line == 1 + sum(block.count(b"\n") for _, block in blocks[:index])
     lines = text.split("\n")[: -1 if text.endswith("\n") or not text else None]

@@ -369,7 +369,11 @@ def test_binarize_links_between_pieces(data: Path, copy: Path, capsys: pytest.Ca
     assert list(LinkStore(links_path(copy, "valid", "grc", "en"))) == list(store)
     error = capsys.readouterr().err
     assert f"links:5: link {lengths[4]}-0 (from 0) was dropped" in error
-    assert "links dropped: 1 outside their sentence" in error
+    linked, links = sum(len(one) > 0 for one in store), len(store.source)
+    assert (
+        f"valid: 15 sentence pairs, {linked} ({100 * linked / 15:.1f} %) with links; {links} links;"
+        " links dropped: 1 outside their sentence"
+    ) in error
 
 
 def test_binarize_refuses(copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
