@@ -116,10 +116,10 @@ def remove_leftovers(path: PathLike) -> None:
     """Remove what killed processes of this machine left of ``path``, and say so.
 
     What a process on another machine left is only named: whether that one is still at work cannot be seen from here.
+
+    :raises OSError: the folder that ``path`` is in cannot be listed.
     """
     path = Path(path)
-    if not path.parent.is_dir():
-        return
     named = re.compile(rf"\.{re.escape(path.name)}\.([0-9a-f]{{8}})-([0-9]+)\.\w+{re.escape(_SUFFIX)}")
     for name in os.listdir(path.parent):
         match = named.fullmatch(name)
