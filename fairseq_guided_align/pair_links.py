@@ -112,18 +112,10 @@ def _warn(name: str, pairs: LanguagePairDataset, parts: List[Links], coverage: L
     sources, targets = _shards(pairs.src)[0], _shards(pairs.tgt)[0]
     source_ends, target_ends = word_ends(pairs.src_dict.symbols), word_ends(pairs.tgt_dict.symbols)
     in_source, in_target = WordPositions(), WordPositions()
-    linked, at_zero, told = 0, False, not coverage.outside
+    linked, at_zero = 0, False
+    if coverage.outside:
+        _warn_of_outside(name, parts, sources, targets)
     for part, source, target in zip(parts, sources, targets):
-        if not told:
-            counts = token_counts(source).written, token_counts(target).written
-            outside = first_outside(part, *counts)
-            if outside:
-                told = True
-                logger.warning(
-                    f"links of {name!r} that point outside their sentences are left out; the first is on line "
-                    f"{outside.sentence + 1}: {outside.source}-{outside.target} (from 0), in a pair of "
-                    f"{counts[0][outside.sentence]} source and {counts[1][outside.sentence]} target tokens"
-                )
         some = np.flatnonzero(np.diff(part.offsets))[:LOOKED_AT].tolist()
         links = [part[i] for i in some]
         linked += len(links)
@@ -143,6 +135,20 @@ def _warn(name: str, pairs: LanguagePairDataset, parts: List[Links], coverage: L
             "reach beyond the number of words; make links between pieces with fairseq-guided-align preprocess, "
             "project, or binarize --level words"
         )
+
+
+def _warn_of_outside(name: str, parts: List[Links], sources: List[Any], targets: List[Any]) -> None:
+    for number, (part, source, target) in enumerate(zip(parts, sources, targets), start=1):
+        lengths = token_counts(source).written, token_counts(target).written
+        first = first_outside(part, *lengths)
+        if first:
+            logger.warning(
+                f"links of {name!r} that point outside their sentences are left out; the first is on line "
+                f"{first.sentence + 1}{f' of shard {number}' if len(parts) > 1 else ''}: {first.source}-{first.target} "
+                f"(from 0), in a pair of {lengths[0][first.sentence]} source and {lengths[1][first.sentence]} target "
+                "tokens"
+            )
+            return
 
 
 def _count_words(

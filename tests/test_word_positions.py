@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Optional
@@ -64,7 +65,7 @@ def in_pieces(made_up: Made, tmp_path: Path) -> Callable:
 def warnings_of(data: Path, caplog: pytest.LogCaptureFixture, **options: Any) -> list[str]:
     caplog.clear()
     with caplog.at_level(logging.WARNING, "fairseq_guided_align.pair_links"):
-        make_task(data, **options).load_dataset("train")
+        make_task(data, **options).load_dataset("train", combine=True)
     return [record.getMessage() for record in caplog.records if record.name == "fairseq_guided_align.pair_links"]
 
 
@@ -121,3 +122,15 @@ def test_a_full_stop_without_a_link_is_no_sign() -> None:
     seen = WordPositions()
     seen.add(np.full(50, 6), np.full(50, 5), np.repeat(np.arange(50), 2), np.tile([0, 4], 50))
     assert not seen.suspicious
+
+
+def test_the_first_link_outside_is_told_with_its_shard(made_up: Made, tmp_path: Path, caplog: Any) -> None:
+    folder = tmp_path / "bin"
+    shutil.copytree(made_up.binarised, folder)
+    for path in made_up.binarised.glob("valid.src-tgt.*"):
+        shutil.copy(path, folder / path.name.replace("valid", "train1"))
+    far = tmp_path / "far.align"
+    far.write_text("0-0\n" * 3 + "0-77\n" + "0-0\n" * 36)
+    told = warnings_of(folder, caplog, alignment_files=f"train={made_up.text / 'train.align'},train1={far}")
+    assert len(told) == 1
+    assert "the first is on line 4 of shard 2: 0-77 (from 0)" in told[0]
