@@ -22,7 +22,7 @@ Result = TypeVar("Result")
 
 
 def map_in_order(
-    function: Callable[[Item], Result], items: Iterable[Item], workers: int = 1, ahead: int = 4, together: int = 1
+    function: Callable[[Item], Result], items: Iterable[Item], workers: int, ahead: int = 4, together: int = 1
 ) -> Generator[Result, None, None]:
     """As ``map``, in ``workers`` processes; at most ``ahead * together`` items a worker are under way or wait to be
     taken.
@@ -52,7 +52,7 @@ def map_in_order(
     except BrokenProcessPool as error:
         raise GuidedAlignError("a worker process was killed, perhaps for memory; use fewer workers") from error
     finally:
-        executor.shutdown(wait=True, cancel_futures=True)
+        executor.shutdown(cancel_futures=True)
 
 
 def _each(function: Callable[[Item], Result], items: list[Item]) -> list[Result]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
-from fairseq_guided_align.atomic_files import atomic_file, atomic_folder
+from fairseq_guided_align.atomic_files import atomic_file, atomic_folder, clear_write_errors
 from fairseq_guided_align.errors import AlignmentFormatError, GuidedAlignError
 
 
@@ -44,5 +45,12 @@ def test_errors_inside_a_folder_name_it_as_the_user_did(tmp_path: Path) -> None:
     assert (type(told.value), str(told.value)) == (AlignmentFormatError, f"{tmp_path / 'out' / 'x'}: wrong")
     error = GuidedAlignError("elsewhere")
     with pytest.raises(GuidedAlignError) as told, atomic_folder(tmp_path / "out"):
+        raise error
+    assert told.value is error
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "other"), BrokenPipeError(errno.EPIPE, "other")])
+def test_errors_of_another_kind_stay_what_they_are(error: OSError) -> None:
+    with pytest.raises(OSError, match="other") as told, clear_write_errors("out"):
         raise error
     assert told.value is error
