@@ -204,10 +204,7 @@ class CorpusLinks:
         every = list(parts)
         if len(every) == 1:
             return every[0]
-        counts = [np.diff(part.offsets) for part in every]
-        offsets = np.zeros(sum(len(count) for count in counts) + 1, dtype=np.int64)
-        if every:
-            np.cumsum(np.concatenate(counts), out=offsets[1:])
+        offsets = np.cumsum(np.concatenate([np.zeros(1, np.int64), *(np.diff(part.offsets) for part in every)]))
         weight: Optional[np.ndarray] = None
         sure: Optional[np.ndarray] = None
         if any(part.weight is not None for part in every):

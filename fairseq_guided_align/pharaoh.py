@@ -113,8 +113,8 @@ def _table(separator: int) -> np.ndarray:
 
 
 def _format_weight(weight: np.float32) -> str:
-    text = np.format_float_positional(weight, unique=True, trim="-")
-    return text if len(text) <= 12 else np.format_float_scientific(weight, unique=True, trim="-")
+    text = np.format_float_positional(weight, trim="-")
+    return text if len(text) <= 12 else np.format_float_scientific(weight, trim="-")
 
 
 def _parse_tokens(

@@ -65,6 +65,7 @@ def test_corpus_is_its_sentences(
     assert list(links.inverted()) == [sentence.inverted() for sentence in sentences]
     assert list(links[a:b]) == sentences[a:b]
     assert CorpusLinks.concatenated([links[:2], links[2:3], links[3:]]) == links
+    assert CorpusLinks.concatenated([]) == CorpusLinks.from_sentences([])
     assert list(links.where(links.source < links.target)) == [
         made([row for row in rows if row[0] < row[1]]) for rows in corpus
     ]
