@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -18,6 +19,15 @@ def process(item: int) -> int:
 def test_one_worker_is_this_process() -> None:
     assert list(map_in_order(process, range(3), 1)) == [os.getpid()] * 3
     assert os.getpid() not in map_in_order(process, range(3), 2)
+
+
+def on_interrupt(item: int) -> object:
+    return signal.getsignal(signal.SIGINT)
+
+
+def test_an_interrupt_is_left_to_the_parent() -> None:
+    """Else every worker would print where it was."""
+    assert set(map_in_order(on_interrupt, range(4), 2)) == {signal.SIG_IGN}
 
 
 def test_no_worker_is_refused() -> None:
