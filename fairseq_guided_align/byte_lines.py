@@ -18,6 +18,8 @@ PathLike = Union[str, Path]
 BLOCK_BYTES = 1 << 19  # arrays of one block then stay in the processor's cache
 _BOM = b"\xef\xbb\xbf"
 _GZIP = b"\x1f\x8b"
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+"""Byte order marks, which no UTF-8 text begins with."""
 
 
 class FileRange(NamedTuple):
@@ -53,20 +55,22 @@ def lines_of(block: Block) -> bytes:
 def open_bytes(path: PathLike) -> BinaryIO:
     """The file's bytes, decompressed if it begins as gzip files do, whatever it is called.
 
-    :raises GuidedAlignError: there is no such file, or it cannot be read.
+    :raises GuidedAlignError: there is no such file, or it cannot be read; it is UTF-16, as Windows writes it.
     """
     try:
         raw = open(path, "rb")  # noqa: SIM115  # the caller closes it
     except OSError as error:
         raise GuidedAlignError(f"{path}: cannot be read: {error.strerror}") from error
     try:
-        compressed = raw.peek(2)[:2] == _GZIP
+        start = raw.peek(2)[:2]
     except OSError as error:
         raw.close()
         raise GuidedAlignError(f"{path}: cannot be read: {error.strerror}") from error
-    if not compressed:
+    if start not in (_GZIP, *_UTF_16):
         return raw
     raw.close()
+    if start != _GZIP:
+        raise GuidedAlignError(f"{path}: expected UTF-8 text; got UTF-16; convert it: iconv -f UTF-16 -t UTF-8 FILE")
     if _is_pipe(path):
         raise GuidedAlignError(f"{path}: expected plain text from a pipe; got gzip data; {_NO_PIPE}")
     return cast(BinaryIO, gzip.open(path, "rb"))

@@ -122,6 +122,14 @@ def test_bytes_that_are_no_text(tmp_path: Path) -> None:
         NumberedLines(path)[1]
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_is_said_as_such(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "text").write_bytes("\ufeffein Haus\n".encode(encoding))
+    for read in (count_lines, lambda path: list(read_blocks(path))):
+        with pytest.raises(GuidedAlignError, match="text: expected UTF-8 text; got UTF-16; convert it: iconv"):
+            read(tmp_path / "text")
+
+
 def test_file_appears_complete_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "out"
     with pytest.raises(RuntimeError), atomic_file(path) as stream:  # noqa: PT012  # the error comes from inside
