@@ -96,8 +96,8 @@ def _lines(name: str, report: AlignmentReport, one_based: bool) -> list[str]:
         lines.append(f"  warning: no link has position 0; if the file counts from 1, add --one-based{hint}")
     if report.looks_like_words:
         lines.append(
-            "  warning: the text is in subword pieces, and no link reaches beyond the number of its words; if the links"
-            " count words, compare them with the words, and make links between pieces with project"
+            "  warning: the text is in subword pieces, and the links seem to count words, as `preprocess` wants them;"
+            " fairseq-preprocess and binarize want links between pieces, which project makes"
         )
     lines.append(f"  {'problems found' if report.errors else 'no problems'}")
     return lines
