@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairseq_guided_align import coverage
-from fairseq_guided_align.coverage import LinkCoverage, measure_coverage
+from fairseq_guided_align.coverage import LinkCoverage, first_outside, measure_coverage
 from fairseq_guided_align.links import CorpusLinks, SentenceLinks
 
 SENTENCE = st.tuples(
@@ -42,9 +42,18 @@ def test_counts_equal_a_loop(sentences: list, cut: int) -> None:
     kept = np.minimum(source_lengths, cut)
     found = measure_coverage(links, source_lengths, kept, target_lengths)
     assert vars(found) == expected
+    outside = [
+        (number, s, t)
+        for number, (source, target, _) in enumerate(sentences)
+        for s, t in links[number].pairs()
+        if s >= source or t >= target
+    ]
+    first = next(iter(outside), None)
+    assert first_outside(links, source_lengths, target_lengths) == first
     before, coverage.CHUNK = coverage.CHUNK, 2
     try:
         assert measure_coverage(links, source_lengths, kept, target_lengths) == found
+        assert first_outside(links, source_lengths, target_lengths) == first
     finally:
         coverage.CHUNK = before
 
