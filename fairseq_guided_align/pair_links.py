@@ -11,7 +11,7 @@ from fairseq.data import ConcatDataset, LanguagePairDataset
 from fairseq.data.indexed_dataset import IndexedRawTextDataset, MMapIndexedDataset
 
 from fairseq_guided_align.alignment_report import MANY
-from fairseq_guided_align.coverage import LinkCoverage, first_outside, measure_coverage
+from fairseq_guided_align.coverage import CHUNK, LinkCoverage, first_outside, measure_coverage
 from fairseq_guided_align.dataset import GuidedPairDataset, pair_counts, token_counts
 from fairseq_guided_align.errors import AlignmentRangeError, GuidedAlignError
 from fairseq_guided_align.link_sources import ConcatenatedLinks, Links, find_links
@@ -116,7 +116,7 @@ def _warn(name: str, pairs: LanguagePairDataset, parts: List[Links], coverage: L
     if coverage.outside:
         _warn_of_outside(name, parts, sources, targets)
     for part, source, target in zip(parts, sources, targets):
-        some = np.flatnonzero(np.diff(part.offsets))[:LOOKED_AT].tolist()
+        some = np.flatnonzero(np.diff(part.offsets[: CHUNK + 1]))[:LOOKED_AT].tolist()
         links = [part[i] for i in some]
         linked += len(links)
         at_zero = at_zero or any(0 in one.source or 0 in one.target for one in links)
