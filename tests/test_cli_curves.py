@@ -57,6 +57,7 @@ def test_the_curves_are_the_figures_of_the_log() -> None:
             if len(run.log.series(kind, key)[0])
         ]
         assert len(drawn) == len(expected)
+        assert (axes.get_xlabel(), axes.get_xlim()) == ("updates", (0, 102))
         for (colour, x, y), (wanted, updates, values) in zip(drawn, expected):
             assert colour == wanted
             np.testing.assert_array_equal(x, updates)
@@ -91,6 +92,15 @@ def test_whole_epochs_stand_in_for_an_interval_that_was_never_reached() -> None:
     points = [LogPoint("train", epoch, 10 * epoch, {"loss": 9.0 - epoch}) for epoch in (1, 2, 3)]
     axes = curves_figure([Run("one", TrainingLog("x", points))], ["loss"]).axes[0]
     assert axes.get_lines()[0].get_ydata().tolist() == [8, 7, 6]
+
+
+def test_a_single_point_is_a_dot_and_large_values_have_no_decimals() -> None:
+    points = [LogPoint(kind, 1, 10, {"ppl": 2345.6}) for kind in ("train", "valid")]
+    axes = curves_figure([Run("one", TrainingLog("x", points))], ["ppl"]).axes[0]
+    assert [line.get_marker() for line in axes.get_lines()] == ["o", "o"]
+    assert "2,346" in [text.get_text() for text in axes.texts]
+    several = curves_figure([Run("one", log())], ["ppl"]).axes[0]
+    assert several.get_lines()[0].get_marker() in ("", "None")
 
 
 @pytest.mark.parametrize("heights", [[], [5.0], [0.0, 0.0, 0.0], [0.0, 3.0, 50.0, 50.0], [1.0, 2.0, 9.0, 30.0]])
