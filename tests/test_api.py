@@ -115,6 +115,11 @@ def test_mistakes_are_told(model: Model, trained: TrainedModel) -> None:
         model.align(["a", "b"], ["c"])
     with pytest.raises(GuidedAlignError, match="expected a level out of words, pieces"):
         model.align(["a"], ["b"], level="letters")
+    with pytest.raises(GuidedAlignError, match=r"a method out of argmax, .*; got 'best'"):
+        model.align(["a"], ["b"], method="best")
+    for method, threshold in (("threshold", None), ("argmax", 0.5)):
+        with pytest.raises(GuidedAlignError, match=f"belongs to the method threshold; got {method} and {threshold}"):
+            model.align(["a"], ["b"], method=method, threshold=threshold)
     for nbest in (0, 3):
         with pytest.raises(GuidedAlignError, match=f"got nbest {nbest} and beam 2"):
             model.translate(["a"], beam=2, nbest=nbest)
