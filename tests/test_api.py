@@ -61,6 +61,7 @@ def test_given_text_is_aligned(model: Model, text: tuple[list[str], list[str]], 
     links = model.align(*text, max_tokens=40)
     expected = [slow.matrix(s.split(), t.split()) for s, t in zip(*text)]
     assert [one.pairs() for one in links] == [likeliest(matrix, "ignore") for matrix in expected]
+    assert model.align(*text, max_tokens=1) == links  # each pair is a batch of its own
     soft = model.align(*text, method="threshold", threshold=0.4)
     for one, matrix in zip(soft, expected):
         assert set(one.pairs()) == {(s, t) for t, s in zip(*np.nonzero(matrix[:-1, :-1] >= 0.4))}
