@@ -62,7 +62,8 @@ def test_stock_batches_and_batches_without_links() -> None:
     assert (links.sentence.tolist(), links.target.tolist(), links.source.tolist()) == ([1, 1], [2, 2], [4, 4])
     assert links.weight.tolist() == [1, 1]
     del sample["alignments"]
-    assert batch_links(sample, source_width=5).weight.shape == (0,)
+    links = batch_links(sample, source_width=5)
+    assert {links.sentence.shape, links.target.shape, links.source.shape, links.weight.shape} == {(0,)}
 
 
 @pytest.mark.parametrize("pair", [[5, 0], [-1, 0], [0, 6], [0, -1]])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fairseq_guided_align import coverage
@@ -18,6 +18,8 @@ SENTENCE = st.tuples(
 
 @settings(max_examples=60, deadline=None)
 @given(sentences=st.lists(SENTENCE, min_size=1, max_size=9), cut=st.integers(1, 5))
+@example(sentences=[(2, 2, [(1, 1)]), (2, 2, [(0, 2)])], cut=5)
+@example(sentences=[(2, 2, [(1, 1)]), (2, 2, [(2, 0)])], cut=5)
 def test_counts_equal_a_loop(sentences: list, cut: int) -> None:
     expected = dict.fromkeys(vars(LinkCoverage()), 0)
     for source, target, pairs in sentences:

@@ -158,6 +158,13 @@ def test_links_outside_their_sentences_go_and_are_counted(dictionary: Dictionary
     assert batch["link_counts"] == {"links": 2, "dropped": 2}
 
 
+def test_an_empty_sentence_has_no_links(dictionary: Dictionary) -> None:
+    source, target = side([0], dictionary.eos()), side([1], dictionary.eos())
+    pairs = LanguagePairDataset(source, source.sizes, dictionary, target, target.sizes, dictionary)
+    data = GuidedPairDataset(pairs, [SentenceLinks.from_pairs([(0, 0)])])
+    assert data[0]["links_dropped"] == 1
+
+
 def test_shards_and_upsampling_keep_text_and_links_together(dictionary: Dictionary) -> None:
     eos = dictionary.eos()
     first, second = side([2, 3], eos), side([4], eos)
