@@ -62,7 +62,7 @@ class GuidedCost:
         :param attention: (batch, target, source) probabilities; computed with in float32, or float64 if given so.
         :param links: see :mod:`~fairseq_guided_align.batching`.
         :param target_is_real: (batch, target) False on padding; the last real token is ``</s>``, never guided.
-        :param source_is_real: (batch, source) False on padding, True at least once a row; None: every column is real.
+        :param source_is_real: (batch, source) False on padding; None: every column is real.
         """
         if attention.dtype != torch.float64:
             attention = attention.float()
@@ -94,7 +94,8 @@ class GuidedCost:
                 sizes = torch.full((batch,), columns, device=attention.device)
             else:
                 matrix = (own * source_is_real.unsqueeze(1)).reshape(batch * width, columns)
-                sizes = source_is_real.sum(dim=1)
+                # a source without tokens has no links; 0 / 0 would be no number all the same
+                sizes = source_is_real.sum(dim=1).clamp(min=1)
             cost = guided_alignment_mean_squared_error(
                 matrix, probabilities, rows, gold, sizes.repeat_interleave(width)
             ) * guided.view(-1)

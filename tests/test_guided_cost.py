@@ -244,6 +244,16 @@ def test_attention_on_source_padding_is_not_looked_at() -> None:
             )
 
 
+def test_a_source_without_tokens_costs_nothing() -> None:
+    batch = collate([random_sentences(13, 1)[0], Sentence(random_sentences(14, 1)[0].attention, ())])
+    batch.source_is_real[1] = False
+    for choice in all_choices():
+        costs = costs_of(batch, choice)
+        assert bool(costs.cost.isfinite().all())
+        if choice.normalization == "tokens":
+            assert not costs.cost[1].any()
+
+
 def test_without_a_source_mask_every_column_is_real() -> None:
     sentences = [one for one in random_sentences(17, 20) if one.lengths[1] == 4]
     batch = collate(sentences)
