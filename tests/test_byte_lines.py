@@ -58,7 +58,7 @@ LONG_LINES = [b"%d" % number + b"x" * (2**18 - 2) for number in range(5)]
     [
         b"",
         b"\n",
-        b"a\r\nb\n\nc d",
+        b"ab\r\nc\n\nd e",
         b"\xef\xbb\xbfa\nb\nc",
         b"\n".join(LONG_LINES),
         b"\n".join([*LONG_LINES, b"x", b""]),
