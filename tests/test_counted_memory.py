@@ -12,6 +12,7 @@ from benchmarks.counted_memory import count, main, table
 from benchmarks.training.cases import FAIRSEQ, OURS_CE, OURS_MSE, OURS_OFF, Setting
 from benchmarks.training.counting import CountedMemory
 from benchmarks.training.measuring import peak_memory
+from fairseq_guided_align.chunked_cross_entropy import chunked_cross_entropy
 
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])
@@ -56,6 +57,19 @@ def test_what_a_case_leaves_behind_was_there_before() -> None:
         kept[0] + 1
 
     assert peak_memory(case, "meta") == 2**22
+
+
+@pytest.mark.parametrize(("size", "matrices"), [(4, 2), (64, 3)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_two_matrices_of_a_chunk_at_a_time(dtype: torch.dtype, size: int, matrices: int) -> None:
+    """Logits and probabilities; the weights' gradient of the wide model is as large as one of them."""
+    rows, vocabulary = 64, 4096
+    features = torch.empty(5 * rows, size, dtype=dtype, device="meta", requires_grad=True)
+    weight = torch.empty(vocabulary, size, dtype=dtype, device="meta", requires_grad=True)
+    target = torch.empty(5 * rows, dtype=torch.int64, device="meta")
+    with CountedMemory() as counted:
+        chunked_cross_entropy(features, weight, None, target, 0.1, 1, chunk_rows=rows)
+    assert matrices * 4 * rows * vocabulary <= counted.peak < (matrices + 0.4) * 4 * rows * vocabulary
 
 
 def test_guidance_costs_next_to_no_memory_and_the_softmax_little() -> None:

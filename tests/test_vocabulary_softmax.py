@@ -10,12 +10,13 @@ import tiny_models
 import torch
 from conftest import MadeUpData
 from fairseq_runs import of_logger, train
-from stand_in import criterion
+from stand_in import PAD, criterion
 from torch import nn
 
 from fairseq_guided_align import chunked_cross_entropy, output_projection
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.output_projection import ProjectionToLoss, find_output_projection
+from fairseq_guided_align.vocabulary_softmax import VocabularySoftmax
 
 MODELS: dict[str, dict[str, Any]] = {
     "transformer": {},
@@ -93,11 +94,29 @@ def test_one_loss_a_token_where_no_gradients_are_wanted() -> None:
 
 
 def test_one_loss_a_token_with_gradients() -> None:
-    one = model("tied")
-    losses = criterion(tiny_models.task(), vocabulary_softmax="auto")(one, tiny_models.sample(), reduce=False)[0]
-    losses[3].backward()
-    assert losses.shape == (18,)
-    assert one.decoder.output_projection.weight.grad.any()
+    gradients = []
+    for softmax in ("full", "auto"):
+        one = model("transformer")
+        losses = criterion(tiny_models.task(), vocabulary_softmax=softmax)(one, tiny_models.sample(), reduce=False)[0]
+        assert losses.shape == (18,)
+        losses[3].backward()
+        gradients.append(one.decoder.output_projection.weight.grad)
+    assert gradients[0].any()
+    torch.testing.assert_close(gradients[1], gradients[0])
+
+
+def test_chunks_are_taken_where_no_gradient_of_one_token_is_wanted() -> None:
+    softmax = VocabularySoftmax("auto", 0.1, PAD, False)
+    target = tiny_models.sample()["target"]
+
+    def in_chunks(summed: bool) -> bool:
+        return softmax.in_forward_pass(model("tied"), target, summed) is not None
+
+    assert in_chunks(summed=True)
+    assert not in_chunks(summed=False)
+    with torch.no_grad():
+        assert in_chunks(summed=True)
+        assert in_chunks(summed=False)
 
 
 class OwnForward(type(tiny_models.model())):  # type: ignore[misc]
