@@ -117,8 +117,10 @@ def main() -> None:
         median = statistics.median(times)
         # ratios of runs that followed each other: the machine's other load changes slowly
         pairs = [mine / bare for mine, bare in zip(times, seconds["without alignments"])]
-        print(f"{name:36} {1000 * median:9.1f} ms   ratio of medians {median / base:5.3f}, "
-              f"median of ratios {statistics.median(pairs):5.3f}")
+        print(
+            f"{name:36} {1000 * median:9.1f} ms   ratio of medians {median / base:5.3f}, "
+            f"median of ratios {statistics.median(pairs):5.3f}"
+        )
 
 
 if __name__ == "__main__":

@@ -50,9 +50,7 @@ def _words(onsets: tuple[str, ...], rimes: tuple[str, ...], generator: random.Ra
     return found
 
 
-def _pair(
-    generator: random.Random, sources: list[str], lexicon: dict[str, str], with_article: set[str]
-) -> Pair:
+def _pair(generator: random.Random, sources: list[str], lexicon: dict[str, str], with_article: set[str]) -> Pair:
     source = [generator.choice(sources) for _ in range(generator.randint(3, 9))]
     if generator.random() < 0.5:
         source.insert(1, generator.choice(PARTICLES))

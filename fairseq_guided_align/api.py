@@ -184,9 +184,7 @@ class Model:
             found[number] = Score(float(scores.double().sum()), len(scores))
         return _complete(found)
 
-    def _cut(
-        self, sources: Sequence[str], targets: Sequence[str]
-    ) -> tuple[list[PiecedSentence], list[PiecedSentence]]:
+    def _cut(self, sources: Sequence[str], targets: Sequence[str]) -> tuple[list[PiecedSentence], list[PiecedSentence]]:
         _check_list(sources)
         _check_list(targets)
         if len(sources) != len(targets):

@@ -98,9 +98,7 @@ class AttentionReader(AbstractContextManager):
 
     def __enter__(self) -> AttentionReader:
         for layer, module in self._modules:
-            self._hooks.append(
-                module.register_forward_pre_hook(functools.partial(self._ask, layer), with_kwargs=True)
-            )
+            self._hooks.append(module.register_forward_pre_hook(functools.partial(self._ask, layer), with_kwargs=True))
             self._hooks.append(module.register_forward_hook(functools.partial(self._take, layer)))
         return self
 
@@ -140,9 +138,7 @@ class AttentionReader(AbstractContextManager):
                 f"decoder layers {missing} are guided, but did not run in this forward pass; "
                 "guide layers that always run"
             )
-        heads = [
-            self._weights[layer][head] for layer in self._guided.layers for head in self._guided.heads
-        ]
+        heads = [self._weights[layer][head] for layer in self._guided.layers for head in self._guided.heads]
         if self._guided.reduction == "each" or len(heads) == 1:
             return heads
         return [torch.stack(heads).mean(dim=0)]

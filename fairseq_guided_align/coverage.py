@@ -125,9 +125,7 @@ class OutsideLink(NamedTuple):
     target: int
 
 
-def first_outside(
-    links: LinkColumns, source_lengths: np.ndarray, target_lengths: np.ndarray
-) -> Optional[OutsideLink]:
+def first_outside(links: LinkColumns, source_lengths: np.ndarray, target_lengths: np.ndarray) -> Optional[OutsideLink]:
     """The first link that points outside the text; None where there is none.
 
     :param links: one entry a sentence pair.

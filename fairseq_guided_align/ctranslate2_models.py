@@ -93,9 +93,7 @@ def convert(
     (Path(output) / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
 
-def _languages(
-    checkpoint: str, config: Any, lang_pair: Optional[str]
-) -> tuple[Optional[str], Optional[str], str]:
+def _languages(checkpoint: str, config: Any, lang_pair: Optional[str]) -> tuple[Optional[str], Optional[str], str]:
     """Source and target language, None where the data folder tells them, and what begins the names of the weights."""
     if not is_multilingual(config):
         if lang_pair is not None:

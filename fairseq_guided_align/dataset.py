@@ -112,9 +112,7 @@ class GuidedPairDataset(BaseWrapperDataset):
         inside = (links.source < self._source.kept[index]) & (links.target < self._target.kept[index])
         item["links_dropped"] = len(inside) - int(np.count_nonzero(inside))
         if item["links_dropped"]:
-            links = SentenceLinks(
-                links.source[inside], links.target[inside], links.weight[inside], links.sure[inside]
-            )
+            links = SentenceLinks(links.source[inside], links.target[inside], links.weight[inside], links.sure[inside])
         item["links"] = links
         return item
 
@@ -129,8 +127,7 @@ class GuidedPairDataset(BaseWrapperDataset):
         batch.update(
             collate_links(
                 [item["links"] for item in ordered],
-                _offsets(batch["net_input"]["src_tokens"], padding, self.dataset.left_pad_source)
-                + self._source.prefix,
+                _offsets(batch["net_input"]["src_tokens"], padding, self.dataset.left_pad_source) + self._source.prefix,
                 _offsets(batch["target"], padding, self.dataset.left_pad_target) + self._target.prefix,
                 batch["target"].size(1),
                 sum(item["links_dropped"] for item in ordered),

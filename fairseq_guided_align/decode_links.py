@@ -79,9 +79,7 @@ def threshold_links(attention: Any, threshold: float, null_column: Optional[int]
         chosen[:, _column(null_column, matrix)] = False
     target, source = np.nonzero(chosen)
     weight = matrix[target, source].astype(np.float32)
-    return SentenceLinks(
-        source.astype(np.int32), target.astype(np.int32), weight, np.ones(len(weight), dtype=bool)
-    )
+    return SentenceLinks(source.astype(np.int32), target.astype(np.int32), weight, np.ones(len(weight), dtype=bool))
 
 
 def combine_directions(attention: Any, reverse: Any, combination: str = "product") -> np.ndarray:
@@ -174,9 +172,7 @@ def _matrix(values: Any, name: str) -> np.ndarray:
         raise GuidedAlignError(f"expected {name} with two axes; got shape {matrix.shape}")
     if not bool(np.isfinite(matrix).all()):
         bad = int((~np.isfinite(matrix)).sum())
-        raise GuidedAlignError(
-            f"expected finite numbers in {name}; got {bad} of {matrix.size} infinite or NaN"
-        )
+        raise GuidedAlignError(f"expected finite numbers in {name}; got {bad} of {matrix.size} infinite or NaN")
     return matrix
 
 
@@ -193,6 +189,4 @@ def _column(null_column: Optional[int], matrix: np.ndarray) -> int:
 def _hard(source: np.ndarray, target: np.ndarray) -> SentenceLinks:
     """Plain links; ``target`` ascending without repetition."""
     n = len(target)
-    return SentenceLinks(
-        source.astype(np.int32), target.astype(np.int32), np.ones(n, np.float32), np.ones(n, bool)
-    )
+    return SentenceLinks(source.astype(np.int32), target.astype(np.int32), np.ones(n, np.float32), np.ones(n, bool))

@@ -323,9 +323,7 @@ def _pieces(tokens: torch.Tensor, dictionary: Any) -> list[str]:
     return [dictionary[token] for token in tokens.tolist()[:-1]]
 
 
-def _other_heads(
-    guided: GuidedHeads, layers: Optional[str], heads: Optional[str], sizes: Sequence[int]
-) -> GuidedHeads:
+def _other_heads(guided: GuidedHeads, layers: Optional[str], heads: Optional[str], sizes: Sequence[int]) -> GuidedHeads:
     if not sizes:
         raise GuidedAlignError("--layers, --heads: this model returns its attention itself; there is nothing to choose")
     chosen = guided.layers if layers is None else parse_indices(layers, "--layers")

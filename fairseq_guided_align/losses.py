@@ -86,9 +86,7 @@ def _finite_gradient(gradient: Optional[Tensor]) -> Optional[Tensor]:
     return gradient.clamp(-limit, limit)
 
 
-def guided_alignment_cross_entropy(
-    probabilities: Tensor, rows: Tensor, gold: Tensor, number_of_rows: int
-) -> Tensor:
+def guided_alignment_cross_entropy(probabilities: Tensor, rows: Tensor, gold: Tensor, number_of_rows: int) -> Tensor:
     """Cross-entropy between gold links and attention for each target token, in nats: ``-sum_s g_s log p_s``.
 
     Chen et al. 2016, arXiv:1607.01628, section 3.

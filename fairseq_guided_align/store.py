@@ -256,9 +256,7 @@ class _Part(NamedTuple):
     flags: int
 
 
-def _make_part(
-    function: Callable[[Task], tuple[CorpusLinks, Seen]], folder: Path, task: Task
-) -> tuple[_Part, Seen]:
+def _make_part(function: Callable[[Task], tuple[CorpusLinks, Seen]], folder: Path, task: Task) -> tuple[_Part, Seen]:
     links, seen = function(task)
     return _keep_part(folder, links), seen
 

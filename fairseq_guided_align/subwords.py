@@ -168,9 +168,7 @@ def corpus_subword_links_to_word_links(links: CorpusLinks, source: WordPieces, t
     return _made(links, sentence[made_from], made_from, new_source, new_target, inside, kept)
 
 
-def _inside(
-    links: CorpusLinks, sentence: np.ndarray, source_sizes: np.ndarray, target_sizes: np.ndarray
-) -> np.ndarray:
+def _inside(links: CorpusLinks, sentence: np.ndarray, source_sizes: np.ndarray, target_sizes: np.ndarray) -> np.ndarray:
     """(n,) bool: which links lie in their sentence.
 
     :param sentence: (n,) the sentence of each link.

@@ -43,9 +43,7 @@ def symmetrise(forward: SentenceLinks, reverse: SentenceLinks, method: str) -> S
     :returns: links with the mean of their weights in the sets that hold them, sure where either set says so.
     :raises GuidedAlignError: ``method`` is not one of :data:`METHODS`.
     """
-    return symmetrise_corpus(
-        CorpusLinks.from_sentences([forward]), CorpusLinks.from_sentences([reverse]), method
-    )[0]
+    return symmetrise_corpus(CorpusLinks.from_sentences([forward]), CorpusLinks.from_sentences([reverse]), method)[0]
 
 
 def symmetrise_corpus(forward: CorpusLinks, reverse: CorpusLinks, method: str) -> CorpusLinks:
@@ -59,8 +57,7 @@ def symmetrise_corpus(forward: CorpusLinks, reverse: CorpusLinks, method: str) -
         raise GuidedAlignError(f"expected a method out of {', '.join(METHODS)}; got {method!r}")
     if len(forward) != len(reverse):
         raise AlignmentLengthError(
-            f"expected two directions of the same sentence pairs; got {len(forward)} forward and"
-            f" {len(reverse)} reverse"
+            f"expected two directions of the same sentence pairs; got {len(forward)} forward and {len(reverse)} reverse"
         )
     return CorpusLinks.concatenated(
         _symmetrise_chunk(forward[start : start + CHUNK], reverse[start : start + CHUNK], method)
@@ -130,9 +127,7 @@ def _grown(
     return np.array(taken, dtype=bool)
 
 
-def _grow_one(
-    cells: list[int], both: list[bool], forward: list[bool], stride: int, method: str
-) -> list[bool]:
+def _grow_one(cells: list[int], both: list[bool], forward: list[bool], stride: int, method: str) -> list[bool]:
     """Which of one sentence pair's links are taken.
 
     :param cells: (source + 1) * stride + target + 1 of each link of the union, ascending.
@@ -156,9 +151,7 @@ def _grow_one(
             if source in sources and target in targets:
                 continue  # words never lose their links, so this one's chance is gone
             above, below = cell - stride, cell + stride
-            if not taken.isdisjoint(
-                (above - 1, above, above + 1, cell - 1, cell + 1, below - 1, below, below + 1)
-            ):
+            if not taken.isdisjoint((above - 1, above, above + 1, cell - 1, cell + 1, below - 1, below, below + 1)):
                 taken.add(cell)
                 sources.add(source)
                 targets.add(target)

@@ -61,9 +61,7 @@ class TrainingLog:
     def series(self, kind: str, key: str) -> tuple[np.ndarray, np.ndarray]:
         """(n,) int64 updates and (n,) float64 values of one figure; empty when it was never logged."""
         found = [
-            (point.update, point.values[key])
-            for point in self.points
-            if point.kind == kind and key in point.values
+            (point.update, point.values[key]) for point in self.points if point.kind == kind and key in point.values
         ]
         updates = np.array([update for update, _ in found], dtype=np.int64)
         return updates, np.array([value for _, value in found], dtype=np.float64)

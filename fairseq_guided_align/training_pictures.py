@@ -95,9 +95,7 @@ class TrainingPictures:
             training = model.training
             model.eval()
             try:
-                attentions = forced_attentions(
-                    model, guided or heads_to_read(model), batch, one.dictionaries[0].pad()
-                )
+                attentions = forced_attentions(model, guided or heads_to_read(model), batch, one.dictionaries[0].pad())
             finally:
                 model.train(training)
             for index, attention in zip(batch["id"].tolist(), attentions):

@@ -10,9 +10,7 @@ from fairseq_guided_align.decode_links import merge_pieces
 from fairseq_guided_align.subwords import word_of_piece
 
 
-def word_attention(
-    attention: np.ndarray, source: Sequence[str], target: Sequence[str], kind: str
-) -> np.ndarray:
+def word_attention(attention: np.ndarray, source: Sequence[str], target: Sequence[str], kind: str) -> np.ndarray:
     """Attention between words: a word's columns are added, its rows are averaged.
 
     :param attention: (target pieces, source pieces + 1) probabilities; the last column is ``</s>``'s. One more row,

@@ -33,9 +33,7 @@ class Hypothesis:
     def weights(self) -> dict[tuple[int, int], float]:
         """Links of interactive's soft form."""
         assert self.alignment is not None
-        return {
-            (int(s), int(t)): float(p) for s, t, p in re.findall(r"(\d+)-(\d+):(\S+)", self.alignment)
-        }
+        return {(int(s), int(t)): float(p) for s, t, p in re.findall(r"(\d+)-(\d+):(\S+)", self.alignment)}
 
     def matrix(self) -> np.ndarray:
         """Rows of generate's soft form, (target with ``</s>``, source with ``</s>``)."""

@@ -178,8 +178,6 @@ def random_sentence(generator: np.random.Generator, duplicates: bool = False, we
     return Sentence(attention, tuple(links))
 
 
-def random_sentences(
-    seed: int, count: int, duplicates: bool = False, weighted: bool = True
-) -> list[Sentence]:
+def random_sentences(seed: int, count: int, duplicates: bool = False, weighted: bool = True) -> list[Sentence]:
     generator = np.random.default_rng(seed)
     return [random_sentence(generator, duplicates, weighted) for _ in range(count)]

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sets up what it needs and runs all checks: lint, types, tests. Arguments go to pytest.
+# Sets up what it needs and runs all checks: lint and format, types, tests. Arguments go to pytest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . examples/bootstrap.sh
@@ -8,6 +8,7 @@ bootstrap run test
 failed=()
 say "== ruff"
 "$PYTHON" -m ruff check . || failed+=(ruff)
+"$PYTHON" -m ruff format --check --quiet . || failed+=("ruff format: run ruff format .")
 say "== mypy"
 "$PYTHON" -m mypy || failed+=(mypy)
 say "== pytest"

@@ -91,9 +91,7 @@ def batch(
             sample["align_weights"] = torch.tensor([1 / counts[row] for _, row in rows]).float()
         return sample
     none = np.zeros(len(labels), dtype=np.int64)
-    sentences = [
-        SentenceLinks.from_pairs([link[:2] for link in one], [link[2] for link in one]) for one in links
-    ]
+    sentences = [SentenceLinks.from_pairs([link[:2] for link in one], [link[2] for link in one]) for one in links]
     return {**sample, **collate_links(sentences, none, none, width, 0)}
 
 

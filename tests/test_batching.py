@@ -12,9 +12,7 @@ from fairseq_guided_align.batching import batch_links, collate_links
 from fairseq_guided_align.errors import AlignmentRangeError
 from fairseq_guided_align.links import SentenceLinks
 
-CELLS = st.dictionaries(
-    st.tuples(st.integers(0, 3), st.integers(0, 3)), st.floats(0.125, 4, width=32), max_size=5
-)
+CELLS = st.dictionaries(st.tuples(st.integers(0, 3), st.integers(0, 3)), st.floats(0.125, 4, width=32), max_size=5)
 
 
 @given(st.lists(st.tuples(CELLS, st.integers(0, 3), st.integers(0, 2)), min_size=1, max_size=4))

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 BASH = shutil.which("bash") or "bash"
 
-FITS = 'echo fits'
+FITS = "echo fits"
 BROKEN_SHIM = 'echo "command not found" >&2; exit 127'
 TOO_OLD = 'echo "is Python 3.7"'
 NO_VENV = 'echo "has no venv or ensurepip"'
@@ -128,7 +128,7 @@ def test_the_lock_of_a_killed_run_is_taken_over(tmp_path: Path) -> None:
     ended.wait()
     (tmp_path / "env.lock").mkdir()
     (tmp_path / "env.lock/pid").write_text(f"{ended.pid}\n")
-    script = f'. {ROOT}/examples/bootstrap.sh; VENV={tmp_path}/env; lock; echo taken'
+    script = f". {ROOT}/examples/bootstrap.sh; VENV={tmp_path}/env; lock; echo taken"
     run = subprocess.run([BASH, "-c", script], capture_output=True, text=True, check=True, timeout=10)
     assert run.stdout == "taken\n"
     assert not (tmp_path / "env.lock").exists()
@@ -161,9 +161,7 @@ UPDATE = "apt-get update -q"
         ("1000", [], False, []),
     ],
 )
-def test_ci_prepares_a_new_machine(
-    tmp_path: Path, user: str, there: list[str], fails: bool, called: list[str]
-) -> None:
+def test_ci_prepares_a_new_machine(tmp_path: Path, user: str, there: list[str], fails: bool, called: list[str]) -> None:
     """As root without a browser it installs one; whether or not that works, the README's command comes next."""
     for folder in (".ci", "tests", "bin"):
         (tmp_path / folder).mkdir()

@@ -103,9 +103,7 @@ def test_one_based(folder: Path, capsys: pytest.CaptureFixture[str], which: str)
     assert result(capsys, *files, which)["systems"][0]["aer"] == 0
 
 
-def test_a_file_that_seems_to_count_from_one_is_noticed(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_file_that_seems_to_count_from_one_is_noticed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "zero").write_text("0-0 1-1\n" * 20)
     (folder / "one").write_text("1-1 2-2\n" * 20)
     assert main(["aer", "zero", "one"]) == 0

@@ -142,9 +142,7 @@ def test_command(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["plain.log", "-o", "nowhere/a.png"], "nowhere/a.png: cannot be written"),
     ],
 )
-def test_errors(
-    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
-) -> None:
+def test_errors(folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
     assert main(["curves", *arguments]) == 2
     assert message in capsys.readouterr().err
     assert not list(folder.glob("a.*"))

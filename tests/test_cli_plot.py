@@ -64,9 +64,7 @@ def test_words_and_gold_links_of_given_sentences(
         assert attention[call["gold"].target, call["gold"].source].mean() > 0.3
 
 
-def test_every_head_is_that_head(
-    trained: TrainedModel, tmp_path: Path, drawn: list[dict[str, Any]]
-) -> None:
+def test_every_head_is_that_head(trained: TrainedModel, tmp_path: Path, drawn: list[dict[str, Any]]) -> None:
     arguments = ["plot", str(trained.checkpoint), "--level", "pieces", "--device", "cpu", "--no-gold"]
     assert main([*arguments, "--layers", "all", "--each-head", "--out", str(tmp_path / "a.svg")]) == 0
     panels = drawn[0]["panels"]

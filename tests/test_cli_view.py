@@ -100,9 +100,7 @@ def test_the_limit_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
         (["--soft", "a=heavy"], "probabilities, at most 1; got 3"),
     ],
 )
-def test_errors(
-    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
-) -> None:
+def test_errors(folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
     (folder / "short").write_text("0-0\n")
     (folder / "heavy").write_text("0-0:3\n\n\n")
     assert main(["view", *TEXT, *arguments, "--out", "page.html"]) == 2

@@ -118,10 +118,7 @@ def test_sums_equal_the_slow_loops(
     assert float(loss) == close(wanted["loss"] + weight * wanted["alignment_loss"])
     assert int(log["guided_tokens"]) == wanted["guided_tokens"]
     linked = {
-        (b, t)
-        for b, one in enumerate(sentences)
-        for _, t, _ in one.links
-        if choice.prefix <= t < one.lengths[0] - 1
+        (b, t) for b, one in enumerate(sentences) for _, t, _ in one.links if choice.prefix <= t < one.lengths[0] - 1
     }
     assert int(log["linked_tokens"]) == len(linked)
     alignable = sum(max(one.lengths[0] - 1 - choice.prefix, 0) for one in sentences)
@@ -304,9 +301,7 @@ def test_unreduced_losses_sum_to_the_reduced_one() -> None:
     assert each.shape == (sample["target"].numel(),)
     torch.testing.assert_close(each.sum(), whole)
     assert not each[sample["target"].view(-1).eq(PAD)].any()
-    assert {key: float(value) for key, value in log.items()} == {
-        key: float(value) for key, value in reduced.items()
-    }
+    assert {key: float(value) for key, value in log.items()} == {key: float(value) for key, value in reduced.items()}
 
 
 # Refusals
@@ -447,9 +442,7 @@ def test_no_step_waits_for_the_device(choice: Choice, form: str) -> None:
     """Forward and backward on the device that computes shapes only: whatever needs a value fails there."""
     model, sample, _ = model_and_batch(random_sentences(31, 3, weighted=False), form=form)
     guided = criterion(**options_of(choice), report_accuracy=True, label_smoothing=0.1)
-    meta = PlainModel(
-        model.logits.to("meta").requires_grad_(), model.attention.to("meta").requires_grad_()
-    )
+    meta = PlainModel(model.logits.to("meta").requires_grad_(), model.attention.to("meta").requires_grad_())
 
     def moved(value: Any) -> Any:
         if isinstance(value, dict):

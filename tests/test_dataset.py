@@ -67,10 +67,7 @@ def joined_words(batch: dict[str, Any]) -> list[tuple[int, int]]:
 
 def expected_words(links: list[SentenceLinks], kept: int = WORDS) -> list[tuple[int, int]]:
     return sorted(
-        (FIRST + 1000 * i + s, FIRST + 1000 * i + t)
-        for i, one in enumerate(links)
-        for s, t in one.pairs()
-        if s < kept
+        (FIRST + 1000 * i + s, FIRST + 1000 * i + t) for i, one in enumerate(links) for s, t in one.pairs() if s < kept
     )
 
 

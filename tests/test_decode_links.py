@@ -47,7 +47,7 @@ def slow_argmax(rows: list[list[float]], null: Optional[int]) -> list[tuple[int,
 @given(attentions(), st.booleans())
 def test_argmax(attention: np.ndarray, with_null: bool) -> None:
     last = attention.shape[1] - 1
-    for null in ((last, -1) if with_null else (None,)):
+    for null in (last, -1) if with_null else (None,):
         links = argmax_links(attention, null)
         assert links.pairs() == slow_argmax(attention.tolist(), last if with_null else None)
         assert links == SentenceLinks.from_pairs(links.pairs())

@@ -195,9 +195,7 @@ def test_an_ensemble_whose_rows_mean_different_tokens_is_refused(
     case: Callable[[str], Case], generate: Callable[..., list[Hypothesis]]
 ) -> None:
     with pytest.raises(GuidedAlignError, match=r"position same.*position next"):
-        generate(
-            "--path", f"{case('plain').checkpoint}:{case('next').checkpoint}", "--print-alignment", "hard"
-        )
+        generate("--path", f"{case('plain').checkpoint}:{case('next').checkpoint}", "--print-alignment", "hard")
 
 
 @pytest.mark.parametrize("name", ["plain", "next", "full-context"])
@@ -212,9 +210,7 @@ def test_interactive_prints_the_guided_attention(
     soft = interactive(text, "--path", checkpoint, "--print-alignment", "soft", "--alignment-threshold", 0.2)
     for one in soft:
         matrix = slow.matrix(one.source, one.words)[:-1, :-1]
-        expected = {
-            (int(s), int(t)): float(matrix[t, s]) for t, s in zip(*np.nonzero(matrix >= 0.2))
-        }
+        expected = {(int(s), int(t)): float(matrix[t, s]) for t, s in zip(*np.nonzero(matrix >= 0.2))}
         assert one.weights() == pytest.approx(expected, abs=1e-4)
     assert any(one.weights() for one in soft)
 
@@ -234,9 +230,7 @@ def test_a_threshold_out_of_range_is_refused(
     case: Callable[[str], Case], generate: Callable[..., list[Hypothesis]], threshold: str
 ) -> None:
     with pytest.raises(GuidedAlignError, match=r"above 0 and at most 1; got"):
-        generate(
-            "--path", case("plain").checkpoint, "--print-alignment", "soft", "--alignment-threshold", threshold
-        )
+        generate("--path", case("plain").checkpoint, "--print-alignment", "soft", "--alignment-threshold", threshold)
 
 
 def test_a_threshold_for_hard_alignments_is_refused(

@@ -36,9 +36,7 @@ class Work:
         self.done = []
         pipeline = Pipeline(self.root, self.said.append)
         pipeline.add(Stage("first", "the first", self.first, ("text",), {"setting": first}))
-        pipeline.add(
-            Stage("second", "the second", self.second, ("model",), {"setting": second}, ("first",), resumable)
-        )
+        pipeline.add(Stage("second", "the second", self.second, ("model",), {"setting": second}, ("first",), resumable))
         pipeline.run()
         return self.done
 
@@ -131,10 +129,7 @@ def test_duration(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
 
-LINE = (
-    "2026-01-01 | INFO | train_inner | "
-    '{"epoch": 1, "loss": "9.5", "alignment_loss": "1.25", "num_updates": "%d"}'
-)
+LINE = '2026-01-01 | INFO | train_inner | {"epoch": 1, "loss": "9.5", "alignment_loss": "1.25", "num_updates": "%d"}'
 
 
 def test_training_lines_are_told_from_others() -> None:
@@ -162,9 +157,7 @@ def test_training_shows_its_progress_and_keeps_the_log(tmp_path: Path) -> None:
 def test_a_failing_training_shows_the_end_of_its_log(tmp_path: Path) -> None:
     code = "import sys; print('out of luck'); sys.exit(3)"
     with pytest.raises(StageError, match=r"exit code 3(?s:.)*out of luck"):
-        training.train(
-            [training.Training([sys.executable, "-c", code], tmp_path / "log")], 20, screen=io.StringIO()
-        )
+        training.train([training.Training([sys.executable, "-c", code], tmp_path / "log")], 20, screen=io.StringIO())
 
 
 def test_trainings_side_by_side_show_the_slowest(tmp_path: Path) -> None:

@@ -49,9 +49,7 @@ def test_links_are_the_likeliest_of_a_slow_forced_pass(
     assert [pairs_of(line) for line in lines] == [likeliest(matrix, "ignore") for matrix in matrices]
 
 
-def test_probabilities_and_thresholds(
-    trained: TrainedModel, matrices: list[np.ndarray], tmp_path: Path
-) -> None:
+def test_probabilities_and_thresholds(trained: TrainedModel, matrices: list[np.ndarray], tmp_path: Path) -> None:
     lines = extracted(tmp_path / "soft", trained.checkpoint, "--level", "pieces", "--method", "soft")
     for line, matrix in zip(lines, matrices):
         rows = np.array([[float(p) for p in row.split(",")] for row in line.split()])
@@ -165,9 +163,7 @@ def test_the_other_model_has_to_be_of_the_opposite_direction(
         ([], "nowhere.pt: cannot be read as a checkpoint"),
     ],
 )
-def test_contradictions_are_refused(
-    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_contradictions_are_refused(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["extract", "nowhere.pt", *arguments]) == 2
     assert message in capsys.readouterr().err
 

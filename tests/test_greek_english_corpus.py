@@ -97,9 +97,7 @@ def test_files_are_parallel_and_credited(tmp_path: Path) -> None:
         ([("n40001001001", "")], "expected one word at n40001001001"),
     ],
 )
-def test_words_in_another_form_are_refused(
-    tmp_path: Path, greek: list[tuple[str, str]], message: str
-) -> None:
+def test_words_in_another_form_are_refused(tmp_path: Path, greek: list[tuple[str, str]], message: str) -> None:
     with pytest.raises(corpus.CorpusError, match=message):
         corpus.read_wheel(make_wheel(tmp_path / "w.whl", greek=greek))
 
@@ -111,9 +109,7 @@ def test_a_wheel_without_the_text_is_refused(tmp_path: Path) -> None:
         corpus.read_wheel(tmp_path / "w.whl")
 
 
-def test_another_file_under_the_wheels_name_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_another_file_under_the_wheels_name_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     wheel = make_wheel(tmp_path / "w.whl")
     got = hashlib.sha256(wheel.read_bytes()).hexdigest()
     assert corpus.main(["--output", str(tmp_path / "data"), "--wheel", str(wheel)]) == 2

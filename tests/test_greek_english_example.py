@@ -53,9 +53,7 @@ def test_the_table_and_results_json_agree(first_run: subprocess.CompletedProcess
     assert results["seconds"].keys() == set(STAGES)
 
 
-def test_guidance_shows_after_a_few_dozen_updates(
-    first_run: subprocess.CompletedProcess[str], work: Path
-) -> None:
+def test_guidance_shows_after_a_few_dozen_updates(first_run: subprocess.CompletedProcess[str], work: Path) -> None:
     results = json.loads((work / "results.json").read_text(encoding="utf-8"))
     aer = {row["name"]: row["aer"] for row in results["systems"]}
     # Chance is near 0.8 on this text; what is guided must be far from it, what is not cannot be.

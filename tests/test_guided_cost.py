@@ -53,9 +53,7 @@ def costs_of(batch: Collated, choice: Choice, unique: bool = True, attention: ob
     )
 
 
-def check_against_reference(
-    sentences: Sequence[Sentence], choice: Choice, padding: Padding, unique: bool
-) -> None:
+def check_against_reference(sentences: Sequence[Sentence], choice: Choice, padding: Padding, unique: bool) -> None:
     batch = collate(sentences, padding)
     got = costs_of(batch, choice, unique)
     guided = 0
@@ -239,9 +237,7 @@ def test_attention_on_source_padding_is_not_looked_at() -> None:
     junk = torch.where(batch.source_is_real.unsqueeze(1), batch.attention, torch.full((), 0.7).double())
     for choice in all_choices():
         if choice.normalization == "tokens":
-            torch.testing.assert_close(
-                costs_of(batch, choice, attention=junk).cost, costs_of(batch, choice).cost
-            )
+            torch.testing.assert_close(costs_of(batch, choice, attention=junk).cost, costs_of(batch, choice).cost)
 
 
 def test_a_source_without_tokens_costs_nothing() -> None:

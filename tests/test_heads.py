@@ -89,9 +89,7 @@ CHOICE = ["--guided-alignment-layers", "0", "--guided-alignment-heads", "1", "--
 
 
 @pytest.mark.parametrize("way", ["finetune", "restore"])
-def test_an_unguided_checkpoint_is_trained_further_with_guidance(
-    made_up: MadeUpData, tmp_path: Path, way: str
-) -> None:
+def test_an_unguided_checkpoint_is_trained_further_with_guidance(made_up: MadeUpData, tmp_path: Path, way: str) -> None:
     """It starts from the old weights, ends with better links, and the new checkpoint knows where they are."""
     train(
         made_up.binarised, tmp_path / "old", "--task", "translation", "--criterion", "cross_entropy", updates=40,

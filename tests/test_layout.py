@@ -257,9 +257,7 @@ def heavy_imports(module: str) -> dict[str, set[str]]:
     return {name: heavy for name, heavy in seen.items() if heavy}
 
 
-@pytest.mark.parametrize(
-    "module", [m for m in TEXT_ONLY + [f"cli.{c}" for c in TEXT_ONLY_COMMANDS] if m in MODULES]
-)
+@pytest.mark.parametrize("module", [m for m in TEXT_ONLY + [f"cli.{c}" for c in TEXT_ONLY_COMMANDS] if m in MODULES])
 def test_text_only_modules_load_neither_torch_nor_fairseq(module: str) -> None:
     assert heavy_imports(module) == {}
 

@@ -68,9 +68,7 @@ def test_binarize_links_from_target_to_source_that_count_from_one(tmp_path: Path
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_errors_name_their_line(
-    tmp_path: Path, text: bytes, capsys: pytest.CaptureFixture[str], workers: str
-) -> None:
+def test_errors_name_their_line(tmp_path: Path, text: bytes, capsys: pytest.CaptureFixture[str], workers: str) -> None:
     lines = text.split(b"\n")
     lines[50_000] += b" 1-x"
     (tmp_path / "links").write_bytes(b"\n".join(lines))

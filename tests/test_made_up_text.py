@@ -40,8 +40,6 @@ def test_links_say_what_translates_what() -> None:
 def test_there_are_many_to_one_and_crossing_links_and_unlinked_words() -> None:
     fertility = Counter(c for pair in TEXT for c in Counter(i for i, _ in pair.links).values())
     assert fertility[2] > 100
-    crossing = sum(
-        1 for pair in TEXT for a, b in pair.links for c, d in pair.links if a < c and b > d
-    )
+    crossing = sum(1 for pair in TEXT for a, b in pair.links for c, d in pair.links if a < c and b > d)
     assert crossing > 100
     assert sum(word in PARTICLES for pair in TEXT for word in pair.source) > 100

@@ -68,9 +68,7 @@ def test_the_score_of_a_corpus_comes_from_summed_counts_not_from_averaged_scores
 
 def test_och_and_ney_by_hand() -> None:
     """A = {a, b, c, d}, S = {a, b, e}, P = S + {c, f}: 2 sure hits, 3 hits; AER = 1 - (2 + 3) / (4 + 3)."""
-    gold = SentenceLinks.from_pairs(
-        [(0, 0), (1, 1), (4, 4), (2, 2), (5, 5)], sure=[True, True, True, False, False]
-    )
+    gold = SentenceLinks.from_pairs([(0, 0), (1, 1), (4, 4), (2, 2), (5, 5)], sure=[True, True, True, False, False])
     counts = count_links(SentenceLinks.from_pairs([(0, 0), (1, 1), (2, 2), (3, 3)]), gold)
     assert counts == LinkCounts(predicted=4, sure=3, possible=5, hit_sure=2, hit_possible=3)
     assert counts.precision == 3 / 4
@@ -189,9 +187,7 @@ def test_a_hundred_thousand_sentences_take_a_moment() -> None:
     sentence = np.repeat(np.arange(n), each)
 
     def corpus() -> CorpusLinks:
-        return CorpusLinks.from_columns(
-            n, sentence, rng.integers(0, 30, n * each), rng.integers(0, 30, n * each)
-        )
+        return CorpusLinks.from_columns(n, sentence, rng.integers(0, 30, n * each), rng.integers(0, 30, n * each))
 
     predicted, gold = corpus(), corpus()
     start = time.perf_counter()

@@ -56,9 +56,7 @@ def case(made_up: MadeUpData, joined: Path, tmp_path_factory: pytest.TempPathFac
     def get(name: str) -> Case:
         if name not in cases:
             folder, data = tmp_path_factory.mktemp(name), joined if name == "shared" else made_up.binarised
-            log = train(
-                data, folder, *MULTILINGUAL, "--lr", 0.01, "--no-epoch-checkpoints", *MODELS[name], updates=40
-            )
+            log = train(data, folder, *MULTILINGUAL, "--lr", 0.01, "--no-epoch-checkpoints", *MODELS[name], updates=40)
             choice: dict[str, Any] = {} if name == "separate" else {"layers": (0,), "heads": (1,), "position": "next"}
             cases[name] = Case(
                 folder / "checkpoint_last.pt", log, data, [] if name == "separate" else list(LANGUAGE_TOKENS), choice,
@@ -99,8 +97,7 @@ def test_every_reader_gives_the_links_of_a_slow_loop(
     slow = SlowModels([one.checkpoint], lang_pair=pair, **one.choice)
     sources, targets = text(made_up, pair)
     expected = [
-        likeliest(slow.matrix(source.split(), target.split()), one.unlinked)
-        for source, target in zip(sources, targets)
+        likeliest(slow.matrix(source.split(), target.split()), one.unlinked) for source, target in zip(sources, targets)
     ]
     capsys.readouterr()
     arguments = [*decoding(one, pair), "--print-alignment", "hard"]

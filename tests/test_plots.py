@@ -198,9 +198,7 @@ def test_other_suffixes_are_refused(tmp_path: Path) -> None:
         (np.ones((1, 2)), [(2, 0)], AlignmentRangeError, "within 2 source and 1 target tokens; got 2-0"),
     ],
 )
-def test_wrong_arguments_are_named(
-    matrix: np.ndarray, gold: list | None, error: type[Exception], message: str
-) -> None:
+def test_wrong_arguments_are_named(matrix: np.ndarray, gold: list | None, error: type[Exception], message: str) -> None:
     links = None if gold is None else SentenceLinks.from_pairs(gold)
     with pytest.raises(error, match=message):
         attention_figure([Panel(matrix, "p")], ["a", "b"], ["c"], links)

@@ -110,9 +110,7 @@ def test_pairing_sees_what_two_intervals_do_not() -> None:
 
 def test_p_values_of_equally_good_systems_are_spread_evenly() -> None:
     rng = np.random.default_rng(6)
-    p = [
-        paired_bootstrap(system(rng, 80, 0.6), system(rng, 80, 0.6), samples=200).p_value for _ in range(200)
-    ]
+    p = [paired_bootstrap(system(rng, 80, 0.6), system(rng, 80, 0.6), samples=200).p_value for _ in range(200)]
     assert 2 <= sum(value <= 0.05 for value in p) <= 22  # 10 expected
     assert 80 <= sum(value <= 0.5 for value in p) <= 120
 

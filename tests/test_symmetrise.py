@@ -84,8 +84,7 @@ ATOOLS = {
 
 def read(lines: list[str]) -> CorpusLinks:
     return CorpusLinks.from_sentences(
-        SentenceLinks.from_pairs([tuple(map(int, link.split("-"))) for link in line.split()])
-        for line in lines
+        SentenceLinks.from_pairs([tuple(map(int, link.split("-"))) for link in line.split()]) for line in lines
     )
 
 

@@ -99,11 +99,7 @@ def test_text_files_on_the_command_line(made_up: Made, tmp_path: Path) -> None:
     assert links_of(task, "valid") == gold(made_up, "valid")
 
     changed = tmp_path / "changed.align"
-    changed.write_text(
-        "".join(
-            " ".join(f"{t + 1}-{s + 1}" for s, t in one) + "\n" for one in gold(made_up, "valid")
-        )
-    )
+    changed.write_text("".join(" ".join(f"{t + 1}-{s + 1}" for s, t in one) + "\n" for one in gold(made_up, "valid")))
     task = make_task(
         made_up.binarised,
         alignment_files=f"valid={changed}",

@@ -24,8 +24,7 @@ JSON_INNER = (
     ' "train_wall": "3", "wall": "10"}'
 )
 JSON_VALID = (
-    '{"epoch": 1, "valid_loss": "10.95", "valid_aer": "48.25", "valid_num_updates": "12",'
-    ' "valid_best_loss": "10.95"}'
+    '{"epoch": 1, "valid_loss": "10.95", "valid_aer": "48.25", "valid_num_updates": "12", "valid_best_loss": "10.95"}'
 )
 JSON_EPOCH = (
     '{"epoch": 1, "train_loss": "11.324", "train_ppl": "2564.33", "train_num_updates": "12",'

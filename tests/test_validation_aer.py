@@ -66,9 +66,7 @@ def test_counts_of_a_batch_are_those_of_its_sentences(
         if len(gold):
             expected += count_links(found, gold)
     sample: dict[str, Any] = {"target": target, "net_input": {"src_tokens": source}}
-    sample.update(
-        collate_links(links, np.array([c for c, _ in offsets]), np.array([r for _, r in offsets]), width, 0)
-    )
+    sample.update(collate_links(links, np.array([c for c, _ in offsets]), np.array([r for _, r in offsets]), width, 0))
     guided = GuidedHeads((0,), (0,), "mean", position, unlinked)
     for heads in ([attention], [torch.zeros_like(attention), 2 * attention]):
         counts = count_batch(heads, sample, guided, PAD)

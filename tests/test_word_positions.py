@@ -104,9 +104,7 @@ def test_positions_from_1_and_links_outside_are_told_before_training(
     shifted.write_text("".join(" ".join(f"{s + 1}-{t + 1}" for s, t in one) + "\n" for one in pairs))
     told = warnings_of(made_up.binarised, caplog, alignment_files=f"train={shifted}")
     assert any("none of 400 sentence pairs of 'train' with links has a link at position 0" in one for one in told)
-    assert not warnings_of(
-        made_up.binarised, caplog, alignment_files=f"train={shifted}", alignment_one_based=True
-    )
+    assert not warnings_of(made_up.binarised, caplog, alignment_files=f"train={shifted}", alignment_one_based=True)
 
     far = tmp_path / "far.align"
     far.write_text("\n".join([*lines[:6], lines[6] + " 99-0", *lines[7:]]) + "\n")

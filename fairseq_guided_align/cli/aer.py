@@ -57,15 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="score pairs with an empty line in GOLD as well: any link in them is wrong",
     )
     parser.add_argument("--confidence", action="store_true", help="add a bootstrap interval to every AER")
-    parser.add_argument(
-        "--level", type=float, metavar="P", help="confidence level of intervals (default: 0.95)"
-    )
-    parser.add_argument(
-        "--samples", type=int, metavar="N", help="bootstrap resamples (default: 1000)"
-    )
-    parser.add_argument(
-        "--seed", type=int, metavar="N", help="of the resampling (default: 12345)"
-    )
+    parser.add_argument("--level", type=float, metavar="P", help="confidence level of intervals (default: 0.95)")
+    parser.add_argument("--samples", type=int, metavar="N", help="bootstrap resamples (default: 1000)")
+    parser.add_argument("--seed", type=int, metavar="N", help="of the resampling (default: 12345)")
     parser.add_argument("--json", action="store_true", help="print JSON, with scores as fractions, not per cent")
 
 
@@ -98,9 +92,9 @@ def run(args: argparse.Namespace) -> int:
         predicted = _read(name, args.one_based)
         if len(predicted) != len(gold):
             _raise_length_error(args.gold, name)
-        warnings += _one_based_warnings(
-            name, predicted, args.one_based, "--one-based"
-        ) or _other_text_warnings(name, predicted, gold, scored)
+        warnings += _one_based_warnings(name, predicted, args.one_based, "--one-based") or _other_text_warnings(
+            name, predicted, gold, scored
+        )
         tables.append(count_corpus(predicted, gold)[scored])
     systems = [
         SystemScore(
@@ -142,9 +136,7 @@ def _raise_length_error(gold: str, system: str) -> None:
     files = {name: [(path, count_lines(path)) for path in _files(name)] for name in (gold, system)}
     if len(files[gold]) == len(files[system]):
         # Shard by shard: the first pair of files that differs is where it went wrong.
-        gold_file, system_file = next(
-            pair for pair in zip(files[gold], files[system]) if pair[0][1] != pair[1][1]
-        )
+        gold_file, system_file = next(pair for pair in zip(files[gold], files[system]) if pair[0][1] != pair[1][1])
     else:
         gold_file = (gold, sum(lines for _, lines in files[gold]))
         system_file = (system, sum(lines for _, lines in files[system]))
@@ -161,8 +153,7 @@ def _one_based_warnings(name: str, links: CorpusLinks, one_based: bool, option: 
         return []
     if int(min(links.source.min(), links.target.min())) > 0:
         return [
-            f"{name}: no link of {len(links)} sentence pairs has position 0;"
-            f" if the file counts from 1, add {option}"
+            f"{name}: no link of {len(links)} sentence pairs has position 0; if the file counts from 1, add {option}"
         ]
     return []
 
@@ -239,8 +230,7 @@ def _table(systems: list[SystemScore]) -> str:
         rows.append((system.name, str(counts.predicted), *scores, aer))
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join(
-        "  ".join([row[0].ljust(widths[0])] + [cell.rjust(w) for cell, w in zip(row[1:], widths[1:])])
-        for row in rows
+        "  ".join([row[0].ljust(widths[0])] + [cell.rjust(w) for cell, w in zip(row[1:], widths[1:])]) for row in rows
     )
 
 

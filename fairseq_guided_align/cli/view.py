@@ -232,9 +232,7 @@ def _named(argument: str, option: str) -> tuple[str, str]:
     return name, path
 
 
-def _links(
-    path: str, one_based: bool, text_path: str, source: list[list[str]], target: list[list[str]]
-) -> CorpusLinks:
+def _links(path: str, one_based: bool, text_path: str, source: list[list[str]], target: list[list[str]]) -> CorpusLinks:
     """Links of a file, checked against the text they belong to."""
     links = read_links(path, one_based)
     if len(links) != len(source):
