@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -55,8 +55,8 @@ def fairseqs(features: Tensor, weight: Tensor, target: Tensor) -> Tensor:
     return label_smoothed_nll_loss(log_probabilities, target, SMOOTHING, PADDING)[0]
 
 
-def ours(features: Tensor, weight: Tensor, target: Tensor) -> Tensor:
-    return chunked_cross_entropy(features, weight, None, target, SMOOTHING, PADDING).total
+def ours(features: Tensor, weight: Tensor, target: Tensor, chunk_rows: int | None = None) -> Tensor:
+    return chunked_cross_entropy(features, weight, None, target, SMOOTHING, PADDING, chunk_rows=chunk_rows).total
 
 
 def torchs(features: Tensor, weight: Tensor, target: Tensor) -> Tensor:
@@ -126,7 +126,9 @@ def error(found: Sequence[Tensor], exact: Sequence[Tensor]) -> float:
     return max(((one.double() - other).norm() / other.norm()).item() for one, other in zip(found, exact))
 
 
-def compare(setting: Setting, rounds: int, seconds: float) -> dict[str, dict[str, Any]]:
+def compare(
+    setting: Setting, implementations: Mapping[str, Loss], rounds: int, seconds: float
+) -> dict[str, dict[str, Any]]:
     """Figures of each implementation by its name, or why there are none."""
     features, projection = features_and_projection(setting)
     inputs = (features.detach().flatten(0, 1).requires_grad_(), projection.weight)
@@ -135,7 +137,7 @@ def compare(setting: Setting, rounds: int, seconds: float) -> dict[str, dict[str
     fits = setting.full_softmax_bytes < 0.8 * available_memory(setting.device)
     errors: dict[str, float] = {}
     fails: dict[str, str] = {}
-    for name, loss in IMPLEMENTATIONS.items():
+    for name, loss in implementations.items():
         if name == FAIRSEQ and not fits:
             fails[name] = "does not fit"
             continue
@@ -145,13 +147,13 @@ def compare(setting: Setting, rounds: int, seconds: float) -> dict[str, dict[str
             fails[name] = (str(failed).strip() or type(failed).__name__).splitlines()[0]
     del exact
     cases: dict[str, Callable[[], object]] = {
-        name: partial(gradients, IMPLEMENTATIONS[name], *inputs, target) for name in errors
+        name: partial(gradients, implementations[name], *inputs, target) for name in errors
     }
     cases[PRODUCTS] = loss_cases(setting)[PRODUCTS]
     measured = figures(measure(cases, setting.device, rounds, seconds), FAIRSEQ)
     found: dict[str, dict[str, Any]] = {name: {"fails": fails[name]} for name in fails}
     found.update({name: {**one, "error": errors.get(name)} for name, one in measured.items()})
-    return {name: found[name] for name in (*IMPLEMENTATIONS, PRODUCTS)}
+    return {name: found[name] for name in (*implementations, PRODUCTS)}
 
 
 def table(results: Sequence[dict[str, Any]]) -> Iterator[str]:
@@ -182,6 +184,9 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--tokens", type=numbers, default=[4096], help=f"multiples of {LENGTH} (default: 4096)")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="(default: %(default)s)")
     parser.add_argument("--dtype", choices=DTYPES, default="float32", help="of the model (default: %(default)s)")
+    parser.add_argument(
+        "--chunk-rows", type=numbers, default=[], metavar="N,...", help="ours with chunks of so many tokens as well"
+    )
     parser.add_argument("--rounds", type=int, default=9, help="turns of every case at most (default: %(default)s)")
     parser.add_argument(
         "--seconds", type=float, default=60, help="begin no turn of a setting after so long, but 3 (default: 60)"
@@ -192,10 +197,12 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_arguments(argv)
+    others = {f"ours, {rows} tokens a chunk": partial(ours, chunk_rows=rows) for rows in args.chunk_rows}
+    implementations = {**IMPLEMENTATIONS, **others}
     results = []
     for vocabulary, tokens in tqdm(list(product(args.vocabularies, args.tokens)), file=sys.stderr, unit="setting"):
         setting = Setting(args.model, vocabulary, tokens, args.device, DTYPES[args.dtype])
-        found = compare(setting, args.rounds, args.seconds)
+        found = compare(setting, implementations, args.rounds, args.seconds)
         results.append({"model": args.model, "vocabulary": vocabulary, "tokens": tokens, "loss": found})
         if args.json:
             described = {"machine": machine(args.device, args.dtype), "results": results}

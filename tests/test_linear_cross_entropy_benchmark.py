@@ -61,14 +61,15 @@ def test_names_what_cannot_run(
 
     chosen = {FAIRSEQ: IMPLEMENTATIONS[FAIRSEQ], OURS: IMPLEMENTATIONS[OURS], "x": fails}
     monkeypatch.setattr(linear_cross_entropy, "IMPLEMENTATIONS", chosen)
-    sizes = ["--model", "small", "--vocabularies", "64,96", "--tokens", "64", "--rounds", "1"]
+    sizes = ["--model", "small", "--vocabularies", "64,96", "--tokens", "64", "--rounds", "1", "--chunk-rows", "8,16"]
     assert main([*sizes, "--json", str(tmp_path / "f.json")]) == 0
     (found, wider) = json.loads((tmp_path / "f.json").read_text())["results"]
     assert (found["vocabulary"], wider["vocabulary"]) == (64, 96)
-    assert list(found["loss"]) == [FAIRSEQ, OURS, "x", PRODUCTS]
+    sized = [f"ours, {rows} tokens a chunk" for rows in (8, 16)]
+    assert list(found["loss"]) == [FAIRSEQ, OURS, "x", *sized, PRODUCTS]
     assert found["loss"]["x"] == {"fails": "expected a GPU"}
     assert found["loss"][PRODUCTS]["error"] is None
-    for name in (FAIRSEQ, OURS):
+    for name in (FAIRSEQ, OURS, *sized):
         assert 0 < found["loss"][name]["error"] < 1e-5
     assert "| small, 96, 64 | x | expected a GPU |" in capsys.readouterr().out
 
@@ -76,7 +77,7 @@ def test_names_what_cannot_run(
 def test_leaves_out_what_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(linear_cross_entropy, "available_memory", lambda device: 1000)
     setting = linear_cross_entropy.Setting("small", 64, 64)
-    found = linear_cross_entropy.compare(setting, 1, 0)
+    found = linear_cross_entropy.compare(setting, IMPLEMENTATIONS, 1, 0)
     assert found[FAIRSEQ] == {"fails": "does not fit"}
     assert "ratio" not in found[OURS]
     assert found[OURS]["seconds"] > 0
