@@ -152,6 +152,14 @@ def test_the_steps_are_whole_and_guided_or_not() -> None:
             assert not torch.allclose(gradients[one], gradients[other], rtol=1e-3, atol=1e-6), (one, other)
 
 
+@pytest.mark.parametrize("name", [FAIRSEQ, OURS_CE])
+def test_weights_in_half_precision_stay_numbers(name: str) -> None:
+    steps, _ = step_cases(Setting("small", 300, 64, dtype=torch.float16))
+    for _ in range(2):
+        steps[name]()
+    assert all(bool(one.isfinite().all()) for one in inside(steps[name], "model").parameters())
+
+
 def test_models_have_the_sizes_that_are_named() -> None:
     model, aligned = models(Setting("small", 300, 64))
     assert aligned.encoder is model.encoder

@@ -116,7 +116,9 @@ def features_and_projection(setting: Setting) -> tuple[torch.Tensor, torch.nn.Li
 def step_cases(setting: Setting) -> tuple[dict[str, Callable[[], object]], int]:
     """Whole training steps: forward, backward, Adam; and the bytes of weights and of Adam's averages."""
     model, aligned = models(setting)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-5, betas=(0.9, 0.98))
+    # Adam's usual epsilon is 0 in float16, and weights without a gradient would become 0 / 0
+    epsilon = max(1e-8, torch.finfo(setting.dtype).tiny)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-5, betas=(0.9, 0.98), eps=epsilon)
     sample = make_sample(setting)
     stock_links = {**sample, **stock_alignments(sample)}
     our_links = {**sample, **our_alignments(sample, setting.device)}
