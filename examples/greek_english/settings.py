@@ -54,7 +54,7 @@ MAIN = Settings(
         "--optimizer adam --adam-betas (0.9,0.98) --lr 0.002 --lr-scheduler polynomial_decay --warmup-updates 200 "
         "--total-num-update 1000 --label-smoothing 0.1 --dropout 0.1 --max-tokens 1024 --seed 1"
     ),
-    guidance=("--criterion guided_alignment_ce --guided-alignment-position next --guided-alignment-unlinked eos"),
+    guidance="--criterion guided_alignment_ce --guided-alignment-position next --guided-alignment-unlinked eos",
     weight=4,
     both="--method threshold --threshold 0.3",
     threads=0,
