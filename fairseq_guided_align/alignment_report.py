@@ -101,13 +101,15 @@ def report_on(
     return report
 
 
-def one_based_warning(name: PathLike, sentences_with_links: int, at_position_zero: int) -> Optional[str]:
-    """What to tell the user about a file in which no link has position 0; None where nothing is suspicious."""
+def one_based_warning(
+    name: PathLike, sentences_with_links: int, at_position_zero: int, advice: str = "add --one-based"
+) -> Optional[str]:
+    """What to tell the user about links of which none has position 0; None where nothing is suspicious."""
     if not _looks_one_based(sentences_with_links, at_position_zero):
         return None
     return (
         f"{name}: none of {sentences_with_links} sentence pairs with links has a link at position 0;"
-        " if the file counts from 1, add --one-based"
+        f" if the file counts from 1, {advice}"
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from fairseq.data import ConcatDataset, LanguagePairDataset
 from fairseq.data.indexed_dataset import IndexedRawTextDataset, MMapIndexedDataset
 
-from fairseq_guided_align.alignment_report import MANY
+from fairseq_guided_align.alignment_report import one_based_warning
 from fairseq_guided_align.coverage import CHUNK, LinkCoverage, first_outside, measure_coverage
 from fairseq_guided_align.dataset import GuidedPairDataset, pair_counts, token_counts
 from fairseq_guided_align.errors import AlignmentRangeError, GuidedAlignError
@@ -112,21 +112,20 @@ def _warn(name: str, pairs: LanguagePairDataset, parts: List[Links], coverage: L
     sources, targets = _shards(pairs.src)[0], _shards(pairs.tgt)[0]
     source_ends, target_ends = word_ends(pairs.src_dict.symbols), word_ends(pairs.tgt_dict.symbols)
     in_source, in_target = WordPositions(), WordPositions()
-    linked, at_zero = 0, False
+    linked = at_zero = 0
     if coverage.outside:
         _warn_of_outside(name, parts, sources, targets)
     for part, source, target in zip(parts, sources, targets):
         some = np.flatnonzero(np.diff(part.offsets[: CHUNK + 1]))[:LOOKED_AT].tolist()
         links = [part[i] for i in some]
         linked += len(links)
-        at_zero = at_zero or any(0 in one.source or 0 in one.target for one in links)
+        at_zero += sum(0 in one.source or 0 in one.target for one in links)
         _count_words(in_source, source, source_ends, some, [one.source for one in links])
         _count_words(in_target, target, target_ends, some, [one.target for one in links])
-    if linked >= MANY and not at_zero:
-        logger.warning(
-            f"none of {linked} sentence pairs of {name!r} with links has a link at position 0; if they count from 1, "
-            "say --alignment-one-based beside --alignment-files, or binarise them with --one-based"
-        )
+    advice = "say --alignment-one-based beside --alignment-files, or binarise it with --one-based"
+    suspicion = one_based_warning(f"links of {name!r}", linked, at_zero, advice)
+    if suspicion:
+        logger.warning(suspicion)
     cut = [side for side, seen in (("source", in_source), ("target", in_target)) if seen.suspicious]
     if cut:
         logger.warning(

@@ -108,11 +108,14 @@ def test_a_file_that_seems_to_count_from_one_is_noticed(folder: Path, capsys: py
     (folder / "one").write_text("1-1 2-2\n" * 20)
     assert main(["aer", "zero", "one"]) == 0
     assert capsys.readouterr().err == (
-        "warning: one: no link of 20 sentence pairs has position 0; if the file counts from 1, add --one-based\n"
+        "warning: one: none of 20 sentence pairs with links has a link at position 0; if the file counts from 1, "
+        "add --one-based\n"
     )
     assert main(["aer", "one", "zero"]) == 0
-    assert "one: no link of 20" in capsys.readouterr().err
-    for arguments in (["zero", "zero"], ["zero", "one", "--one-based"]):
+    assert "add --gold-one-based" in capsys.readouterr().err
+    # too few lines have links for anything to be said
+    (folder / "few").write_text("1-1 2-2\n" * 19 + "\n")
+    for arguments in (["zero", "zero"], ["zero", "one", "--one-based"], ["zero", "few"]):
         assert main(["aer", *arguments]) == 0
         assert capsys.readouterr().err == ""
 

@@ -103,7 +103,9 @@ def test_positions_from_1_and_links_outside_are_told_before_training(
     pairs = [[tuple(map(int, link.split("-"))) for link in line.split()] for line in lines]
     shifted.write_text("".join(" ".join(f"{s + 1}-{t + 1}" for s, t in one) + "\n" for one in pairs))
     told = warnings_of(made_up.binarised, caplog, alignment_files=f"train={shifted}")
-    assert any("none of 400 sentence pairs of 'train' with links has a link at position 0" in one for one in told)
+    assert any(
+        "links of 'train': none of 400 sentence pairs with links has a link at position 0" in one for one in told
+    )
     assert not warnings_of(made_up.binarised, caplog, alignment_files=f"train={shifted}", alignment_one_based=True)
 
     far = tmp_path / "far.align"

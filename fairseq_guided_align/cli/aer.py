@@ -12,7 +12,7 @@ from typing import Any, Optional
 import numpy as np
 
 from fairseq_guided_align import __version__
-from fairseq_guided_align.alignment_report import MANY
+from fairseq_guided_align.alignment_report import MANY, one_based_warning
 from fairseq_guided_align.byte_lines import count_lines
 from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError
 from fairseq_guided_align.links import CorpusLinks
@@ -149,13 +149,11 @@ def _raise_length_error(gold: str, system: str) -> None:
 
 def _one_based_warnings(name: str, links: CorpusLinks, one_based: bool, option: str) -> list[str]:
     """A file without a single position 0 over many pairs most likely counts from 1."""
-    if one_based or len(links) < MANY or not len(links.source):
+    if one_based:
         return []
-    if int(min(links.source.min(), links.target.min())) > 0:
-        return [
-            f"{name}: no link of {len(links)} sentence pairs has position 0; if the file counts from 1, add {option}"
-        ]
-    return []
+    linked, at_zero = np.diff(links.offsets) > 0, (links.source == 0) | (links.target == 0)
+    suspicion = one_based_warning(name, int(linked.sum()), int(at_zero.sum()), f"add {option}")
+    return [suspicion] if suspicion else []
 
 
 def _other_text_warnings(name: str, links: CorpusLinks, gold: CorpusLinks, scored: np.ndarray) -> list[str]:
