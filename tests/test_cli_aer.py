@@ -128,12 +128,16 @@ def test_links_of_another_text_are_noticed(folder: Path, capsys: pytest.CaptureF
         "pieces": "0-0 1-1 2-2 3-3 4-4 5-5 6-5 7-6",
     }.items():
         (folder / name).write_text(f"{line}\n" * 20)
+    for wrong in (15, 16):
+        lines = ["0-0 1-0 2-1 3-2 9-9"] * wrong + ["0-0 1-0 2-1 3-2 4-2"] * (20 - wrong)
+        (folder / f"{wrong}-wrong").write_text("\n".join(lines) + "\n")
 
     def told(name: str) -> str:
         assert main(["aer", "words", name]) == 0
         return capsys.readouterr().err
 
-    assert told("words") == told("full-stop") == ""
+    assert told("words") == told("full-stop") == told("15-wrong") == ""
+    assert "16 of 100 links lie far beyond" in told("16-wrong")
     assert told("swapped") == (
         "warning: swapped: 20 of 100 links lie far beyond the last gold link of their pair; are they TARGET-SOURCE?\n"
     )

@@ -89,10 +89,12 @@ def test_links_of_words_beside_pieces_are_told(
 
 @pytest.mark.parametrize("implementation", ["lazy", "cached", None])
 def test_files_that_workers_would_share_are_not_opened(
-    made_up: Made, tmp_path: Path, implementation: Optional[str], caplog: Any
+    in_pieces: Callable, tmp_path: Path, implementation: Optional[str], caplog: Any
 ) -> None:
-    binarise(made_up.text, tmp_path / "bin", "--dataset-impl", implementation or "lazy")
-    assert not warnings_of(tmp_path / "bin", caplog, dataset_impl=implementation)
+    """Nothing is told of them, though these links are of words."""
+    text = in_pieces(with_at_signs, "words")
+    binarise(text, tmp_path / "old", "--dataset-impl", implementation or "lazy")
+    assert not warnings_of(tmp_path / "old", caplog, dataset_impl=implementation)
 
 
 def test_positions_from_1_and_links_outside_are_told_before_training(
@@ -114,8 +116,12 @@ def test_positions_from_1_and_links_outside_are_told_before_training(
     assert "the first is on line 7: 99-0 (from 0)" in told_far
 
 
-def test_text_without_marks_says_nothing() -> None:
+def test_pieces_that_count_as_a_word() -> None:
     assert word_ends(["<s>", "house", "the"]) is None
+    for symbols, wanted in (["<s>", "▁", "▁the", "ho"], [0, 1, 1, 0]), (["ho@@", "use", "@@"], [0, 1, 0]):
+        found = word_ends(symbols)
+        assert found is not None
+        assert found.tolist() == wanted
 
 
 def test_a_full_stop_without_a_link_is_no_sign() -> None:
