@@ -19,10 +19,12 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from benchmarks.training.__main__ import DTYPES, numbers
-from benchmarks.training.cases import FAIRSEQ, PRODUCTS, Setting, loss_cases, step_cases
+from tqdm import tqdm
+
+from benchmarks.training.cases import FAIRSEQ, PRODUCTS, SIZES, Setting, loss_cases, step_cases
 from benchmarks.training.counting import without_values
 from benchmarks.training.measuring import peak_memory
+from benchmarks.training.options import DTYPES, model_names, numbers, token_counts
 
 
 def count(setting: Setting) -> dict[str, dict[str, int]]:
@@ -57,9 +59,11 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--models", default="base", help="of small, base (default: %(default)s)")
+    parser.add_argument(
+        "--models", type=model_names, default="base", help=f"of {', '.join(SIZES)} (default: %(default)s)"
+    )
     parser.add_argument("--vocabularies", type=numbers, default=[4096, 32768], help="(default: 4096,32768)")
-    parser.add_argument("--tokens", type=numbers, default=[4096, 16384], help="(default: 4096,16384)")
+    parser.add_argument("--tokens", type=token_counts, default=[4096, 16384], help="(default: 4096,16384)")
     parser.add_argument("--dtype", choices=DTYPES, default="float16", help="of the model (default: %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the bytes here")
     return parser.parse_args(argv)
@@ -69,7 +73,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_arguments(argv)
     logging.getLogger().setLevel(logging.WARNING)
     results = []
-    for model, vocabulary, tokens in product(args.models.split(","), args.vocabularies, args.tokens):
+    settings = list(product(args.models, args.vocabularies, args.tokens))
+    for model, vocabulary, tokens in tqdm(settings, file=sys.stderr, unit="setting"):
         found = count(Setting(model, vocabulary, tokens, "meta", DTYPES[args.dtype]))
         results.append({"model": model, "vocabulary": vocabulary, "tokens": tokens, **found})
     if args.json:

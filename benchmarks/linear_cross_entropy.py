@@ -27,7 +27,6 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
-from benchmarks.training.__main__ import DTYPES, numbers
 from benchmarks.training.cases import (
     FAIRSEQ,
     LENGTH,
@@ -40,6 +39,7 @@ from benchmarks.training.cases import (
     make_sample,
 )
 from benchmarks.training.measuring import available_memory, figures, machine, measure
+from benchmarks.training.options import DTYPES, numbers, token_counts
 from benchmarks.training.report import memory, own, time
 from fairseq_guided_align.chunked_cross_entropy import chunked_cross_entropy
 
@@ -181,7 +181,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--model", choices=SIZES, default="base", help="its width (default: %(default)s)")
     parser.add_argument("--vocabularies", type=numbers, default=[32768], help="(default: 32768)")
-    parser.add_argument("--tokens", type=numbers, default=[4096], help=f"multiples of {LENGTH} (default: 4096)")
+    parser.add_argument("--tokens", type=token_counts, default=[4096], help=f"multiples of {LENGTH} (default: 4096)")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="(default: %(default)s)")
     parser.add_argument("--dtype", choices=DTYPES, default="float32", help="of the model (default: %(default)s)")
     parser.add_argument(

@@ -14,6 +14,7 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
+from benchmarks import counted_memory, linear_cross_entropy
 from benchmarks.training import cases
 from benchmarks.training.__main__ import main
 from benchmarks.training.cases import (
@@ -222,11 +223,19 @@ def test_the_plain_way_has_four_matrices_of_four_bytes() -> None:
     assert Setting("small", 1000, 64).full_softmax_bytes == 4 * 4 * 1000 * 64
 
 
+@pytest.mark.parametrize("run", [main, counted_memory.main, linear_cross_entropy.main])
 @pytest.mark.parametrize("tokens", ["0", "33", "64,100"])
-def test_sentences_fit_the_tokens(tokens: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sentences_fit_the_tokens(run: Any, tokens: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        main(["--tokens", tokens])
+        run(["--tokens", tokens])
     assert f"expected multiples of 32, the tokens of a sentence; got {tokens.split(',')[-1]}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("run", [main, counted_memory.main])
+def test_models_are_known(run: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run(["--models", "small,huge"])
+    assert "--models: expected some of small, base; got 'huge'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("rounds", "seconds", "turns"), [(2, 100, 2), (5, 100, 5), (5, 0, 3), (1, 0, 1)])

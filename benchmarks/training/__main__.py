@@ -21,37 +21,32 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from tqdm import tqdm
 
 from benchmarks.training.cases import (
     FAIRSEQ,
     FAIRSEQ_ALIGNED,
-    LENGTH,
     SIZES,
     Setting,
     loss_cases,
     step_cases,
 )
 from benchmarks.training.measuring import available_memory, figures, machine, measure, waits_for_gpu
+from benchmarks.training.options import DTYPES, model_names, numbers, token_counts
 from benchmarks.training.report import draw, table
-
-DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-
-
-def numbers(text: str) -> list[int]:
-    return [int(number) for number in text.split(",")]
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.training", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--models", default="small", help=f"of {', '.join(SIZES)} (default: %(default)s)")
+    parser.add_argument(
+        "--models", type=model_names, default="small", help=f"of {', '.join(SIZES)} (default: %(default)s)"
+    )
     parser.add_argument(
         "--vocabularies", type=numbers, default=[4096, 32768, 131072], help="(default: 4096,32768,131072)"
     )
-    parser.add_argument("--tokens", type=numbers, default=[1024, 4096, 16384], help="(default: 1024,4096,16384)")
+    parser.add_argument("--tokens", type=token_counts, default=[1024, 4096, 16384], help="(default: 1024,4096,16384)")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="(default: %(default)s)")
     parser.add_argument("--dtype", choices=DTYPES, default="float32", help="of the model (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=9, help="turns of every case at most (default: %(default)s)")
@@ -60,14 +55,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the first model's figures here (PNG)")
-    args = parser.parse_args(argv)
-    for model in args.models.split(","):
-        if model not in SIZES:
-            parser.error(f"--models: expected some of {', '.join(SIZES)}; got {model!r}")
-    for tokens in args.tokens:
-        if tokens < LENGTH or tokens % LENGTH:
-            parser.error(f"--tokens: expected multiples of {LENGTH}, the tokens of a sentence; got {tokens}")
-    return args
+    return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -75,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.getLogger().setLevel(logging.WARNING)
     settings = [
         Setting(model, vocabulary, tokens, args.device, DTYPES[args.dtype])
-        for model in args.models.split(",")
+        for model in args.models
         for vocabulary in args.vocabularies
         for tokens in args.tokens
     ]
