@@ -60,7 +60,7 @@ def why_not_in_chunks(weight: Tensor) -> Optional[str]:
         return f"chunks have not been tried on the device {device}"
     if device == "cuda" and (weight.dtype in HALF or _autocasts(device)):
         needed = (2, 8) if torch.version.hip is None else (2, 10)
-        if tuple(int(number) for number in torch.__version__.split(".")[:2]) < needed:
+        if _torch_version() < needed:
             return (
                 "half precision takes products with float32 results, new in torch 2.8 (on ROCm: 2.10); this is "
                 f"{torch.__version__}"
@@ -185,45 +185,60 @@ def _loss_and_gradients(
     bias_sum = bias.sum(dtype=exact) if bias is not None else 0.0
     mask = real.to(exact)
 
-    smoothed, likelihood = (features.new_empty(count, dtype=exact) for _ in range(2))
+    # the loop over chunks starts as few operations as it can, since a GPU may wait for each to be started
+    labels = target.unsqueeze(1)
+    of_label = features.new_full((min(chunk_rows, count), 1), -on_label, dtype=exact)
+    label_logit, log_denominator = (features.new_empty(count, 1, dtype=exact) for _ in range(2))
     correct = target.new_zeros(()) if count_correct else None
-    gradients = _Gradients(features, weight, bias, exact, wanted)
+    gradients = _Gradients(features, weight, bias, mask, wanted)
     # a new matrix for every chunk would have to be mapped anew by the system
     buffer = features.new_empty(min(chunk_rows, count), vocabulary) if features.dtype == exact else None
+    softmax = _softmax_in_place if features.device.type == "cpu" else _softmax
     for start in range(0, count, chunk_rows):
         part = slice(start, min(start + chunk_rows, count))
-        x, label = features[part], target[part].unsqueeze(1)
+        x, label = features[part], labels[part]
         logits = _product(x, weight.t(), None if buffer is None else buffer[: x.size(0)])
         if bias is not None:
             logits += bias
-        label_logit = logits.gather(1, label).squeeze(1)
+        torch.gather(logits, 1, label, out=label_logit[part])
         if correct is not None:
             correct += (logits.argmax(dim=1).eq(target[part]) & real[part]).sum()
-        p, log_denominator = _softmax(logits)
+        p, log_denominator[part] = softmax(logits)
         # a matrix whose name is kept is memory that the next one cannot have
         del logits
-        likelihood[part] = (log_denominator - label_logit) * mask[part]
-        smoothed[part] = on_label * likelihood[part]
-        if weight_sum is not None:
-            logit_sum = torch.mv(x.to(exact), weight_sum) + bias_sum
-            smoothed[part] += others * (vocabulary * log_denominator - logit_sum) * mask[part]
         if any(wanted):
-            p.scatter_add_(1, label, p.new_full(label.shape, -on_label))
-            gradients.add_of_bias(p, mask[part])
+            p.scatter_add_(1, label, of_label[: x.size(0)])
+            gradients.add_of_bias(p, part)
             p = gradients.operand(p)
-            gradients.add_of_products(p, part, mask[part])
+            gradients.add_of_products(p, part)
         del p
-    gradients.finish(mask, others, weight_sum)
+    gradients.finish(others, weight_sum)
+
+    log_denominator, label_logit = log_denominator.squeeze(1), label_logit.squeeze(1)
+    likelihood = (log_denominator - label_logit) * mask
+    smoothed = on_label * likelihood
+    if weight_sum is not None:
+        logit_sum = torch.mv(features.to(exact), weight_sum) + bias_sum
+        smoothed += others * (vocabulary * log_denominator - logit_sum) * mask
     return SequenceLoss(smoothed.sum(), smoothed, likelihood, correct), gradients.found
 
 
 def _softmax(logits: Tensor) -> Tuple[Tensor, Tensor]:
-    """Probabilities, on a CPU in the logits' place, and the logarithm of their denominator, (tokens,)."""
-    highest = logits.amax(dim=1)
-    # on a CPU the kernel reads an entry before it writes it
-    p = torch.softmax(logits, dim=1, out=logits if logits.device.type == "cpu" else None)
+    """Probabilities and the logarithm of their denominator, (tokens, 1)."""
+    highest, position = logits.max(dim=1, keepdim=True)
+    p = torch.softmax(logits, dim=1)
     # the highest probability is at least 1 / V, whichever the label's is
-    return p, highest - p.amax(dim=1).log()
+    return p, highest - p.gather(1, position).log()
+
+
+def _softmax_in_place(logits: Tensor) -> Tuple[Tensor, Tensor]:
+    """The same on a CPU, whose kernel reads an entry before it writes it.
+
+    There, two maxima take less time than one that finds its position.
+    """
+    highest = logits.amax(dim=1, keepdim=True)
+    p = torch.softmax(logits, dim=1, out=logits)
+    return p, highest - p.amax(dim=1, keepdim=True).log()
 
 
 def _without_padding(
@@ -246,29 +261,33 @@ def _without_padding(
 
 
 class _Gradients:
-    """Gradients of features, weights and bias, summed over chunks; None where they are not wanted."""
+    """Gradients of features, weights and bias, summed over chunks; None where they are not wanted.
+
+    :param mask: (tokens,) 1 for real tokens, 0 for padding, of the exact type.
+    """
 
     def __init__(
         self,
         features: Tensor,
         weight: Tensor,
         bias: Optional[Tensor],
-        exact: torch.dtype,
+        mask: Tensor,
         wanted: Tuple[bool, bool, bool],
     ) -> None:
-        self._features, self._weight = features, weight
+        self._features, self._weight, self._mask = features, weight, mask
+        self._mask_column = mask.to(features.dtype).unsqueeze(1)
         # p - q lies within [-1, 1]: near the top of its range, float16 resolves more of the small probabilities
         self._scale = 2.0**14 if features.dtype == torch.float16 else 1.0
         self.found = [
-            torch.zeros_like(x, dtype=exact) if x is not None and one else None
+            torch.zeros_like(x, dtype=mask.dtype) if x is not None and one else None
             for x, one in zip((features, weight, bias), wanted)
         ]
 
-    def add_of_bias(self, difference: Tensor, mask: Tensor) -> None:
+    def add_of_bias(self, difference: Tensor, part: slice) -> None:
         """From a chunk's ``p - q`` (tokens, V), but for what q puts on every token, in the exact type."""
         of_bias = self.found[2]
         if of_bias is not None:
-            of_bias.addmv_(difference.t(), mask)
+            of_bias.addmv_(difference.t(), self._mask[part])
 
     def operand(self, difference: Tensor) -> Tensor:
         """A chunk's ``p - q`` as the products take it: of the features' type, and scaled where that is another."""
@@ -277,24 +296,23 @@ class _Gradients:
         # scaled in float32 and cast in one go: the matrix is read once
         return torch.mul(difference, self._scale, out=torch.empty_like(difference, dtype=self._features.dtype))
 
-    def add_of_products(self, difference: Tensor, part: slice, mask: Tensor) -> None:
+    def add_of_products(self, difference: Tensor, part: slice) -> None:
         """From a chunk's ``p - q`` as :meth:`operand` made it."""
         of_features, of_weight, _ = self.found
         if of_features is not None:
             _product(difference, self._weight, of_features[part])
-            of_features[part] *= (mask / self._scale).unsqueeze(1)
         if of_weight is not None:
-            x = self._features[part] * mask.to(self._features.dtype).unsqueeze(1)
-            if x.dtype == of_weight.dtype:
-                of_weight.addmm_(difference.t(), x)
-            else:
-                of_weight.add_(_product(difference.t(), x), alpha=1 / self._scale)
+            x = self._features[part] * self._mask_column[part]
+            _add_product(of_weight, difference.t(), x, 1 / self._scale)
 
-    def finish(self, mask: Tensor, others: float, weight_sum: Optional[Tensor]) -> None:
-        """Subtract what q puts on every token of the vocabulary."""
+    def finish(self, others: float, weight_sum: Optional[Tensor]) -> None:
+        """Leave padding out of the features' gradient, and subtract what q puts on every token of the vocabulary."""
+        mask = self._mask
+        of_features, of_weight, of_bias = self.found
+        if of_features is not None:
+            of_features *= (mask / self._scale).unsqueeze(1)
         if weight_sum is None:
             return
-        of_features, of_weight, of_bias = self.found
         if of_features is not None:
             of_features.addr_(mask, weight_sum, alpha=-others)
         if of_weight is not None:
@@ -307,8 +325,22 @@ def _product(a: Tensor, b: Tensor, out: Optional[Tensor] = None) -> Tensor:
     """``a @ b``, in float32 where the operands are in half precision."""
     if a.dtype not in HALF:
         return torch.mm(a, b, out=out)
-    found = torch.mm(a, b, out_dtype=torch.float32)
-    return found if out is None else out.copy_(found)
+    return torch.mm(a, b, out_dtype=torch.float32, out=out)
+
+
+def _add_product(total: Tensor, a: Tensor, b: Tensor, factor: float) -> None:
+    """Add ``factor * a @ b`` to ``total``, which is in float32 where the operands are in half precision."""
+    if a.dtype not in HALF:
+        total.addmm_(a, b, alpha=factor)
+    elif _torch_version() >= (2, 11) and torch.version.hip is None:
+        torch.addmm(total, a, b, alpha=factor, out_dtype=torch.float32, out=total)
+    else:
+        # a total in float32 was refused beside operands in half precision
+        total.add_(_product(a, b), alpha=factor)
+
+
+def _torch_version() -> Tuple[int, ...]:
+    return tuple(int(number) for number in torch.__version__.split(".")[:2])
 
 
 def _autocasts(device: str) -> bool:

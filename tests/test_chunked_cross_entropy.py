@@ -135,7 +135,12 @@ def test_a_gpus_arithmetic(dtype: torch.dtype, e: float, monkeypatch: pytest.Mon
         found = found if dtype == torch.float64 else found.float()
         return found if out is None else out.copy_(found)
 
+    def add_product(total: torch.Tensor, a: torch.Tensor, b: torch.Tensor, factor: float) -> None:
+        total += factor * product(a, b)
+
     monkeypatch.setattr(module, "_product", product)
+    monkeypatch.setattr(module, "_add_product", add_product)
+    monkeypatch.setattr(module, "_softmax_in_place", module._softmax)
     monkeypatch.setattr(module, "_without_padding", lambda *_: pytest.fail("would wait for the device"))
     case = Case(14, (8, 8), size=16, vocabulary=400, dtype=dtype)
     smoothed, likelihood, gradients = case.to(torch.float64).plain(e)
@@ -152,6 +157,37 @@ def test_a_gpus_arithmetic(dtype: torch.dtype, e: float, monkeypatch: pytest.Mon
         # entries of p - q are rounded to half precision, relative to each of them
         error = (ours.double() - wanted).norm() / wanted.norm()
         assert error < (1e-12 if dtype == torch.float64 else torch.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("softmax", [module._softmax, module._softmax_in_place])
+def test_the_softmax_and_its_denominator(softmax: Any) -> None:
+    logits = 30 * torch.randn(20, 500, dtype=torch.float64)
+    logits[3] -= 1e4
+    logits[4] = 0
+    p, log_denominator = softmax(logits.clone())
+    exponentials = (logits - logits.amax(1, keepdim=True)).exp()
+    torch.testing.assert_close(p, exponentials / exponentials.sum(1, keepdim=True))
+    torch.testing.assert_close(log_denominator, logits.logsumexp(1, keepdim=True), rtol=1e-14, atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("version", "hip", "operations"),
+    [
+        ("2.11.0", None, ["aten.addmm.dtype_out"]),
+        ("2.10.0", None, ["aten.mm.dtype", "aten.add_.Tensor"]),
+        ("2.13.0", "7.0", ["aten.mm.dtype", "aten.add_.Tensor"]),
+    ],
+)
+def test_half_products_are_added_in_single_precision(
+    version: str, hip: str | None, operations: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a temporary as large as the weights where torch can; values are left to tests/test_on_gpu.py."""
+    accelerator(monkeypatch, version, hip)
+    total = torch.empty(11, 4, device="meta")
+    a, b = (torch.empty(*shape, dtype=torch.float16, device="meta") for shape in ((11, 5), (5, 4)))
+    with Sizes() as seen:
+        module._add_product(total, a, b, 0.5)
+    assert seen.names == operations
 
 
 def test_autocast_computes_in_its_type_and_keeps_the_gradients_exact() -> None:
@@ -235,14 +271,16 @@ def test_refuses_what_it_cannot_do() -> None:
 
 
 class Sizes(TorchDispatchMode):
-    """Notes the largest result of all operations, and counts matrix products."""
+    """Notes the operations and the largest of their results, and counts matrix products."""
 
     def __init__(self) -> None:
         super().__init__()
         self.largest = self.products = 0
+        self.names: list[str] = []
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         found = function(*args, **(kwargs or {}))
+        self.names.append(str(function))
         self.products += function.overloadpacket in (torch.ops.aten.mm, torch.ops.aten.addmm_)
         for one in found if isinstance(found, (tuple, list)) else [found]:
             if isinstance(one, torch.Tensor):

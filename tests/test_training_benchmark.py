@@ -14,7 +14,7 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from benchmarks import counted_memory, linear_cross_entropy
+from benchmarks import counted, linear_cross_entropy
 from benchmarks.training import cases
 from benchmarks.training.__main__ import main
 from benchmarks.training.cases import (
@@ -223,7 +223,7 @@ def test_the_plain_way_has_four_matrices_of_four_bytes() -> None:
     assert Setting("small", 1000, 64).full_softmax_bytes == 4 * 4 * 1000 * 64
 
 
-@pytest.mark.parametrize("run", [main, counted_memory.main, linear_cross_entropy.main])
+@pytest.mark.parametrize("run", [main, counted.main, linear_cross_entropy.main])
 @pytest.mark.parametrize("tokens", ["0", "33", "64,100"])
 def test_sentences_fit_the_tokens(run: Any, tokens: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
@@ -231,7 +231,7 @@ def test_sentences_fit_the_tokens(run: Any, tokens: str, capsys: pytest.CaptureF
     assert f"expected multiples of 32, the tokens of a sentence; got {tokens.split(',')[-1]}" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("run", [main, counted_memory.main])
+@pytest.mark.parametrize("run", [main, counted.main])
 def test_models_are_known(run: Any, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         run(["--models", "small,huge"])

@@ -1,4 +1,4 @@
-"""Peak memory from the sizes of tensors alone, without a device that could hold them."""
+"""Peak memory and memory traffic from the sizes of tensors alone, without a device that could hold them."""
 
 from __future__ import annotations
 
@@ -51,6 +51,53 @@ class CountedMemory(TorchDispatchMode):
 
     def _forget(self, key: int) -> None:
         self.now -= self._sizes.pop(key)
+
+
+class CountedTraffic(TorchDispatchMode):
+    """Inside the ``with`` block, counts operators, and the bytes that they read and write.
+
+    An operator reads each of its arguments once and writes each of its results once, but for those that touch a part,
+    such as ``gather``. What an operator does inside, and what a cache spares it, is not seen.
+
+    ``operators`` are those that compute anything, which a GPU starts one at a time; ``bytes`` are theirs together.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operators = self.bytes = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        found = func(*args, **kwargs)
+        name = func.overloadpacket.__name__
+        if func.is_view or name in NO_WORK:
+            return found
+        self.operators += 1
+        reads = _tensors((args, {key: value for key, value in kwargs.items() if key != "out"}))
+        writes = _tensors(found)
+        if name in FILLING or name.startswith("new_"):
+            reads = []
+        elif name in READING_A_PART:
+            reads = [*writes, *reads[1:]]
+        elif name in CHANGING_A_PART:
+            reads, writes = [*reads[1:], reads[-1]], reads[-1:]
+        self.bytes += sum(map(_size, (*reads, *writes)))
+        return found
+
+
+NO_WORK = {"_unsafe_view", "detach", "empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided"}
+FILLING = {"arange", "fill_", "full", "full_like", "ones", "ones_like", "zero_", "zeros", "zeros_like"}
+READING_A_PART = {"embedding", "gather", "index", "index_select"}
+CHANGING_A_PART = {"index_add_", "index_copy_", "index_put_", "scatter_", "scatter_add_"}
+
+
+def _tensors(values: Any) -> list[torch.Tensor]:
+    return [one for one in tree_leaves(values) if isinstance(one, torch.Tensor)]
+
+
+def _size(tensor: torch.Tensor) -> int:
+    """Bytes; an expanded tensor is no larger than what it is expanded from."""
+    return min(tensor.numel() * tensor.element_size(), tensor.untyped_storage().nbytes())
 
 
 @contextmanager

@@ -1,16 +1,17 @@
-"""Peak memory counted without a GPU: the counter counts, and what it shows of a GPU's way holds."""
+"""Peak memory and traffic counted without a GPU: the counters count, and what they show of a GPU's way holds."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
-from benchmarks.counted_memory import count, main, table
+from benchmarks.counted import count, main, table
 from benchmarks.training.cases import FAIRSEQ, OURS_CE, OURS_MSE, OURS_OFF, Setting
-from benchmarks.training.counting import CountedMemory
+from benchmarks.training.counting import CountedMemory, CountedTraffic
 from benchmarks.training.measuring import peak_memory
 from fairseq_guided_align.chunked_cross_entropy import chunked_cross_entropy
 
@@ -74,10 +75,10 @@ def test_two_matrices_of_a_chunk_at_a_time(dtype: torch.dtype, size: int, matric
 
 def test_guidance_costs_next_to_no_memory_and_the_softmax_little() -> None:
     found = count(Setting("small", 32768, 4096, "meta", torch.float16))
-    assert found["loss"]["ours"] < 0.25 * found["loss"][FAIRSEQ]
+    loss, steps = ({name: one["memory"] for name, one in found[part].items()} for part in ("loss", "step"))
+    assert loss["ours"] < 0.25 * loss[FAIRSEQ]
     # logits in half precision, and log-probabilities and a gradient in single at the same time
-    assert found["loss"][FAIRSEQ] >= 32768 * 4096 * (2 + 4 + 4)
-    steps = found["step"]
+    assert loss[FAIRSEQ] >= 32768 * 4096 * (2 + 4 + 4)
     assert steps[OURS_CE] < 0.4 * steps[FAIRSEQ]
     for name in (OURS_CE, OURS_MSE):
         assert steps[name] < 1.01 * steps[OURS_OFF]
@@ -89,19 +90,83 @@ def test_prints_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     found = json.loads((tmp_path / "f.json").read_text())
     assert found["dtype"] == "bfloat16"
     assert [one["vocabulary"] for one in found["results"]] == [64, 96]
-    assert all(size > 0 for one in found["results"] for part in ("loss", "step") for size in one[part].values())
+    assert all(
+        number > 0
+        for one in found["results"]
+        for part in ("loss", "step")
+        for counts in one[part].values()
+        for number in counts.values()
+    )
     assert "| small, 96, 64 |" in capsys.readouterr().out
 
 
 def test_the_table() -> None:
-    part = {FAIRSEQ: 2**21, "ours": 2**20}
+    part = {
+        FAIRSEQ: {"memory": 2**21, "traffic": 4 * 10**9, "operators": 1000},
+        "ours": {"memory": 2**20, "traffic": 3 * 10**9, "operators": 1010},
+    }
     assert list(table([{"model": "base", "vocabulary": 4096, "tokens": 1024, "loss": part, "step": part}])) == [
-        "| loss alone: model, vocabulary, tokens | fairseq | ours |",
-        "|---|---|---|",
-        "| base, 4,096, 1,024 | 2 MiB | 0.50 |",
-        "",
-        "| whole step: model, vocabulary, tokens | fairseq | ours |",
-        "|---|---|---|",
-        "| base, 4,096, 1,024 | 2 MiB | 0.50 |",
-        "",
+        line
+        for title in ("loss alone", "whole step")
+        for line in (
+            f"| {title}: model, vocabulary, tokens "
+            "| fairseq: memory, traffic, operators | ours: memory, traffic, operators |",
+            "|---|---|---|",
+            "| base, 4,096, 1,024 | 2 MiB, 4.0 GB, 1,000 | 0.50, 0.75, 1,010 |",
+            "",
+        )
     ]
+
+
+def traffic(case: Callable[[], object]) -> tuple[int, int]:
+    with CountedTraffic() as counted:
+        case()
+    return counted.bytes, counted.operators
+
+
+def test_counts_what_operators_read_and_write() -> None:
+    a, b, half = torch.ones(64, 32), torch.ones(32, 16), torch.ones(64, 16, dtype=torch.float16)
+    one, out, rows, labels = (
+        torch.ones(1),
+        torch.ones(64, 16),
+        torch.arange(0, 64, 8),
+        torch.zeros(64, 1, dtype=torch.int64),
+    )
+    size = 4 * 64 * 16
+    cases: list[tuple[Callable[[], object], int]] = [
+        (lambda: torch.mm(a, b), 4 * (64 * 32 + 32 * 16) + size),
+        (lambda: torch.mm(a, b, out=out), 4 * (64 * 32 + 32 * 16) + size),
+        (lambda: out.add_(1), 2 * size),
+        (lambda: out.add_(half), 2 * size + size // 2),
+        (lambda: out.half(), size + size // 2),
+        (lambda: out.t() * 2, 2 * size),
+        (lambda: out[:8].exp(), 2 * size // 8),
+        # of what an expanded tensor is expanded from, and of what a few rows are taken from, no more is read
+        (lambda: out + one.expand(64, 16), 4 + 2 * size),
+        (lambda: out.index_select(0, rows), 8 * 8 + 2 * 8 * 16 * 4),
+        (lambda: out.gather(1, labels), 8 * 64 + 2 * 4 * 64),
+        (lambda: out.scatter_add_(1, labels, a[:, :1]), 8 * 64 + 3 * 4 * 64),
+        (lambda: torch.zeros_like(out), size),
+        (lambda: out.new_full((3, 2), 1.0), 4 * 6),
+        (lambda: out.sum(), size + 4),
+    ]
+    for case, wanted in cases:
+        assert traffic(case) == (wanted, 1)
+
+
+def test_views_and_memory_without_values_cost_nothing() -> None:
+    a = torch.ones(64, 32)
+    assert traffic(lambda: (a.t()[3:].unsqueeze(0).detach(), torch.empty(5), torch.empty_like(a))) == (0, 0)
+
+
+def test_a_chunks_logits_are_gone_through_as_often_as_they_must() -> None:
+    """In half precision: made, maximum, softmax, its result, cast, and two products."""
+    rows, vocabulary = 512, 2**16
+    features = torch.empty(3 * rows, 4, dtype=torch.float16, device="meta", requires_grad=True)
+    weight = torch.empty(vocabulary, 4, dtype=torch.float16, device="meta", requires_grad=True)
+    target = torch.empty(3 * rows, dtype=torch.int64, device="meta")
+
+    found, _ = traffic(lambda: chunked_cross_entropy(features, weight, None, target, 0.1, 1, chunk_rows=rows))
+    entries = 3 * rows * vocabulary
+    once = 4 + 4 + 4 + 4 + (4 + 2) + 2 + 2
+    assert once * entries <= found < (once + 1) * entries
