@@ -124,22 +124,30 @@ def test_the_loss_scale_reaches_small_gradients_of_half_precision() -> None:
     torch.testing.assert_close(found[2][others].double(), gradients[2][others], rtol=1e-3, atol=0)
 
 
+@pytest.mark.parametrize("version", ["2.10.0", "2.11.0"])
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 @pytest.mark.parametrize("e", [0.0, 0.1])
-def test_a_gpus_arithmetic(dtype: torch.dtype, e: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpus_arithmetic(dtype: torch.dtype, e: float, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Padding stays in the batch, and products of half-precision operands have results in single precision."""
+    mm, addmm = torch.mm, torch.addmm
 
-    def product(a: torch.Tensor, b: torch.Tensor, out: torch.Tensor | None = None) -> torch.Tensor:
+    def product(a: torch.Tensor, b: torch.Tensor, **options: Any) -> torch.Tensor:
+        if "out_dtype" not in options:
+            return mm(a, b, **options)
+        out = options["out"]
         assert a.dtype == b.dtype == dtype
-        found = a.double() @ b.double()
-        found = found if dtype == torch.float64 else found.float()
+        found = mm(a.double(), b.double()).to(options["out_dtype"])
         return found if out is None else out.copy_(found)
 
-    def add_product(total: torch.Tensor, a: torch.Tensor, b: torch.Tensor, factor: float) -> None:
-        total += factor * product(a, b)
+    def add_product(
+        total: torch.Tensor, a: torch.Tensor, b: torch.Tensor, alpha: float, out_dtype: torch.dtype, out: torch.Tensor
+    ) -> torch.Tensor:
+        assert a.dtype == b.dtype == dtype
+        return out.copy_(addmm(total.double(), a.double(), b.double(), alpha=alpha).to(out_dtype))
 
-    monkeypatch.setattr(module, "_product", product)
-    monkeypatch.setattr(module, "_add_product", add_product)
+    accelerator(monkeypatch, version)
+    monkeypatch.setattr(torch, "mm", product)
+    monkeypatch.setattr(torch, "addmm", add_product)
     monkeypatch.setattr(module, "_softmax_in_place", module._softmax)
     monkeypatch.setattr(module, "_without_padding", lambda *_: pytest.fail("would wait for the device"))
     case = Case(14, (8, 8), size=16, vocabulary=400, dtype=dtype)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.counted import count, main, table
+from benchmarks.counted import count, count_case, main, table
 from benchmarks.training.cases import FAIRSEQ, OURS_CE, OURS_MSE, OURS_OFF, Setting
 from benchmarks.training.counting import CountedMemory, CountedTraffic
 from benchmarks.training.measuring import peak_memory
@@ -71,6 +71,12 @@ def test_two_matrices_of_a_chunk_at_a_time(dtype: torch.dtype, size: int, matric
     with CountedMemory() as counted:
         chunked_cross_entropy(features, weight, None, target, 0.1, 1, chunk_rows=rows)
     assert matrices * 4 * rows * vocabulary <= counted.peak < (matrices + 0.4) * 4 * rows * vocabulary
+
+
+def test_what_stands_is_added_to_the_peak() -> None:
+    matrix = torch.empty(256, 256, device="meta")
+    size = 4 * 256 * 256
+    assert count_case(lambda: matrix + 1, 1000) == {"memory": size + 1000, "traffic": 2 * size, "operators": 1}
 
 
 def test_guidance_costs_next_to_no_memory_and_the_softmax_little() -> None:
