@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import pickle
 import resource
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -56,6 +57,26 @@ def test_comes_back(
     assert (store.sure is None) == all(links.sure.all() for links in sentences)
     assert list(pickle.loads(pickle.dumps(store))) == sentences
     assert os.listdir(path.parent) == [path.name]
+
+
+@pytest.mark.parametrize("flags", [0, 1, 2, 3])
+def test_the_layout(tmp_path: Path, flags: int) -> None:
+    """Files that are there already must stay readable: byte for byte as the module's docstring says, spelt out here."""
+    weight, sure = (0.5, 1.0) if flags & 1 else (1.0, 1.0), (True, False) if flags & 2 else (True, True)
+    sentences = [SentenceLinks.from_pairs([(258, 0), (3, 7)], weight, sure), made([]), made([(4, 1, 1.0, True)])]
+    path = tmp_path / "links"
+    write_links(path, sentences)
+    header = b"FSGALNK\0" + struct.pack("<IIQQii", 1, flags, 3, 3, 258, 7) + bytes(24)
+    assert len(header) == 64
+    offsets = struct.pack("<4q", 0, 2, 2, 3)
+    source, target = struct.pack("<3i", 258, 3, 4) + bytes(4), struct.pack("<3i", 0, 7, 1)
+    columns = header + offsets + source + target
+    if flags & 1:
+        columns += bytes(4) + struct.pack("<3f", *weight, 1.0)
+    if flags & 2:
+        columns += bytes(4) + struct.pack("<3?", *sure, True)
+    assert path.read_bytes() == columns
+    assert list(LinkStore(path)) == sentences
 
 
 def test_read_by_another_process(tmp_path: Path) -> None:
