@@ -121,11 +121,9 @@ class GuidedSequenceGenerator(SequenceGenerator):
         tgt_dict: Any,
         source_dictionary: Any,
         printed_form: PrintedForm,
-        left_pad_target: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(GuidedEnsembleModel(models), tgt_dict, **kwargs)
-        self._left_pad_target = left_pad_target
         self._full_context = any(getattr(model, "full_context_alignment", False) for model in models)
         self._printer = AlignmentPrinter(self.model.guided[0], printed_form, (source_dictionary, tgt_dict))
 
@@ -150,11 +148,7 @@ class GuidedSequenceGenerator(SequenceGenerator):
             if key != "prev_output_tokens"
         }
         net_input["prev_output_tokens"] = data_utils.collate_tokens(
-            [hypothesis["tokens"] for hypothesis in hypotheses],
-            self.pad,
-            self.eos,
-            self._left_pad_target,
-            move_eos_to_beginning=True,
+            [hypothesis["tokens"] for hypothesis in hypotheses], self.pad, self.eos, move_eos_to_beginning=True
         )
         with ModelReaders(self.model.models, self.model.guided) as readers:
             for model in self.model.models:

@@ -298,7 +298,6 @@ class GuidedTask(FairseqTask):
             **(kwargs.get("extra_gen_cls_kwargs") or {}),
             "source_dictionary": self.source_dictionary,
             "printed_form": printed,
-            "left_pad_target": self.options.left_pad_target,
         }
         return super().build_generator(models, args, *others, **kwargs)
 

@@ -127,6 +127,7 @@ def check_soft(hypotheses: list[Hypothesis], slow: SlowModels) -> None:
 SEARCHES = {
     "beam": ([], 1),
     "n-best": (["--nbest", 3], 3),
+    "left-padded": (["--nbest", 3, "--left-pad-target", "--left-pad-source"], 3),
     # of all tokens, it could draw <s>, which fairseq does not print
     "sampling": (["--sampling", "--sampling-topk", 3, "--nbest", 3], 3),
     "prefix": (["--prefix-size", 2], 1),
@@ -176,11 +177,12 @@ def test_references_scored_with_their_links_are_the_test_sets(
 
 
 @pytest.mark.parametrize("search", ["beam", "score-reference"])
+@pytest.mark.parametrize("name", ["each", "full-context"])
 def test_an_ensemble_prints_the_average_of_its_models(
-    case: Callable[[str], Case], generate: Callable[..., list[Hypothesis]], search: str
+    case: Callable[[str], Case], generate: Callable[..., list[Hypothesis]], name: str, search: str
 ) -> None:
-    """Each model's own guided heads: layer 1's first, and both of layer 0."""
-    one, other = case("plain"), case("each")
+    """Each model's own guided heads: layer 1's first, and both or the first of layer 0."""
+    one, other = case("plain"), case(name)
     found = generate(
         "--path", f"{one.checkpoint}:{other.checkpoint}", "--print-alignment", "soft", *SEARCHES[search][0]
     )
