@@ -143,9 +143,7 @@ class GuidedSequenceGenerator(SequenceGenerator):
         hypotheses = [hypothesis for beam in finalized for hypothesis in beam]
         sentence = [number for number, beam in enumerate(finalized) for _ in beam]
         net_input = {
-            key: value[sentence] if torch.is_tensor(value) else value
-            for key, value in sample["net_input"].items()
-            if key != "prev_output_tokens"
+            key: value[sentence] if torch.is_tensor(value) else value for key, value in sample["net_input"].items()
         }
         net_input["prev_output_tokens"] = data_utils.collate_tokens(
             [hypothesis["tokens"] for hypothesis in hypotheses], self.pad, self.eos, move_eos_to_beginning=True
