@@ -17,16 +17,15 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from itertools import product
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from benchmarks.training.cases import FAIRSEQ, PRODUCTS, SIZES, Setting, loss_cases, step_cases
+from benchmarks.training.cases import FAIRSEQ, PRODUCTS, Setting, loss_cases, step_cases
 from benchmarks.training.counting import CountedTraffic, without_values
 from benchmarks.training.measuring import peak_memory
-from benchmarks.training.options import DTYPES, model_names, numbers, token_counts
+from benchmarks.training.options import add_setting_options, chosen_settings
 
 
 def count(setting: Setting) -> dict[str, dict[str, dict[str, int]]]:
@@ -78,12 +77,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--models", type=model_names, default="base", help=f"of {', '.join(SIZES)} (default: %(default)s)"
-    )
-    parser.add_argument("--vocabularies", type=numbers, default=[4096, 32768], help="(default: 4096,32768)")
-    parser.add_argument("--tokens", type=token_counts, default=[4096, 16384], help="(default: 4096,16384)")
-    parser.add_argument("--dtype", choices=DTYPES, default="float16", help="of the model (default: %(default)s)")
+    add_setting_options(parser, "base", [4096, 32768], [4096, 16384], "float16")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the counts here")
     return parser.parse_args(argv)
 
@@ -92,10 +86,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_arguments(argv)
     logging.getLogger().setLevel(logging.WARNING)
     results = []
-    settings = list(product(args.models, args.vocabularies, args.tokens))
-    for model, vocabulary, tokens in tqdm(settings, file=sys.stderr, unit="setting"):
-        found = count(Setting(model, vocabulary, tokens, "meta", DTYPES[args.dtype]))
-        results.append({"model": model, "vocabulary": vocabulary, "tokens": tokens, **found})
+    for setting in tqdm(chosen_settings(args, "meta"), file=sys.stderr, unit="setting"):
+        sizes = {"model": setting.model, "vocabulary": setting.vocabulary, "tokens": setting.tokens}
+        results.append({**sizes, **count(setting)})
     if args.json:
         args.json.write_text(json.dumps({"dtype": args.dtype, "results": results}, indent=2) + "\n")
     print("\n".join(table(results)))

@@ -16,7 +16,6 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +28,7 @@ from tqdm import tqdm
 
 from benchmarks.training.cases import (
     FAIRSEQ,
-    LENGTH,
     PRODUCTS,
-    SIZES,
     SMOOTHING,
     Setting,
     features_and_projection,
@@ -39,7 +36,7 @@ from benchmarks.training.cases import (
     make_sample,
 )
 from benchmarks.training.measuring import available_memory, figures, machine, measure
-from benchmarks.training.options import DTYPES, numbers, token_counts
+from benchmarks.training.options import add_setting_options, chosen_settings, numbers
 from benchmarks.training.report import memory, own, time
 from fairseq_guided_align.chunked_cross_entropy import chunked_cross_entropy
 
@@ -179,11 +176,8 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--model", choices=SIZES, default="base", help="its width (default: %(default)s)")
-    parser.add_argument("--vocabularies", type=numbers, default=[32768], help="(default: 32768)")
-    parser.add_argument("--tokens", type=token_counts, default=[4096], help=f"multiples of {LENGTH} (default: 4096)")
+    add_setting_options(parser, "base", [32768], [4096], "float32")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="(default: %(default)s)")
-    parser.add_argument("--dtype", choices=DTYPES, default="float32", help="of the model (default: %(default)s)")
     parser.add_argument(
         "--chunk-rows", type=numbers, default=[], metavar="N,...", help="ours with chunks of so many tokens as well"
     )
@@ -200,10 +194,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     others = {f"ours, {rows} tokens a chunk": partial(ours, chunk_rows=rows) for rows in args.chunk_rows}
     implementations = {**IMPLEMENTATIONS, **others}
     results = []
-    for vocabulary, tokens in tqdm(list(product(args.vocabularies, args.tokens)), file=sys.stderr, unit="setting"):
-        setting = Setting(args.model, vocabulary, tokens, args.device, DTYPES[args.dtype])
-        found = compare(setting, implementations, args.rounds, args.seconds)
-        results.append({"model": args.model, "vocabulary": vocabulary, "tokens": tokens, "loss": found})
+    for setting in tqdm(chosen_settings(args, args.device), file=sys.stderr, unit="setting"):
+        sizes = {"model": setting.model, "vocabulary": setting.vocabulary, "tokens": setting.tokens}
+        results.append({**sizes, "loss": compare(setting, implementations, args.rounds, args.seconds)})
         if args.json:
             described = {"machine": machine(args.device, args.dtype), "results": results}
             args.json.write_text(json.dumps(described, indent=2) + "\n")

@@ -193,11 +193,26 @@ def test_an_ensemble_prints_the_average_of_its_models(
         np.testing.assert_allclose(hypothesis.matrix(), average, atol=4e-6)
 
 
+@pytest.mark.parametrize("search", ["beam", "score-reference"])
 def test_an_ensemble_whose_rows_mean_different_tokens_is_refused(
-    case: Callable[[str], Case], generate: Callable[..., list[Hypothesis]]
+    case: Callable[[str], Case], generate: Callable[..., list[Hypothesis]], search: str
 ) -> None:
+    checkpoints = f"{case('plain').checkpoint}:{case('next').checkpoint}"
     with pytest.raises(GuidedAlignError, match=r"position same.*position next"):
-        generate("--path", f"{case('plain').checkpoint}:{case('next').checkpoint}", "--print-alignment", "hard")
+        generate("--path", checkpoints, "--print-alignment", "hard", *SEARCHES[search][0])
+
+
+def test_a_prefix_is_kept(
+    made_up: MadeUpData, case: Callable[[str], Case], generate: Callable[..., list[Hypothesis]]
+) -> None:
+    references = (made_up.text / "test.tgt").read_text(encoding="utf-8").splitlines()
+    options = ["--path", case("plain").checkpoint, "--print-alignment", "hard"]
+    given, free = (
+        [one.words[:2] == references[one.number].split()[:2] for one in generate(*options, *more)]
+        for more in (SEARCHES["prefix"][0], [])
+    )
+    assert all(given)
+    assert not all(free)
 
 
 @pytest.mark.parametrize("name", ["plain", "next", "full-context"])

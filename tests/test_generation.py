@@ -44,6 +44,9 @@ def test_what_an_ensemble_can_average(other: dict[str, str] | None, refused: str
 def foreign() -> Any:
     """A model that is not fairseq's and returns its attention, (batch, target, source), beside its logits."""
     model = lstm().eval()
+    with torch.no_grad():
+        for weights in model.parameters():
+            weights.mul_(8)  # so that attention differs from one token to the next
     decoder = type(model.decoder)
     model.decoder.__class__ = type("Decoder", (decoder,), {"__module__": "elsewhere"})
     assert not cross_attentions(model)
@@ -52,9 +55,11 @@ def foreign() -> Any:
 
 @pytest.fixture
 def sample() -> dict[str, Any]:
-    """Without the column of padding alone, which an LSTM does not take."""
+    """Without the column of padding alone, which an LSTM does not take; decoders begin with ``</s>``, as fairseq's."""
     found = tiny_models.sample()
-    found["net_input"]["src_tokens"] = found["net_input"]["src_tokens"][:, 1:]
+    net_input = found["net_input"]
+    net_input["src_tokens"] = net_input["src_tokens"][:, 1:]
+    net_input["prev_output_tokens"][:, 0] = tiny_models.task().target_dictionary.eos()
     return found
 
 
@@ -67,19 +72,25 @@ def attention_of_each(model: Any, sample: dict[str, Any], tokens: list[torch.Ten
     return found
 
 
+def check_attention(model: Any, sample: dict[str, Any], hypotheses: list[dict[str, Any]]) -> None:
+    """Of one hypothesis of each sentence."""
+    wanted = attention_of_each(model, sample, [one["tokens"] for one in hypotheses])
+    assert len(hypotheses) == len(wanted) == 3
+    for one, attention in zip(hypotheses, wanted):
+        torch.testing.assert_close(one["attention"], attention)
+
+
 @torch.no_grad()
 def test_scored_references_of_a_foreign_model_carry_what_it_returns(foreign: Any, sample: dict[str, Any]) -> None:
     words = tiny_models.task().target_dictionary
     scored = GuidedSequenceScorer(words, words, PrintedForm("soft")).generate([foreign], sample)
-    best = [one[0] for one in scored]
-    for one, wanted in zip(best, attention_of_each(foreign, sample, [one["tokens"] for one in best])):
-        torch.testing.assert_close(one["attention"], wanted)
+    check_attention(foreign, sample, [one[0] for one in scored])
 
 
 @torch.no_grad()
 def test_translations_of_a_foreign_model_carry_what_it_returns(foreign: Any, sample: dict[str, Any]) -> None:
     words = tiny_models.task().target_dictionary
     generator = GuidedSequenceGenerator([foreign], words, words, PrintedForm("soft"), beam_size=2, max_len_b=6)
-    best = [one[0] for one in generator.generate([foreign], sample)]
-    for one, wanted in zip(best, attention_of_each(foreign, sample, [one["tokens"] for one in best])):
-        torch.testing.assert_close(one["attention"], wanted)
+    translated = generator.generate([foreign], sample)
+    for rank in range(2):
+        check_attention(foreign, sample, [one[rank] for one in translated])

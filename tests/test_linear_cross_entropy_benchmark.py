@@ -61,7 +61,7 @@ def test_names_what_cannot_run(
 
     chosen = {FAIRSEQ: IMPLEMENTATIONS[FAIRSEQ], OURS: IMPLEMENTATIONS[OURS], "x": fails}
     monkeypatch.setattr(linear_cross_entropy, "IMPLEMENTATIONS", chosen)
-    sizes = ["--model", "small", "--vocabularies", "64,96", "--tokens", "64", "--rounds", "1", "--chunk-rows", "8,16"]
+    sizes = ["--models", "small", "--vocabularies", "64,96", "--tokens", "64", "--rounds", "1", "--chunk-rows", "8,16"]
     assert main([*sizes, "--json", str(tmp_path / "f.json")]) == 0
     (found, wider) = json.loads((tmp_path / "f.json").read_text())["results"]
     assert (found["vocabulary"], wider["vocabulary"]) == (64, 96)

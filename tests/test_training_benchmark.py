@@ -231,7 +231,7 @@ def test_sentences_fit_the_tokens(run: Any, tokens: str, capsys: pytest.CaptureF
     assert f"expected multiples of 32, the tokens of a sentence; got {tokens.split(',')[-1]}" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("run", [main, counted.main])
+@pytest.mark.parametrize("run", [main, counted.main, linear_cross_entropy.main])
 def test_models_are_known(run: Any, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         run(["--models", "small,huge"])

@@ -26,13 +26,11 @@ from tqdm import tqdm
 from benchmarks.training.cases import (
     FAIRSEQ,
     FAIRSEQ_ALIGNED,
-    SIZES,
-    Setting,
     loss_cases,
     step_cases,
 )
 from benchmarks.training.measuring import available_memory, figures, machine, measure, waits_for_gpu
-from benchmarks.training.options import DTYPES, model_names, numbers, token_counts
+from benchmarks.training.options import add_setting_options, chosen_settings
 from benchmarks.training.report import draw, table
 
 
@@ -40,15 +38,8 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.training", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--models", type=model_names, default="small", help=f"of {', '.join(SIZES)} (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--vocabularies", type=numbers, default=[4096, 32768, 131072], help="(default: 4096,32768,131072)"
-    )
-    parser.add_argument("--tokens", type=token_counts, default=[1024, 4096, 16384], help="(default: 1024,4096,16384)")
+    add_setting_options(parser, "small", [4096, 32768, 131072], [1024, 4096, 16384], "float32")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="(default: %(default)s)")
-    parser.add_argument("--dtype", choices=DTYPES, default="float32", help="of the model (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=9, help="turns of every case at most (default: %(default)s)")
     parser.add_argument(
         "--seconds", type=float, default=20, help="begin no turn of a setting after so long, but 3 (default: 20)"
@@ -61,14 +52,8 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_arguments(argv)
     logging.getLogger().setLevel(logging.WARNING)
-    settings = [
-        Setting(model, vocabulary, tokens, args.device, DTYPES[args.dtype])
-        for model in args.models
-        for vocabulary in args.vocabularies
-        for tokens in args.tokens
-    ]
     results = []
-    for setting in tqdm(settings, file=sys.stderr, unit="setting"):
+    for setting in tqdm(chosen_settings(args, args.device), file=sys.stderr, unit="setting"):
         fits = setting.full_softmax_bytes < 0.8 * available_memory(args.device)
         loss = loss_cases(setting)
         if not fits:
