@@ -13,7 +13,6 @@ fairseq's label_smoothed_cross_entropy without alignments.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +21,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from benchmarks.results import write_json
 from benchmarks.training.cases import FAIRSEQ, PRODUCTS, Setting, loss_cases, step_cases
 from benchmarks.training.counting import CountedTraffic, without_values
 from benchmarks.training.measuring import peak_memory
@@ -90,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sizes = {"model": setting.model, "vocabulary": setting.vocabulary, "tokens": setting.tokens}
         results.append({**sizes, **count(setting)})
     if args.json:
-        args.json.write_text(json.dumps({"dtype": args.dtype, "results": results}, indent=2) + "\n")
+        write_json(args.json, {"dtype": args.dtype, "results": results})
     print("\n".join(table(results)))
     return 0
 

@@ -1,6 +1,6 @@
 """Time of decoding with alignments against decoding without, for this package and for stock fairseq.
 
-    python benchmarks/decoding.py [--dim 256] [--layers 3] [--sentences 64] [--beam 5] [--repeats 5] [--device cpu]
+    python -m benchmarks.decoding [--dim 256] [--layers 3] [--sentences 64] [--beam 5] [--repeats 5] [--device cpu]
 
 An untrained Transformer translates made-up sentences; each translation is as long as allowed, so the same work is
 measured in every run. The runs take turns, and the median of each is printed, with ratios against decoding without
@@ -14,11 +14,13 @@ import statistics
 import time
 from argparse import Namespace
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
 
 import fairseq_guided_align
+from benchmarks.results import write_json
 
 
 def models(dim: int, layers: int, heads: int, device: str) -> Any:
@@ -67,6 +69,7 @@ def main() -> None:
     parser.add_argument("--beam", type=int, default=5)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
     args = parser.parse_args()
 
     task, model = models(args.dim, args.layers, args.heads, args.device)
@@ -113,14 +116,18 @@ def main() -> None:
         f"{shown}, torch {torch.__version__}, {torch.get_num_threads()} threads; {args.layers} layers of {args.dim}, "
         f"{args.sentences} sentences of {args.length} tokens, beam {args.beam}"
     )
+    figures: dict[str, dict[str, float]] = {}
     for name, times in seconds.items():
         median = statistics.median(times)
         # ratios of runs that followed each other: the machine's other load changes slowly
         pairs = [mine / bare for mine, bare in zip(times, seconds["without alignments"])]
+        figures[name] = {"seconds": median, "ratio": statistics.median(pairs)}
         print(
             f"{name:36} {1000 * median:9.1f} ms   ratio of medians {median / base:5.3f}, "
-            f"median of ratios {statistics.median(pairs):5.3f}"
+            f"median of ratios {figures[name]['ratio']:5.3f}"
         )
+    if args.json:
+        write_json(args.json, figures)
 
 
 if __name__ == "__main__":

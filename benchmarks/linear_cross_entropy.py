@@ -12,7 +12,6 @@ Errors are those of the gradients, as a share of their norm, against float64. Wh
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -26,6 +25,7 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
+from benchmarks.results import write_json
 from benchmarks.training.cases import (
     FAIRSEQ,
     PRODUCTS,
@@ -52,8 +52,8 @@ def fairseqs(features: Tensor, weight: Tensor, target: Tensor) -> Tensor:
     return label_smoothed_nll_loss(log_probabilities, target, SMOOTHING, PADDING)[0]
 
 
-def ours(features: Tensor, weight: Tensor, target: Tensor, chunk_rows: int | None = None) -> Tensor:
-    return chunked_cross_entropy(features, weight, None, target, SMOOTHING, PADDING, chunk_rows=chunk_rows).total
+def ours(features: Tensor, weight: Tensor, target: Tensor, **options: Any) -> Tensor:
+    return chunked_cross_entropy(features, weight, None, target, SMOOTHING, PADDING, **options).total
 
 
 def torchs(features: Tensor, weight: Tensor, target: Tensor) -> Tensor:
@@ -83,6 +83,7 @@ def apples(features: Tensor, weight: Tensor, target: Tensor, smallest: str | Non
 IMPLEMENTATIONS: dict[str, Loss] = {
     FAIRSEQ: fairseqs,
     OURS: ours,
+    "ours, torch's operators": partial(ours, kernel=False),
     "torch": torchs,
     "Liger": ligers,
     "cut-cross-entropy": lambda *inputs: apples(*inputs, smallest=None),
@@ -198,8 +199,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sizes = {"model": setting.model, "vocabulary": setting.vocabulary, "tokens": setting.tokens}
         results.append({**sizes, "loss": compare(setting, implementations, args.rounds, args.seconds)})
         if args.json:
-            described = {"machine": machine(args.device, args.dtype), "results": results}
-            args.json.write_text(json.dumps(described, indent=2) + "\n")
+            write_json(args.json, {"machine": machine(args.device, args.dtype), "results": results})
     print("\n".join([f"{key}: {value}" for key, value in machine(args.device, args.dtype).items()]))
     print("\n".join(["", *table(results)]))
     return 0

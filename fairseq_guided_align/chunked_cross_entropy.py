@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.softmax_kernel import softmax_minus_target, why_no_kernel
 
 CHUNK_ENTRIES = 2**25
 """Entries of a chunk's matrix: large enough for fast products, small beside a model."""
@@ -35,6 +36,7 @@ class ChunkOptions(NamedTuple):
     padding_index: int
     count_correct: bool
     chunk_rows: int
+    by_kernel: bool
     wanted: Tuple[bool, bool, bool]
 
 
@@ -79,6 +81,7 @@ def chunked_cross_entropy(
     padding_index: int,
     count_correct: bool = False,
     chunk_rows: Optional[int] = None,
+    kernel: Optional[bool] = None,
 ) -> SequenceLoss:
     """Label-smoothed cross-entropy of ``log_softmax(features @ weight.T + bias)``.
 
@@ -98,6 +101,8 @@ def chunked_cross_entropy(
     :param padding_index: tokens with this label cost nothing.
     :param count_correct: count the tokens whose label has the highest logit.
     :param chunk_rows: tokens of a chunk; None: as many as suit the device.
+    :param kernel: whether our own kernel takes the place of torch's operators between the products; None: on a GPU
+        that can run it, unless there is a bias.
     :raises GuidedAlignError: second-order gradients, or a second backward pass through the same loss.
     """
     device = features.device.type
@@ -109,12 +114,16 @@ def chunked_cross_entropy(
     if chunk_rows is None:
         fewest, most = CHUNK_ROWS[device if device in CHUNK_ROWS else "cuda"]
         chunk_rows = min(max(CHUNK_ENTRIES // weight.size(0), fewest), most)
+    if kernel is None:
+        suits = device == "cuda" and bias is None and compute != torch.float64
+        kernel = suits and why_no_kernel(features.device) is None
     learns = torch.is_grad_enabled()
     options = ChunkOptions(
         label_smoothing,
         padding_index,
         count_correct,
         chunk_rows,
+        kernel,
         (
             learns and features.requires_grad,
             learns and weight.requires_grad,
@@ -175,7 +184,7 @@ def _loss_and_gradients(
     target: Tensor,
     options: ChunkOptions,
 ) -> Tuple[SequenceLoss, List[Optional[Tensor]]]:
-    label_smoothing, padding_index, count_correct, chunk_rows, wanted = options
+    label_smoothing, padding_index, count_correct, chunk_rows, by_kernel, wanted = options
     real = target.ne(padding_index)
     vocabulary, count = weight.size(0), target.numel()
     exact = torch.float64 if features.dtype == torch.float64 else torch.float32
@@ -187,29 +196,40 @@ def _loss_and_gradients(
 
     # the loop over chunks starts as few operations as it can, since a GPU may wait for each to be started
     labels = target.unsqueeze(1)
-    of_label = features.new_full((min(chunk_rows, count), 1), -on_label, dtype=exact)
+    rows = min(chunk_rows, count)
+    of_label = features.new_full((rows, 1), -on_label, dtype=exact)
     label_logit, log_denominator = (features.new_empty(count, 1, dtype=exact) for _ in range(2))
-    correct = target.new_zeros(()) if count_correct else None
+    hits = target.new_zeros(count) if count_correct else None
     gradients = _Gradients(features, weight, bias, mask, wanted)
     # a new matrix for every chunk would have to be mapped anew by the system
-    buffer = features.new_empty(min(chunk_rows, count), vocabulary) if features.dtype == exact else None
+    buffer = features.new_empty(rows, vocabulary, dtype=exact) if by_kernel or features.dtype == exact else None
+    operands = buffer if features.dtype == exact or not by_kernel else features.new_empty(rows, vocabulary)
     softmax = _softmax_in_place if features.device.type == "cpu" else _softmax
     for start in range(0, count, chunk_rows):
         part = slice(start, min(start + chunk_rows, count))
         x, label = features[part], labels[part]
         logits = _product(x, weight.t(), None if buffer is None else buffer[: x.size(0)])
-        if bias is not None:
-            logits += bias
-        torch.gather(logits, 1, label, out=label_logit[part])
-        if correct is not None:
-            correct += (logits.argmax(dim=1).eq(target[part]) & real[part]).sum()
-        p, log_denominator[part] = softmax(logits)
-        # a matrix whose name is kept is memory that the next one cannot have
-        del logits
+        if by_kernel:
+            p = operands[: x.size(0)] if any(wanted) and operands is not None else None
+            softmax_minus_target(
+                logits, None, target[part], padding_index, on_label, gradients.scale, log_denominator[part],
+                label_logit[part], None if hits is None else hits[part], p,
+            )  # fmt: skip
+            del logits
+        else:
+            if bias is not None:
+                logits += bias
+            torch.gather(logits, 1, label, out=label_logit[part])
+            if hits is not None:
+                hits[part] = logits.argmax(dim=1).eq(target[part]) & real[part]
+            p, log_denominator[part] = softmax(logits)
+            # a matrix whose name is kept is memory that the next one cannot have
+            del logits
+            if any(wanted):
+                p.scatter_add_(1, label, of_label[: x.size(0)])
+                gradients.add_of_bias(p, part)
+                p = gradients.operand(p)
         if any(wanted):
-            p.scatter_add_(1, label, of_label[: x.size(0)])
-            gradients.add_of_bias(p, part)
-            p = gradients.operand(p)
             gradients.add_of_products(p, part)
         del p
     gradients.finish(others, weight_sum)
@@ -220,7 +240,7 @@ def _loss_and_gradients(
     if weight_sum is not None:
         logit_sum = torch.mv(features.to(exact), weight_sum) + bias_sum
         smoothed += others * (vocabulary * log_denominator - logit_sum) * mask
-    return SequenceLoss(smoothed.sum(), smoothed, likelihood, correct), gradients.found
+    return SequenceLoss(smoothed.sum(), smoothed, likelihood, None if hits is None else hits.sum()), gradients.found
 
 
 def _softmax(logits: Tensor) -> Tuple[Tensor, Tensor]:
@@ -277,7 +297,7 @@ class _Gradients:
         self._features, self._weight, self._mask = features, weight, mask
         self._mask_column = mask.to(features.dtype).unsqueeze(1)
         # p - q lies within [-1, 1]: near the top of its range, float16 resolves more of the small probabilities
-        self._scale = 2.0**14 if features.dtype == torch.float16 else 1.0
+        self.scale = 2.0**14 if features.dtype == torch.float16 else 1.0
         self.found = [
             torch.zeros_like(x, dtype=mask.dtype) if x is not None and one else None
             for x, one in zip((features, weight, bias), wanted)
@@ -294,7 +314,7 @@ class _Gradients:
         if difference.dtype == self._features.dtype:
             return difference
         # scaled in float32 and cast in one go: the matrix is read once
-        return torch.mul(difference, self._scale, out=torch.empty_like(difference, dtype=self._features.dtype))
+        return torch.mul(difference, self.scale, out=torch.empty_like(difference, dtype=self._features.dtype))
 
     def add_of_products(self, difference: Tensor, part: slice) -> None:
         """From a chunk's ``p - q`` as :meth:`operand` made it."""
@@ -303,14 +323,14 @@ class _Gradients:
             _product(difference, self._weight, of_features[part])
         if of_weight is not None:
             x = self._features[part] * self._mask_column[part]
-            _add_product(of_weight, difference.t(), x, 1 / self._scale)
+            _add_product(of_weight, difference.t(), x, 1 / self.scale)
 
     def finish(self, others: float, weight_sum: Optional[Tensor]) -> None:
         """Leave padding out of the features' gradient, and subtract what q puts on every token of the vocabulary."""
         mask = self._mask
         of_features, of_weight, of_bias = self.found
         if of_features is not None:
-            of_features *= (mask / self._scale).unsqueeze(1)
+            of_features *= (mask / self.scale).unsqueeze(1)
         if weight_sum is None:
             return
         if of_features is not None:

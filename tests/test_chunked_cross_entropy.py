@@ -152,7 +152,7 @@ def test_a_gpus_arithmetic(dtype: torch.dtype, e: float, version: str, monkeypat
     monkeypatch.setattr(module, "_without_padding", lambda *_: pytest.fail("would wait for the device"))
     case = Case(14, (8, 8), size=16, vocabulary=400, dtype=dtype)
     smoothed, likelihood, gradients = case.to(torch.float64).plain(e)
-    options = module.ChunkOptions(e, PAD, True, 10, (True, True, True))
+    options = module.ChunkOptions(e, PAD, True, 10, False, (True, True, True))
     with torch.no_grad():
         loss, found = module._loss_and_gradients(
             case.features.view(-1, 16), case.weight, case.bias, case.target.view(-1), options

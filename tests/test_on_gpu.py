@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ import torch
 from conftest import MadeUpData, TrainedModel
 from fairseq import utils
 from fairseq.criterions import build_criterion
-from fairseq_runs import GUIDED, TINY_MODEL, TINY_TRAINING, USER_DIR, of_logger, run_for_figures
+from fairseq_runs import GUIDED, TINY_MODEL, TINY_TRAINING, USER_DIR, of_logger, run, run_for_figures
 from stand_in import criterion
+from two_ranks import finish, start_two
 
 from benchmarks.training.measuring import waits_for_gpu
 from fairseq_guided_align.api import load
@@ -84,18 +86,65 @@ def test_training(device: str, made_up: MadeUpData, tmp_path: Path) -> None:
     """In half precision, against single precision on the CPU."""
 
     def losses(*options: str) -> list[float]:
-        common = [option for option in TINY_TRAINING if option != "--cpu"]
-        log = run_for_figures(
-            "train", made_up.binarised, "--user-dir", USER_DIR, *GUIDED, *TINY_MODEL, *common, "--max-update", 20,
-            "--save-dir", tmp_path / "-".join(options), "--no-save", *options,
-        )  # fmt: skip
-        return [value for key in ("loss", "alignment_loss") for value in of_logger(log, "train_inner", key)]
+        folder = tmp_path / "-".join(options)
+        return losses_of(run_for_figures("train", *training(made_up.binarised, folder), "--no-save", *options))
 
     exact = losses("--cpu")
     assert len(exact) == 40
     half = ["--cpu", "--memory-efficient-fp16"] if device == "cpu" else ["--fp16"]
     found = losses(*half, "--fp16-init-scale", "128")
     assert [float(value) for value in found] == pytest.approx([float(value) for value in exact], rel=0.03)
+
+
+def training(data: Path, folder: Path) -> list[str]:
+    """Arguments of ``fairseq-train`` that leave the device open."""
+    common = [option for option in TINY_TRAINING if option != "--cpu"]
+    own = ["--user-dir", USER_DIR, *GUIDED, *TINY_MODEL, *common, "--max-update", "20", "--save-dir", str(folder)]
+    return [str(data), *own]
+
+
+def losses_of(log: list[dict[str, Any]]) -> list[float]:
+    return [float(value) for key in ("loss", "alignment_loss") for value in of_logger(log, "train_inner", key)]
+
+
+@on_each_device
+def test_two_processes(device: str, made_up: MadeUpData, tmp_path: Path) -> None:
+    """Two processes, each with half of the batches, log what one logs: on one GPU with gloo, on two with NCCL."""
+    several = torch.cuda.device_count() > 1
+    common = ["--ddp-backend", "legacy_ddp", *(["--cpu"] if device == "cpu" else [])]
+    alone = [*training(made_up.binarised, tmp_path / "one"), *common, "--no-save", "--update-freq", "2"]
+    wanted = losses_of(run_for_figures("train", *alone, "--distributed-world-size", "1"))
+
+    own = [*training(made_up.binarised, tmp_path / "two"), *common, "--no-save"]
+    backend = "nccl" if device == "cuda" and several else "gloo"
+    processes = start_two(tmp_path, [own], backend, devices=(0, 1) if backend == "nccl" else (0, 0))
+    for (log,) in finish(tmp_path, processes):
+        assert len(losses_of(log)) == 40
+        assert losses_of(log) == pytest.approx(wanted, rel=1e-3)
+
+
+@on_each_device
+def test_generating(
+    device: str, made_up: MadeUpData, trained: TrainedModel, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Translations and their links, from the guided heads during the search."""
+
+    def generated(*options: str) -> dict[str, str]:
+        capsys.readouterr()
+        run(
+            "generate", made_up.binarised, "--user-dir", USER_DIR, *GUIDED[:2], "--path", trained.checkpoint,
+            "--beam", 3, "--batch-size", 16, "--num-workers", 0, "--print-alignment", "hard", *options,
+        )  # fmt: skip
+        return dict(re.findall(r"^([DA]-\d+)\t(?:-[\d.]+\t)?(.*)$", capsys.readouterr().out, re.MULTILINE))
+
+    wanted = generated("--cpu")
+    assert len(wanted) == 80
+    assert generated(*(["--cpu"] if device == "cpu" else [])) == wanted
+    if device == "cuda":
+        half = generated("--fp16")
+        assert half.keys() == wanted.keys()
+        # where two hypotheses are as good, half precision may take the other
+        assert sum(half[key] == wanted[key] for key in wanted) >= 0.9 * len(wanted)
 
 
 @on_each_device

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +11,7 @@ import pytest
 import torch
 from conftest import MadeUpData
 from fairseq_runs import GUIDED, STOCK_TASK, TINY_MODEL, TINY_TRAINING, USER_DIR, run, run_for_figures
+from two_ranks import finish, start_two
 
 # With Adam, gradients that are nothing but rounding errors would move weights as far as all others.
 COMMON = [
@@ -146,46 +143,6 @@ def outcomes(made_up: MadeUpData, half_linked: Path, tmp_path_factory: pytest.Te
         ]
         found[name] = Outcome(figures, [ranks[0][i], ranks[1][i]], weights)
     return found
-
-
-def start_two(folder: Path, runs: list[list[str]]) -> list[subprocess.Popen[bytes]]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    specification = folder / "runs.json"
-    specification.write_text(json.dumps({"init_method": f"tcp://127.0.0.1:{port}", "runs": runs}))
-    script = Path(__file__).with_name("two_ranks.py")
-    processes = []
-    for rank in range(2):
-        with (folder / f"rank{rank}.log").open("wb") as log:
-            processes.append(
-                subprocess.Popen(
-                    [sys.executable, "-W", "ignore", str(script), str(specification), str(rank)],
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    env={**os.environ, "OMP_NUM_THREADS": "1"},
-                )
-            )
-    return processes
-
-
-def finish(folder: Path, processes: list[subprocess.Popen[bytes]]) -> list[list[list[dict[str, Any]]]]:
-    try:
-        for process in processes:
-            process.wait(timeout=240)
-    except subprocess.TimeoutExpired:
-        pytest.fail("the two ranks hang; the end of the log of rank 0:\n" + tail(folder / "rank0.log"))
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
-    for rank, process in enumerate(processes):
-        assert process.returncode == 0, f"rank {rank} failed:\n" + tail(folder / f"rank{rank}.log")
-    return [json.loads((folder / f"runs.json.{rank}").read_text(encoding="utf-8")) for rank in range(2)]
-
-
-def tail(path: Path) -> str:
-    return path.read_text(encoding="utf-8", errors="replace")[-4000:]
 
 
 def compare(one: dict[str, Any], two: dict[str, Any]) -> None:

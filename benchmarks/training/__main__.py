@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import json
 import logging
 import sys
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from benchmarks.results import write_json
 from benchmarks.training.cases import (
     FAIRSEQ,
     FAIRSEQ_ALIGNED,
@@ -72,9 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         gc.collect()
         results.append(one)
         if args.json:
-            args.json.write_text(
-                json.dumps({"machine": machine(args.device, args.dtype), "results": results}, indent=2) + "\n"
-            )
+            write_json(args.json, {"machine": machine(args.device, args.dtype), "results": results})
     print("\n".join([f"{key}: {value}" for key, value in machine(args.device, args.dtype).items()]))
     print("\n".join(["", *table(results)]))
     if args.plot:

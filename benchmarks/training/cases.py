@@ -34,6 +34,7 @@ PRODUCT_ROWS = 1024
 SIZES = {
     "small": {"layers": 2, "dim": 256, "ffn": 1024, "heads": 4},
     "base": {"layers": 6, "dim": 512, "ffn": 2048, "heads": 8},
+    "big": {"layers": 6, "dim": 1024, "ffn": 4096, "heads": 16},
 }
 
 FAIRSEQ = "fairseq"

@@ -1,0 +1,91 @@
+"""The parts of a run, the most important first: what each starts, and how long it may take."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+TESTS = ("tests/test_on_gpu.py", "tests/test_like_on_gpu.py", "tests/test_softmax_kernel.py")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One command of its own.
+
+    :param name: what the results call it.
+    :param command: program and arguments; ``{figures}`` stands for the file that it writes its figures to.
+    :param seconds: after so long it is stopped; what it had written by then counts.
+    :param gpu_only: it says nothing on a CPU.
+    """
+
+    name: str
+    command: Sequence[str]
+    seconds: int
+    gpu_only: bool = False
+
+
+def parts(kit: Path, device: str, quick: bool) -> list[Part]:
+    """All parts.
+
+    :param kit: the folder that prepare.sh filled.
+    :param device: ``cuda`` or ``cpu``.
+    :param quick: sizes of no interest, which show that everything works.
+    """
+    python = sys.executable
+    on = ["--device", device]
+    data = ["--data", str(kit / "data-bin"), "--work", "{work}"]
+
+    def tests(*options: str) -> list[str]:
+        return [python, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "--junitxml", "{figures}", *options]
+
+    def benchmark(module: str, *options: str) -> list[str]:
+        return [python, "-m", f"benchmarks.{module}", *on, "--json", "{figures}", *options]
+
+    def steps(dtype: str, models: str) -> list[str]:
+        if quick:
+            sizes = ["--models", "small", "--vocabularies", "512", "--tokens", "64", "--rounds", "3", "--seconds", "0"]
+        else:
+            sizes = ["--models", models, "--vocabularies", "32768", "--tokens", "16384,4096"]
+            sizes += ["--rounds", "15", "--seconds", "4"]
+        return benchmark("training", "--dtype", dtype, *sizes)
+
+    def loss(dtype: str) -> list[str]:
+        if quick:
+            sizes = ["--models", "small", "--vocabularies", "512", "--tokens", "64", "--rounds", "3", "--seconds", "0"]
+        else:
+            sizes = ["--models", "base", "--vocabularies", "32768", "--tokens", "16384,4096"]
+            sizes += ["--chunk-rows", "512,2048,4096", "--rounds", "15", "--seconds", "3"]
+        return benchmark("linear_cross_entropy", "--dtype", dtype, *sizes)
+
+    def translation(name: str, *options: str) -> list[str]:
+        sizes = ["--updates", "20", "--longest", "5"] if quick else ["--updates", "1000"]
+        return benchmark("gpu.translation", *data, "--name", name, *sizes, *options)
+
+    decoding = ["--dim", "32", "--layers", "2", "--sentences", "2", "--length", "5", "--repeats", "2"]
+    if not quick:
+        decoding = ["--dim", "512", "--layers", "6", "--heads", "8", "--sentences", "64", "--repeats", "3"]
+    use = [*data, "--name", "float16", *(["--sentences", "24"] if quick else [])]
+    two = "test_two_processes"
+    return [
+        Part("tests", tests(*TESTS, "-k", f"not {two}"), 110),
+        Part("steps, float16, base", steps("float16", "base"), 60),
+        Part("loss, float16", loss("float16"), 40),
+        Part("profile of a step", benchmark("gpu.profiles", *(["--quick"] if quick else [])), 40),
+        Part("Greek to English, float16", translation("float16", "--precision", "fp16"), 110),
+        Part("steps, bfloat16, base", steps("bfloat16", "base"), 60, gpu_only=quick),
+        Part("loss, bfloat16", loss("bfloat16"), 40, gpu_only=quick),
+        Part("Greek to English, bfloat16", translation("bfloat16", "--precision", "bf16"), 110, gpu_only=quick),
+        Part("extraction", benchmark("gpu.extraction", *use), 60),
+        Part("decoding", benchmark("decoding", *decoding), 45),
+        Part("two processes", tests("tests/test_on_gpu.py", "-k", two), 60),
+        Part("steps, float16, big", steps("float16", "big"), 60, gpu_only=True),
+        Part("steps, bfloat16, big", steps("bfloat16", "big"), 60, gpu_only=True),
+        Part(
+            "Greek to English, float16, no guidance",
+            translation("unguided", "--precision", "fp16", "--unguided"),
+            110,
+            gpu_only=True,
+        ),
+    ]

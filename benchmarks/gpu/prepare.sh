@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Collects what run.sh needs on a GPU machine without a network: wheels for Python 3.12 on Linux x86-64, and the
+# Greek-English data folder. It takes a minute, and a network.
+#
+#   bash benchmarks/gpu/prepare.sh
+#
+# They go to benchmarks/gpu/kit, which git ignores; KIT=FOLDER names another one.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+. examples/bootstrap.sh
+if [ $# -gt 0 ]; then
+    sed -n '2,7s/^# \{0,1\}//p' "$0"
+    [ "$1" = --help ] && exit 0 || exit 2
+fi
+kit=${KIT:-benchmarks/gpu/kit}
+bootstrap run test
+
+# Everything is collected beside the folder and takes its place at the end.
+rm -rf "$kit.partial"
+mkdir -p "$kit.partial/wheels"
+say "== wheels for Python 3.12"
+sdist=antlr4-python3-runtime # without a wheel on the registry; it is pure Python, so any Python can build it
+grep -v "^#\|^$sdist" benchmarks/gpu/requirements.txt >"$kit.partial/binary.txt"
+grep "^$sdist" benchmarks/gpu/requirements.txt >"$kit.partial/source.txt"
+"$PYTHON" -m pip download --disable-pip-version-check -q --no-deps --only-binary :all: --implementation cp \
+    --python-version 3.12 --platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 \
+    --platform manylinux2014_x86_64 --dest "$kit.partial/wheels" -r "$kit.partial/binary.txt" ||
+    die "the wheels could not be downloaded; the reason stands above. Run the same command again."
+"$PYTHON" -m pip wheel --disable-pip-version-check -q --no-deps --no-build-isolation \
+    --wheel-dir "$kit.partial/wheels" -r "$kit.partial/source.txt" ||
+    die "$sdist could not be built; the reason stands above."
+rm "$kit.partial/binary.txt" "$kit.partial/source.txt"
+
+say "== the Greek-English data folder"
+cache=examples/greek_english/work/cache
+"$PYTHON" -m examples.greek_english.corpus --output "$kit.partial/text" --cache "$cache" >&2
+subwords=$("$PYTHON" -c 'from examples.greek_english.settings import MAIN; print(MAIN.subwords)')
+# shellcheck disable=SC2086  # several options
+fairseq-guided-align preprocess --source-lang grc --target-lang en --align-suffix align $subwords --workers 2 \
+    --trainpref "$kit.partial/text/train" --validpref "$kit.partial/text/valid" \
+    --testpref "$kit.partial/text/test" --destdir "$kit.partial/data-bin" >&2
+
+# The folder keeps the text of validation and test; whose work it is, is said beside it.
+mv "$kit.partial/text/CREDITS.txt" "$kit.partial"
+rm -r "$kit.partial/text"
+rm -rf "$kit"
+mv "$kit.partial" "$kit"
+say "$kit: $(du -sm "$kit" | cut -f 1) MiB, of which wheels $(du -sm "$kit/wheels" | cut -f 1); next, on the GPU" \
+    "machine: bash benchmarks/gpu/run.sh --output FOLDER"

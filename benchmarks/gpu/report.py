@@ -1,0 +1,165 @@
+"""The tables of a run, and their place in benchmarks/README.md.
+
+    python -m benchmarks.gpu.report RESULTS.json [--write FILE.md]
+
+Prints the tables; with --write, they take the place of what stands in the file between the lines
+``<!-- gpu: begin -->`` and ``<!-- gpu: end -->``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.linear_cross_entropy import table as loss_table
+from benchmarks.training.cases import FAIRSEQ, OURS_CE, OURS_MSE, PRODUCTS
+from benchmarks.training.report import table as step_table
+from fairseq_guided_align.atomic_files import atomic_file
+
+BEGIN, END = "<!-- gpu: begin -->", "<!-- gpu: end -->"
+
+
+def tables(results: Mapping[str, Any]) -> Iterator[str]:
+    """Lines of Markdown: a table of each kind of figures, and at the end what came of every part."""
+    machine = results["machine"]
+    yield "; ".join(f"{key} {value}" for key, value in machine.items() if value is not None)
+    if results["quick"]:
+        yield "Sizes of no interest: this run shows that everything works."
+    parts = results["parts"]
+    for name, part in parts.items():
+        figures = part.get("figures")
+        lines = [] if figures is None else list(_details(name, figures))
+        if lines:
+            yield ""
+            yield f"**{name}**"
+            yield ""
+            yield from lines
+    yield ""
+    yield from _targets(parts)
+    yield "| part | outcome | seconds | |"
+    yield "|---|---|---|---|"
+    for name, part in parts.items():
+        notes = [part.get("reason", ""), *_tests(part.get("figures"))]
+        yield f"| {name} | {part['outcome']} | {part.get('seconds', '')} | {'; '.join(filter(None, notes))} |"
+
+
+def _details(name: str, figures: Any) -> Iterator[str]:
+    if name.startswith("steps"):
+        yield from step_table(figures["results"])
+    elif name.startswith("loss"):
+        yield from loss_table(figures["results"])
+    elif name.startswith("profile"):
+        yield from _profile(figures)
+    elif name.startswith("Greek"):
+        yield from _pairs(figures)
+    elif name == "extraction":
+        yield "| work | sentences a second |"
+        yield "|---|---|"
+        for work, one in figures.items():
+            yield f"| {work} | {one['skipped'] if 'skipped' in one else format(one['pairs_a_second'], ',.0f')} |"
+    elif name == "decoding":
+        yield "| decoding | ms | ratio |"
+        yield "|---|---|---|"
+        for work, one in figures.items():
+            yield f"| {work} | {1000 * one['seconds']:,.0f} | {one['ratio']:.3f} |"
+
+
+def _pairs(figures: Mapping[str, Any]) -> Iterator[str]:
+    yield "| figure | |"
+    yield "|---|---|"
+    for key, value in figures.items():
+        yield f"| {key.replace('_', ' ')} | {f'{value:.4g}' if isinstance(value, float) else value} |"
+
+
+def _profile(figures: Mapping[str, Any], shown: int = 12) -> Iterator[str]:
+    for name, one in figures.items():
+        if not isinstance(one, dict):
+            continue
+        yield (
+            f"{name}: {one['wall_ms']:.1f} ms; the device works {one['busy_ms']:.1f} ms "
+            f"({100 * one['busy_share']:.0f} %) on {one['started']:.0f} kernels"
+        )
+        yield ""
+        yield "| ms | times | kernel |"
+        yield "|---|---|---|"
+        for operator in one["operators"][:shown]:
+            kernel = operator["name"].replace("|", "\\|")[:100]
+            yield f"| {operator['ms']:.3f} | {operator['times']:.0f} | `{kernel}` |"
+        yield ""
+
+
+def _tests(figures: Any) -> Iterator[str]:
+    """What a part that is tests says of them."""
+    if not isinstance(figures, dict) or "passed" not in figures:
+        return
+    yield f"{figures['passed']} tests passed"
+    for kind in ("failed", "skipped"):
+        if figures[kind]:
+            named = ", ".join(f"{test} ({reason})" for test, reason in figures[kind].items())
+            yield f"{len(figures[kind])} {kind}: {named}".replace("|", "\\|")
+
+
+TARGETS = (
+    ("step, memory / fairseq's", 0.6),
+    ("step, time / fairseq's", 1.0),
+    ("loss, time / its products", 1.25),
+)
+
+
+def _targets(parts: Mapping[str, Any]) -> Iterator[str]:
+    """What was wanted of the vocabulary of 32,768 and 16,384 tokens, and what was measured."""
+    rows = []
+    for name, part in parts.items():
+        for one in (part.get("figures") or {}).get("results", ()) if name.startswith("steps") else ():
+            if (one["vocabulary"], one["tokens"]) != (32768, 16384) or FAIRSEQ not in one["step"]:
+                continue
+            for ours in (OURS_CE, OURS_MSE):
+                step = one["step"][ours]
+                rows.append((f"{name}, {ours.removeprefix('ours, ')}", TARGETS[0], step["memory_ratio"]))
+                rows.append((f"{name}, {ours.removeprefix('ours, ')}", TARGETS[1], step["ratio"]))
+            loss = one["loss"]["ours"]["seconds"] / one["loss"][PRODUCTS]["seconds"]
+            rows.append((name, TARGETS[2], loss))
+    if not rows:
+        return
+    yield "| vocabulary 32,768, 16,384 tokens | | wanted, at most | measured |"
+    yield "|---|---|---|---|"
+    for name, (what, wanted), measured in rows:
+        yield f"| {name} | {what} | {wanted} | {measured:.2f} |"
+    yield ""
+
+
+def write_between(path: Path, lines: Sequence[str]) -> None:
+    """Put lines into a file, between the marks.
+
+    :raises SystemExit: the file does not have both marks, once each.
+    """
+    text = path.read_text(encoding="utf-8")
+    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
+        raise SystemExit(f"error: {path}: expected one line {BEGIN} and after it one line {END}")
+    before, _, rest = text.partition(BEGIN)
+    after = rest.partition(END)[2]
+    with atomic_file(path) as stream:
+        stream.write("\n".join([before + BEGIN, "", *lines, "", END + after]).encode("utf-8"))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.gpu.report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("results", type=Path, help="results.json of a run")
+    parser.add_argument("--write", type=Path, metavar="FILE.md", help="put the tables there, between the marks")
+    args = parser.parse_args(argv)
+    lines = list(tables(json.loads(args.results.read_text(encoding="utf-8"))))
+    if args.write:
+        write_between(args.write, lines)
+    else:
+        print("\n".join(lines))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
