@@ -49,7 +49,7 @@ ORDER = [
     "guided_heads",
     "attention",
     "losses",
-    "softmax_kernel",
+    "cross_entropy_kernel",
     "chunked_cross_entropy",
     "output_projection",
     "vocabulary_softmax",

@@ -20,6 +20,7 @@ from two_ranks import finish, start_two
 from benchmarks.training.measuring import waits_for_gpu
 from fairseq_guided_align.api import load
 from fairseq_guided_align.chunked_cross_entropy import chunked_cross_entropy
+from fairseq_guided_align.cross_entropy_kernel import why_no_kernel
 from fairseq_guided_align.losses import label_smoothed_cross_entropy
 
 GPU = pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))
@@ -28,12 +29,16 @@ on_each_device = pytest.mark.parametrize("device", ["cpu", GPU])
 
 @on_each_device
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
-def test_chunked_cross_entropy(device: str, dtype: torch.dtype) -> None:
+@pytest.mark.parametrize("kernel", [None, False])
+def test_chunked_cross_entropy(device: str, dtype: torch.dtype, kernel: bool | None) -> None:
+    """With our own kernel, where the device has it, and with torch's operators alone."""
+    if device == "cuda":
+        assert why_no_kernel(torch.device(device)) is None
     torch.manual_seed(0)
     features, weight = torch.randn(3000, 64), torch.randn(5000, 64) / 8
     inputs = [x.to(device, dtype).requires_grad_() for x in (features, weight)]
     target = torch.randint(5000, (3000,), device=device)
-    loss = chunked_cross_entropy(*inputs, None, target, 0.1, 1)
+    loss = chunked_cross_entropy(*inputs, None, target, 0.1, 1, kernel=kernel)
     scale = 2.0**7
     found = torch.autograd.grad(loss.total * scale, inputs)
 

@@ -29,6 +29,6 @@ if ! "$python" -c 'import importlib.util as u, sys; sys.exit(not u.find_spec("fa
     }
     export PYTHONPATH=$site${PYTHONPATH:+:$PYTHONPATH}
 fi
-# Leftovers of other people's settings would change what is measured.
+# Every launch would wait for the GPU.
 unset CUDA_LAUNCH_BLOCKING
-PYTHONUNBUFFERED=1 "$python" -m benchmarks.gpu "$@"
+PYTHONUNBUFFERED=1 PYTHONWARNINGS=ignore::SyntaxWarning "$python" -m benchmarks.gpu "$@"

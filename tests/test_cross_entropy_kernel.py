@@ -1,4 +1,4 @@
-"""The softmax kernel against plain formulas in double precision: in triton's interpreter on the CPU, and on a GPU.
+"""The kernel of the loss against plain formulas in double precision: in triton's interpreter on the CPU, and on a GPU.
 
 A kernel is for the interpreter or for a GPU from the moment that it is defined. The interpreter therefore has a process
 of its own, which this file's main block is for.
@@ -20,8 +20,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from fairseq_guided_align import softmax_kernel as module
-from fairseq_guided_align.softmax_kernel import softmax_minus_target, why_no_kernel
+from fairseq_guided_align import cross_entropy_kernel as module
+from fairseq_guided_align.chunked_cross_entropy import chunked_cross_entropy
+from fairseq_guided_align.cross_entropy_kernel import cross_entropy_of_logits, why_no_kernel
+from fairseq_guided_align.losses import label_smoothed_cross_entropy
 
 PAD = 1
 UNTOUCHED = 7.0
@@ -38,15 +40,11 @@ class Case:
     :param gap: width of what lies to the right.
     """
 
-    def __init__(self, vocabulary: int, bias: torch.dtype | None, device: str, gap: int = 3) -> None:
+    def __init__(self, vocabulary: int, device: str, gap: int = 3) -> None:
         new = torch.Generator().manual_seed(vocabulary)
         last, count = vocabulary - 1, 10
         logits = torch.randn(count, vocabulary, generator=new) * 3
         target = torch.randint(2, vocabulary, (count,), generator=new)
-        self.bias = None if bias is None else torch.randn(vocabulary, generator=new).to(device, bias)
-        if self.bias is not None:
-            # Entries that the rows below compare
-            self.bias[[0, 2, 3, last]] = 0.5
         target[[1, 9]] = PAD
         logits[1, 3] = math.nan
         # Two highest logits: the label is the first of them, then the last
@@ -66,28 +64,28 @@ class Case:
         self.target = target.repeat_interleave(3).to(device)[::3]
         self.gap = gap
 
-    def expected(self, on_label: float, scale: float) -> tuple[list[float], list[float], list[bool], Tensor]:
-        """Logarithm of the denominator, label's logit, hit and difference, by row."""
-        logits = self.logits if self.bias is None else self.logits + self.bias.float()
+    def expected(self, e: float, scale: float) -> tuple[list[float], list[float], list[bool], Tensor]:
+        """Smoothed loss, loss without smoothing, hit and difference, by row."""
         rows: list[tuple[float, float, bool, Tensor]] = []
-        for x, label in zip(logits.cpu().double(), self.target.tolist()):
+        for x, label in zip(self.logits.cpu().double(), self.target.tolist()):
             if label == PAD:
                 rows.append((0.0, 0.0, False, torch.zeros_like(x)))
                 continue
             values = x.tolist()
             highest = max(values)
             z = highest + math.log(sum(math.exp(value - highest) for value in values))
-            difference = (x - z).exp()
-            difference[label] -= on_label
-            rows.append((z, values[label], values.index(highest) == label, difference * scale))
-        z, label_logit, hits, difference = zip(*rows)
-        return list(z), list(label_logit), list(hits), torch.stack(difference)
+            q = [1 - e if k == label else e / (len(values) - 1) for k in range(len(values))]
+            smoothed = sum(share * (z - value) for share, value in zip(q, values) if share)
+            difference = (x - z).exp() - torch.tensor(q, dtype=torch.float64)
+            rows.append((smoothed, z - values[label], values.index(highest) == label, difference * scale))
+        smoothed, likelihood, hits, difference = zip(*rows)
+        return list(smoothed), list(likelihood), list(hits), torch.stack(difference)
 
     def check(
-        self, dtype: torch.dtype | None, hits: torch.dtype | None, *, on_label: float = 0.875, scale: float = 1.0,
+        self, dtype: torch.dtype | None, hits: torch.dtype | None, *, e: float = 0.125, scale: float = 1.0,
         in_place: bool = False, **options: Any,
     ) -> None:  # fmt: skip
-        z, label_logit, hit, wanted = self.expected(on_label, scale)
+        *costs, hit, wanted = self.expected(e, scale)
         count, vocabulary = self.logits.shape
 
         def new(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -97,8 +95,8 @@ class Case:
         kept = logits.clone()
         columns = [new(count + 2, dtype=x) for x in (torch.float32, torch.float32, hits or torch.bool)]
         matrix = logits if in_place else new(count, vocabulary + self.gap, dtype=dtype or torch.float32)
-        softmax_minus_target(
-            logits[:, :vocabulary], self.bias, self.target, PAD, on_label, scale, columns[0][1:-1], columns[1][1:-1],
+        cross_entropy_of_logits(
+            logits[:, :vocabulary], self.target, PAD, e / (vocabulary - 1), scale, columns[0][1:-1], columns[1][1:-1],
             None if hits is None else columns[2][1:-1], None if dtype is None else matrix[:, :vocabulary], **options,
         )  # fmt: skip
 
@@ -107,8 +105,12 @@ class Case:
         assert bool((matrix[:, vocabulary:] == (1e30 if in_place else UNTOUCHED)).all())
         if not in_place:
             torch.testing.assert_close(logits, kept, rtol=0, atol=0, equal_nan=True)
-        torch.testing.assert_close(columns[0][1:-1].cpu().double(), torch.tensor(z).double(), rtol=1e-6, atol=1e-6)
-        assert columns[1][1:-1].tolist() == label_logit
+        largest = self.logits.abs().masked_fill(self.logits.isinf(), 0).nan_to_num(0).amax(dim=1).cpu().double()
+        for found_cost, cost in zip(columns, costs):
+            # The logits themselves have the precision of the largest
+            off = (found_cost[1:-1].cpu().double() - torch.tensor(cost).double()).nan_to_num(0, posinf=math.inf)
+            assert bool((off.abs() <= 1e-6 * (1 + largest)).all()), (off, cost)
+            assert found_cost[1:-1].isinf().tolist() == [math.isinf(one) for one in cost]
         if hits is not None:
             assert columns[2][1:-1].tolist() == hit
         if dtype is None:
@@ -118,23 +120,21 @@ class Case:
         found = matrix[:, :vocabulary].cpu().double()
         padding = self.target.cpu() == PAD
         assert not bool(found[padding].any())
-        # p - 1 has the rounding error of 1; everywhere else it is the result's, beside that of an exponent
-        at_label = torch.zeros_like(found, dtype=torch.bool).scatter_(1, self.target.cpu().unsqueeze(1), True)
+        # p - q has the rounding error of q and that of an exponent, beside the result's
         exactness = torch.finfo(dtype).eps / 2
         if dtype == torch.bfloat16 and found.device == matrix.device:
             # The interpreter cuts where a GPU rounds
             exactness *= 2
         # Float32's smallest numbers may be flushed to 0, float16's are multiples of 2^-24
         smallest = {torch.float16: 2.0**-24, torch.bfloat16: 1e-37, torch.float32: 1e-37}[dtype]
-        close = {"rtol": exactness + 2e-5, "atol": smallest}
-        torch.testing.assert_close(found.masked_fill(at_label, 0.0), wanted.masked_fill(at_label, 0.0), **close)
-        close["atol"] += 3e-7 * scale
-        torch.testing.assert_close(found[at_label], wanted[at_label], **close)
+        share = torch.full_like(wanted, e / (vocabulary - 1)).scatter_(1, self.target.cpu().unsqueeze(1), 1.0)
+        bound = smallest + exactness * wanted.abs() + scale * (2e-5 * (wanted / scale + share).abs() + 3e-7 * share)
+        assert bool(((found - wanted).abs() <= bound)[~padding].all())
 
 
 def check_whole_rows(device: str) -> None:
     for vocabulary in (5, 1000, 1024, 4099):
-        case = Case(vocabulary, torch.float32, device)
+        case = Case(vocabulary, device)
         case.check(torch.float16, torch.int64, scale=2.0**14)
         case.check(None, torch.bool, block=2**13)
 
@@ -142,24 +142,23 @@ def check_whole_rows(device: str) -> None:
 def check_rows_in_blocks(device: str) -> None:
     """Ragged and exact ends; blocks that see nothing but minus infinity."""
     for vocabulary, block in ((5, 4), (1000, 128), (1024, 512), (4099, 1024)):
-        for bias, hits in ((None, torch.bool), (torch.float16, torch.int64)):
-            case = Case(vocabulary, bias, device)
-            case.check(torch.float16, hits, scale=2.0**14, block=block, warps=4)
-            case.check(None, hits, block=block, warps=4)
+        for e, hits in ((0.0, torch.bool), (0.125, torch.int64)):
+            case = Case(vocabulary, device)
+            case.check(torch.float16, hits, e=e, scale=2.0**14, block=block, warps=4)
+            case.check(None, hits, e=e, block=block, warps=4)
 
 
 def check_types(device: str) -> None:
-    for bias in (None, torch.float32, torch.bfloat16):
-        for dtype in (torch.float32, torch.float16, torch.bfloat16):
-            for block in (128, 1024):
-                # The widths are multiples of 4, so that 16 bytes are accessed at a time
-                Case(1000, bias, device, gap=4).check(dtype, None, on_label=1.0, scale=3.0, block=block)
+    for dtype in (torch.float32, torch.float16, torch.bfloat16):
+        for block in (128, 1024):
+            # The widths are multiples of 4, so that 16 bytes are accessed at a time
+            Case(1000, device, gap=4).check(dtype, None, e=0.0, scale=3.0, block=block)
 
 
 def check_in_place(device: str) -> None:
     for vocabulary, gap in ((1000, 0), (1000, 8), (1003, 1)):
         for block in (128, 1024):
-            Case(vocabulary, torch.float32, device, gap).check(torch.float32, torch.bool, in_place=True, block=block)
+            Case(vocabulary, device, gap).check(torch.float32, torch.bool, in_place=True, block=block)
 
 
 def check_values_that_are_no_numbers(device: str) -> None:
@@ -168,25 +167,56 @@ def check_values_that_are_no_numbers(device: str) -> None:
         for row, values in enumerate(([0.0, math.nan, *[0.0] * 8], [math.inf, *[0.0] * 9], [-math.inf] * 10)):
             logits = torch.zeros(4, 10)
             logits[row] = torch.tensor(values)
-            z, label_logit = torch.empty(2, 4, device=device)
+            smoothed, likelihood = torch.empty(2, 4, device=device)
             difference = torch.empty(4, 10, device=device)
             target = torch.tensor([2, 2, 2, 10], device=device)
-            softmax_minus_target(
-                logits.to(device), None, target, PAD, 1.0, 1.0, z, label_logit, None, difference, block=block
+            cross_entropy_of_logits(
+                logits.to(device), target, PAD, 0.01, 1.0, smoothed, likelihood, None, difference, block=block
             )
             others = torch.arange(4) != row
-            assert not math.isfinite(float(z[row]))
+            assert not math.isfinite(float(likelihood[row]))
+            assert not math.isfinite(float(smoothed[row]))
             assert bool(difference[row].isnan().any())
-            torch.testing.assert_close(z.cpu()[others], torch.full((3,), math.log(10)), rtol=1e-6, atol=0)
             assert bool(difference.cpu()[others].isfinite().all())
             # The last label is outside the vocabulary
-            assert label_logit.isnan().tolist() == [False, False, False, True]
+            sound = others & (torch.arange(4) != 3)
+            for cost in (smoothed.cpu(), likelihood.cpu()):
+                torch.testing.assert_close(cost[sound], torch.full_like(cost[sound], math.log(10)), rtol=1e-6, atol=0)
+                assert bool(cost[3].isnan())
 
 
 def check_no_tokens(device: str) -> None:
     nothing = torch.empty(0, device=device)
     target = nothing.to(torch.int64)
-    softmax_minus_target(nothing.view(0, 5), None, target, PAD, 1.0, 1.0, nothing, nothing, None, nothing.view(0, 5))
+    cross_entropy_of_logits(nothing.view(0, 5), target, PAD, 0.0, 1.0, nothing, nothing, None, nothing.view(0, 5))
+
+
+def check_the_whole_loss(device: str) -> None:
+    """As the loss in chunks uses it: against the plain way, with its gradients."""
+    for e, count_correct in ((0.0, False), (0.1, True)):
+        new = torch.Generator().manual_seed(1)
+        inputs = [torch.randn(*shape, generator=new).to(device).requires_grad_() for shape in ((5, 8, 16), (300, 16))]
+        target = torch.randint(2, 300, (5, 8), generator=new)
+        target[:, 5:] = PAD
+        target = target.to(device)
+        loss = chunked_cross_entropy(inputs[0], inputs[1], None, target, e, PAD, count_correct, 7, kernel=True)
+        found = torch.autograd.grad(loss.total * 3, inputs)
+
+        exact = [x.detach().double().requires_grad_() for x in inputs]
+        log_probabilities = (exact[0] @ exact[1].t()).log_softmax(-1)
+        smoothed, likelihood = label_smoothed_cross_entropy(log_probabilities, target, e, PAD)
+        close = {"rtol": 1e-4, "atol": 1e-5}
+        for ours, wanted in zip(loss[:3], (smoothed.sum(), smoothed.flatten(), likelihood.flatten())):
+            torch.testing.assert_close(ours.double(), wanted.detach(), **close)
+        if count_correct:
+            right = log_probabilities.argmax(dim=-1).eq(target) & target.ne(PAD)
+            assert int(loss.correct) == int(right.sum())
+        for ours, wanted in zip(found, torch.autograd.grad(smoothed.sum() * 3, exact)):
+            torch.testing.assert_close(ours.double(), wanted, **close)
+        # In validation, nothing wants a gradient
+        with torch.no_grad():
+            again = chunked_cross_entropy(inputs[0], inputs[1], None, target, e, PAD, False, 7, kernel=True)
+        torch.testing.assert_close(again.smoothed, loss.smoothed.detach())
 
 
 CHECKS = {name: check for name, check in list(globals().items()) if name.startswith("check_")}
@@ -220,8 +250,8 @@ def test_on_a_gpu(name: str) -> None:
 @pytest.mark.parametrize("vocabulary", [2**13, 32004, 2**15, 50000, 50257, 2**16, 2**18])
 def test_large_vocabularies(vocabulary: int) -> None:
     for hits in (None, torch.bool):
-        Case(vocabulary, torch.float16, "cuda", gap=4).check(torch.float16, hits, scale=2.0**14)
-        Case(vocabulary, None, "cuda", gap=4).check(torch.float32, hits, in_place=True)
+        Case(vocabulary, "cuda", gap=4).check(torch.float16, hits, scale=2.0**14)
+        Case(vocabulary, "cuda", gap=4).check(torch.float32, hits, in_place=True)
 
 
 @no_triton
@@ -230,10 +260,10 @@ def test_rows_beyond_the_reach_of_32_bits() -> None:
     if torch.cuda.mem_get_info()[0] < 12 * 2**30:
         pytest.skip("needs 12 GiB of GPU memory")
     logits = torch.empty(2**31 + 64, device="cuda").as_strided((3, 64), (2**30, 1)).zero_()
-    z, label_logit = torch.empty(2, 3, device="cuda")
+    smoothed, likelihood = torch.empty(2, 3, device="cuda")
     target = torch.tensor([2, 3, 4], device="cuda")
-    softmax_minus_target(logits, None, target, PAD, 1.0, 1.0, z, label_logit, None, logits)
-    torch.testing.assert_close(z.cpu(), torch.full((3,), math.log(64)), rtol=1e-6, atol=0)
+    cross_entropy_of_logits(logits, target, PAD, 0.0, 1.0, smoothed, likelihood, None, logits)
+    torch.testing.assert_close(likelihood.cpu(), torch.full((3,), math.log(64)), rtol=1e-6, atol=0)
     wanted = 1 / 64 - torch.nn.functional.one_hot(target, 64).float()
     torch.testing.assert_close(logits, wanted, rtol=1e-6, atol=0)
 
