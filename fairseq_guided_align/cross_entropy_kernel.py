@@ -20,7 +20,7 @@ try:
 except ImportError:
     triton = None  # type: ignore[assignment]
 
-WHOLE_ROW = 2**14
+WHOLE_ROW = 2**13
 """Longest row, in entries, that is kept in the registers."""
 
 LOOP_BLOCK, LOOP_WARPS = 2**13, 32

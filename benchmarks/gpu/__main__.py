@@ -9,22 +9,26 @@ print, and table.md the tables, which are printed at the end as well.
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import re
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu.machine import described
-from benchmarks.gpu.parts import parts
+from benchmarks.gpu.parts import Part, parts
 from benchmarks.gpu.report import tables
-from benchmarks.gpu.running import run_part
+from benchmarks.gpu.running import run_together
 from benchmarks.results import write_json
 
 HERE = Path(__file__).parent
+LEAST_SECONDS = 5
+"""With fewer left, no further part begins."""
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -40,6 +44,15 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", metavar="REGEX", help="only parts in whose name this is found, such as 'loss|steps'")
     parser.add_argument("--list", action="store_true", help="list the parts and their limits, and end")
     return parser.parse_args(argv)
+
+
+def groups(chosen: Sequence[Part]) -> list[list[Part]]:
+    """Parts that run together, in order."""
+    return [
+        group
+        for alone, neighbours in itertools.groupby(chosen, key=lambda part: part.alone)
+        for group in ([[part] for part in neighbours] if alone else [list(neighbours)])
+    ]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -64,23 +77,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     output = args.output or HERE / "results"
     output.mkdir(parents=True, exist_ok=True)
     results: dict[str, Any] = {"quick": args.quick, "parts": {part.name: {"outcome": "not reached"} for part in chosen}}
+    if args.device == "cpu":
+        for part in [part for part in chosen if part.gpu_only]:
+            results["parts"][part.name] = {"outcome": "skipped", "reason": "needs a GPU"}
+            chosen.remove(part)
     end = time.monotonic() + args.seconds
     os.environ.setdefault("OMP_NUM_THREADS", "1" if args.device == "cpu" else "4")
     with tempfile.TemporaryDirectory() as work, (output / "log.txt").open("wb") as log:
         results["machine"] = described(args.device)
         write_json(output / "results.json", results)
-        for number, part in enumerate(chosen, 1):
+        for group in groups(chosen):
             left = end - time.monotonic()
-            if part.gpu_only and args.device == "cpu":
-                found: dict[str, Any] = {"outcome": "skipped", "reason": "needs a GPU"}
-            elif left < 5:
-                continue
-            else:
-                print(f"[{number}/{len(chosen)}] {part.name}", end=": ", file=sys.stderr, flush=True)
-                found = run_part(part, min(part.seconds, left), Path(work), log)
-                print(f"{found['outcome']}, {found['seconds']:.0f} s", file=sys.stderr, flush=True)
-            results["parts"][part.name] = found
-            write_json(output / "results.json", results)
+            if left < LEAST_SECONDS:
+                break
+            print(f"{datetime.now():%H:%M:%S} {', '.join(part.name for part in group)}", file=sys.stderr, flush=True)
+            for part, found in run_together(group, left, Path(work), log):
+                print(f"         {part.name}: {found['outcome']}, {found['seconds']:.0f} s", file=sys.stderr, flush=True)
+                results["parts"][part.name] = found
+                write_json(output / "results.json", results)
     text = "\n".join(tables(results))
     (output / "table.md").write_text(text + "\n", encoding="utf-8")
     print(text)

@@ -18,12 +18,14 @@ class Part:
     :param command: program and arguments; ``{figures}`` stands for the file that it writes its figures to.
     :param seconds: after so long it is stopped; what it had written by then counts.
     :param gpu_only: it says nothing on a CPU.
+    :param alone: nothing else runs beside it, since it measures time. Neighbours that need not be alone run together.
     """
 
     name: str
     command: Sequence[str]
     seconds: int
     gpu_only: bool = False
+    alone: bool = True
 
 
 def parts(kit: Path, device: str, quick: bool) -> list[Part]:
@@ -71,23 +73,23 @@ def parts(kit: Path, device: str, quick: bool) -> list[Part]:
     # What runs on a CPU is shown elsewhere.
     chosen = f"not {two}" + (" and not cpu and not interpreter" if device == "cuda" else "")
     return [
-        Part("tests", tests(*TESTS, "-k", chosen), 110),
-        Part("steps, float16, base", steps("float16", "base"), 60),
-        Part("loss, float16", loss("float16"), 40),
-        Part("profile of a step", benchmark("gpu.profiles", *(["--quick"] if quick else [])), 40),
-        Part("Greek to English, float16", translation("float16", "--precision", "fp16"), 110),
-        Part("steps, bfloat16, base", steps("bfloat16", "base"), 60, gpu_only=quick),
-        Part("loss, bfloat16", loss("bfloat16"), 40, gpu_only=quick),
-        Part("Greek to English, bfloat16", translation("bfloat16", "--precision", "bf16"), 110, gpu_only=quick),
-        Part("extraction", benchmark("gpu.extraction", *use), 60),
-        Part("decoding", benchmark("decoding", *decoding), 45),
-        Part("two processes", tests("tests/test_on_gpu.py", "-k", two), 60),
-        Part("steps, float16, big", steps("float16", "big"), 60, gpu_only=True),
-        Part("steps, bfloat16, big", steps("bfloat16", "big"), 60, gpu_only=True),
+        Part("tests", tests(*TESTS, "-k", chosen), 150, alone=False),
+        Part("two processes", tests("tests/test_on_gpu.py", "-k", two), 150, alone=False),
+        Part("Greek to English, float16", translation("float16", "--precision", "fp16"), 150, alone=False),
         Part(
-            "Greek to English, float16, no guidance",
-            translation("unguided", "--precision", "fp16", "--unguided"),
-            110,
-            gpu_only=True,
+            "Greek to English, bfloat16", translation("bfloat16", "--precision", "bf16"), 150, gpu_only=True, alone=False
         ),
+        Part(
+            "Greek to English, float16, no guidance", translation("unguided", "--precision", "fp16", "--unguided"), 150,
+            gpu_only=True, alone=False,
+        ),
+        Part("steps, float16, base", steps("float16", "base"), 60),
+        Part("loss, float16", loss("float16"), 60),
+        Part("profile of a step", benchmark("gpu.profiles", *(["--quick"] if quick else [])), 40),
+        Part("steps, bfloat16, base", steps("bfloat16", "base"), 60, gpu_only=True),
+        Part("extraction", benchmark("gpu.extraction", *use), 40),
+        Part("decoding", benchmark("decoding", *decoding), 45),
+        Part("steps, float16, big", steps("float16", "big"), 60, gpu_only=True),
+        Part("loss, bfloat16", loss("bfloat16"), 60, gpu_only=True),
+        Part("steps, bfloat16, big", steps("bfloat16", "big"), 60, gpu_only=True),
     ]
