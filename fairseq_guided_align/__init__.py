@@ -30,6 +30,7 @@ def register() -> None:
     compat.avoid_encoder_fast_path()
     compat.read_bare_replace_unk()
     compat.keep_last_batch()
+    compat.train_in_bfloat16_without_a_tpu()
     # these register themselves with fairseq
     from fairseq_guided_align import criterion, multilingual_task, task  # noqa: F401
     from fairseq_guided_align.help_options import show_options_in_help

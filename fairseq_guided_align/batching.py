@@ -34,18 +34,28 @@ from fairseq_guided_align.links import SentenceLinks
 class BatchLinks:
     """Links of a batch on the model's device.
 
-    :param sentence: (n,) int64, row of the batch.
-    :param target: (n,) int64, target position, padding included.
+    :param rows: (n,) int64, sentence * target width + target position, padding included.
     :param source: (n,) int64, source column, padding included.
     :param weight: (n,) floating point, as given in the alignment files.
     :param unique: whether each cell of the attention is known to have one link at most.
+    :param target_width: padded target length.
     """
 
-    sentence: Tensor
-    target: Tensor
+    rows: Tensor
     source: Tensor
     weight: Tensor
     unique: bool
+    target_width: int
+
+    @property
+    def sentence(self) -> Tensor:
+        """(n,) int64, row of the batch."""
+        return torch.div(self.rows, self.target_width, rounding_mode="floor")
+
+    @property
+    def target(self) -> Tensor:
+        """(n,) int64, target position, padding included."""
+        return self.rows % self.target_width
 
 
 def collate_links(
@@ -90,7 +100,7 @@ def batch_links(sample: Mapping[str, Any], source_width: int) -> BatchLinks:
     pairs = sample.get("alignments")
     if pairs is None:
         none = torch.zeros(0, dtype=torch.int64, device=target.device)
-        return BatchLinks(none, none, none, torch.zeros(0, device=target.device), unique=True)
+        return BatchLinks(none, none, torch.zeros(0, device=target.device), True, target_width)
     source, rows = pairs[:, 0], pairs[:, 1]
     weight = sample.get("link_weights")
     unique = weight is not None
@@ -105,5 +115,4 @@ def batch_links(sample: Mapping[str, Any], source_width: int) -> BatchLinks:
                 f"{worst[1]}..{worst[3]}; the attention has source columns 0..{source_width - 1} and the batch "
                 f"target rows 0..{batch * target_width - 1}"
             )
-    sentence = torch.div(rows, target_width, rounding_mode="floor")
-    return BatchLinks(sentence, rows % target_width, source, weight, unique)
+    return BatchLinks(rows, source, weight, unique, target_width)

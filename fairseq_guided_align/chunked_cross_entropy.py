@@ -80,6 +80,19 @@ def why_not_in_chunks(weight: Tensor) -> Optional[str]:
     return None
 
 
+def why_not_by_kernel(device: torch.device, dtype: torch.dtype, has_bias: bool) -> Optional[str]:
+    """Why our own kernel cannot stand between the products; None if it can.
+
+    :param dtype: what the products have operands of.
+    :param has_bias: whether the output projection has one.
+    """
+    if has_bias:
+        return "the kernel knows no bias"
+    if dtype == torch.float64:
+        return "the kernel computes in float32"
+    return why_no_kernel(device)
+
+
 def chunked_cross_entropy(
     features: Tensor,
     weight: Tensor,
@@ -120,8 +133,7 @@ def chunked_cross_entropy(
     if device == "cpu" and compute in HALF:
         compute = torch.float32
     if kernel is None:
-        suits = device == "cuda" and bias is None and compute != torch.float64
-        kernel = suits and why_no_kernel(features.device) is None
+        kernel = device == "cuda" and why_not_by_kernel(features.device, compute, bias is not None) is None
     if chunk_rows is None:
         chunk_rows = rows_of_a_chunk(target.numel(), weight.size(0), device, kernel)
     learns = torch.is_grad_enabled()
@@ -270,7 +282,7 @@ def _by_kernel(
     """
     label_smoothing, padding_index, count_correct, chunk_rows, _, wanted = options
     if bias is not None:
-        raise GuidedAlignError("the kernel of the vocabulary softmax in chunks knows no bias")
+        raise ValueError("the kernel of the loss in chunks knows no bias")
     vocabulary, count = weight.size(0), target.numel()
     others = label_smoothing / (vocabulary - 1) if label_smoothing > 0 else 0.0
     scale = SCALE.get(features.dtype, 1.0)

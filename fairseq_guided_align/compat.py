@@ -115,3 +115,24 @@ def keep_last_batch() -> None:
         return [*made, rest] if len(rest) else made
 
     data_utils.batch_by_size = batches
+
+
+def train_in_bfloat16_without_a_tpu() -> None:
+    """Let ``fairseq-train --bf16`` run on a GPU or a CPU, as ``fairseq-hydra-train`` does.
+
+    fairseq up to 0.12.3 takes the option for ``--tpu`` and stops where torch_xla is missing (its issue 4696).
+    """
+    from fairseq import options, utils
+
+    parse = options.parse_args_and_arch
+
+    @functools.wraps(parse)
+    def parsed(parser: Any, input_args: Any = None, *args: Any, **kwargs: Any) -> Any:
+        found = parse(parser, input_args, *args, **kwargs)
+        chosen = found[0] if isinstance(found, tuple) else found
+        given = sys.argv[1:] if input_args is None else input_args
+        if utils.xm is None and "--tpu" not in given:
+            chosen.tpu = False
+        return found
+
+    options.parse_args_and_arch = parsed

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from fairseq_guided_align.batching import BatchLinks
 from fairseq_guided_align.losses import (
-    gold_rows,
     guided_alignment_cross_entropy,
     guided_alignment_mean_squared_error,
     keras_probabilities,
     merge_duplicate_links,
+    shares,
 )
 
 
@@ -71,9 +71,10 @@ class GuidedCost:
             source_is_real = torch.ones(batch, columns, dtype=torch.bool, device=attention.device)
         alignable = torch.zeros_like(target_is_real)
         alignable[:, :-1] = target_is_real[:, :-1] & target_is_real[:, 1:]
-        alignable[:, : self.ignore_prefix_size] = False
+        if self.ignore_prefix_size:
+            alignable[:, : self.ignore_prefix_size] = False
 
-        rows, source = links.sentence * width + links.target, links.source
+        rows, source = links.rows, links.source
         gold, linked = self._gold_of_links(links, rows, alignable, attention)
         guided = linked
         if self.unlinked_to_eos:
@@ -114,7 +115,7 @@ class GuidedCost:
         """
         weight = links.weight.to(attention.dtype) * alignable.view(-1).index_select(0, rows)
         total = weight.new_zeros(alignable.numel()).index_add(0, rows, weight)
-        gold = gold_rows(rows, weight, alignable.numel(), self.normalized)
+        gold = shares(weight, total, rows) if self.normalized else weight
         if not links.unique and (self.squared_error or not self.normalized):
             gold = merge_duplicate_links(rows * attention.size(2) + links.source, gold, add=self.normalized)
         return gold, total.view(alignable.shape) > 0

@@ -44,20 +44,15 @@ def label_smoothed_cross_entropy(
     return smoothed.masked_fill(padding, 0.0), negative_log_likelihood.masked_fill(padding, 0.0)
 
 
-def gold_rows(rows: Tensor, weights: Tensor, number_of_rows: int, normalized: bool) -> Tensor:
-    """Entries of the gold rows, one for each link.
+def shares(weights: Tensor, totals: Tensor, rows: Tensor) -> Tensor:
+    """Entries of normalised gold rows: the links of a target token share the weight 1 (fairseq, Marian, OpenNMT-py).
 
-    :param rows: (n,) int64, each link's target token as an index into the batch's target tokens.
     :param weights: (n,) weights of the links, at least 0; 1 for a plain link.
-    :param number_of_rows: target tokens of the batch, padding included.
-    :param normalized: True: the links of a target token share the weight 1 (``w / sum of the token's w``; fairseq,
-        Marian, OpenNMT-py); False: each link keeps its weight (0/1 rows of OpenNMT-tf when every weight is 1).
-    :return: (n,) entries g of the gold rows; links of weight 0 get 0.
+    :param totals: (R,) sum of the weights of each target token's links.
+    :param rows: (n,) int64, each link's target token as an index into the batch's target tokens.
+    :return: (n,) entries ``w / sum of the token's w``; links of weight 0 get 0.
     """
-    if not normalized:
-        return weights
-    total = weights.new_zeros(number_of_rows).index_add(0, rows, weights)
-    return weights / total.clamp(min=torch.finfo(weights.dtype).tiny).index_select(0, rows)
+    return weights / totals.clamp(min=torch.finfo(weights.dtype).tiny).index_select(0, rows)
 
 
 def merge_duplicate_links(keys: Tensor, gold: Tensor, add: bool) -> Tensor:

@@ -54,7 +54,7 @@ def count_batch(attentions: Sequence[Tensor], sample: Mapping[str, Any], guided:
     likeliest = attention.masked_fill(~allowed.unsqueeze(1), -1.0).argmax(dim=-1)
     linked = alignable & likeliest.ne(end) & allowed.any(dim=1, keepdim=True)
 
-    hit = linked[links.sentence, links.target] & likeliest[links.sentence, links.target].eq(links.source)
+    hit = linked.flatten()[links.rows] & likeliest.flatten()[links.rows].eq(links.source)
     sure = sample.get("link_sure")
     sure = torch.ones_like(hit) if sure is None else sure
     counts = {

@@ -8,7 +8,7 @@ from typing import Any, Optional
 import torch
 from torch import Tensor, nn
 
-from fairseq_guided_align.chunked_cross_entropy import SequenceLoss
+from fairseq_guided_align.chunked_cross_entropy import SequenceLoss, why_not_by_kernel
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.losses import label_smoothed_cross_entropy
 from fairseq_guided_align.output_projection import ProjectionToLoss, find_output_projection
@@ -50,6 +50,7 @@ class VocabularySoftmax:
                 f"vocabulary softmax: on all target tokens at once ({found})"
                 if isinstance(found, str)
                 else "vocabulary softmax: in chunks of target tokens, without the matrix of [tokens, vocabulary]"
+                f"{_way_between_products(found)}"
             )
         # the gradient of one token's loss alone cannot be had from gradients that are summed already
         if isinstance(found, str) or (not summed and torch.is_grad_enabled()):
@@ -66,6 +67,15 @@ class VocabularySoftmax:
         if self._count_correct:
             correct = (log_probabilities.argmax(-1).eq(target) & target.ne(self._padding_index)).sum()
         return SequenceLoss(smoothed.sum(), smoothed.view(-1), likelihood.view(-1), correct)
+
+
+def _way_between_products(projection: nn.Linear) -> str:
+    """What is said of a GPU, where more than one way is possible."""
+    weight = projection.weight
+    if weight.device.type != "cuda":
+        return ""
+    reason = why_not_by_kernel(weight.device, weight.dtype, projection.bias is not None)
+    return ", by our own kernel" if reason is None else f", by torch's operators ({reason})"
 
 
 def _log_probabilities(model: Any, net_output: Any) -> Tensor:

@@ -41,7 +41,8 @@ def our_cost(choice: Choice) -> GuidedCost:
 
 def batch_links(batch: Collated, unique: bool) -> BatchLinks:
     sentence, target, source = batch.links.unbind(dim=1)
-    return BatchLinks(sentence, target, source, batch.weights, unique)
+    width = batch.target_is_real.size(1)
+    return BatchLinks(sentence * width + target, source, batch.weights, unique, width)
 
 
 def costs_of(batch: Collated, choice: Choice, unique: bool = True, attention: object = None) -> TokenCosts:

@@ -136,8 +136,7 @@ def test_inside_autocast(dtype: torch.dtype, type: str) -> None:
     assert float((grads[name] - exact[name]).norm() / exact[name].norm()) < 20 * error
 
 
-# Through fairseq-train. Its --fp16 without --memory-efficient-fp16 needs a GPU, and its command line takes --bf16 to
-# mean a TPU, so that is set as fairseq-hydra-train does.
+# Through fairseq-train. Its --fp16 without --memory-efficient-fp16 needs a GPU.
 
 
 QUIET = ["--no-save", "--disable-validation"]
@@ -150,8 +149,21 @@ def test_training(made_up: MadeUpData, tmp_path: Path, option: str, tolerance: f
     compare(train(made_up.binarised, tmp_path / "half", *QUIET, option, updates=5), exact, tolerance)
 
 
-@pytest.mark.parametrize("option", ["bf16", "memory_efficient_bf16"])
+@pytest.mark.parametrize("option", ["--bf16", "--memory-efficient-bf16"])
 def test_training_in_bfloat16(made_up: MadeUpData, tmp_path: Path, option: str) -> None:
+    """fairseq alone takes the options for a TPU's."""
+    exact = train(made_up.binarised, tmp_path / "exact", *QUIET, updates=5)
+    compare(train(made_up.binarised, tmp_path / "half", *QUIET, option, updates=5), exact, 0.05)
+
+
+def test_a_tpu_that_is_asked_for_is_still_one(made_up: MadeUpData, tmp_path: Path) -> None:
+    # without torch_xla, this is where fairseq stops
+    with pytest.raises(AttributeError, match="xla_device"):
+        train(made_up.binarised, tmp_path, *QUIET, "--tpu", "--bf16", updates=1)
+
+
+@pytest.mark.parametrize("option", ["bf16", "memory_efficient_bf16"])
+def test_training_in_bfloat16_with_hydra(made_up: MadeUpData, tmp_path: Path, option: str) -> None:
     quiet = ["checkpoint.no_save=true", "dataset.disable_validation=true"]
     exact = hydra_train(made_up.binarised, tmp_path / "exact", *quiet, updates=5)
     overrides = {"common.bf16=true", f"common.{option}=true"}

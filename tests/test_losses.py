@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from reference import smoothed_cross_entropy
 
 from fairseq_guided_align.losses import (
-    gold_rows,
     guided_alignment_cross_entropy,
     guided_alignment_mean_squared_error,
     keras_probabilities,
     label_smoothed_cross_entropy,
     merge_duplicate_links,
+    shares,
 )
 
 SMOOTHING = st.sampled_from([0.0, 0.1, 0.5, 0.99])
@@ -79,13 +79,12 @@ def test_padding_costs_nothing_even_where_its_probability_is_zero() -> None:
 
 
 def test_links_of_a_token_share_the_weight_one() -> None:
-    rows, weights = torch.tensor([0, 2, 2, 2]), doubles(5, 1, 1, 2)
-    torch.testing.assert_close(gold_rows(rows, weights, 4, True), doubles(1, 0.25, 0.25, 0.5))
-    torch.testing.assert_close(gold_rows(rows, weights, 4, False), weights)
+    got = shares(doubles(5, 1, 1, 2), doubles(5, 0, 4, 0), torch.tensor([0, 2, 2, 2]))
+    torch.testing.assert_close(got, doubles(1, 0.25, 0.25, 0.5))
 
 
 def test_rows_of_weight_zero_stay_zero() -> None:
-    got = gold_rows(torch.tensor([0, 1, 1]), doubles(0, 0, 3), 2, True)
+    got = shares(doubles(0, 0, 3), doubles(0, 3), torch.tensor([0, 1, 1]))
     torch.testing.assert_close(got, doubles(0, 0, 1))
 
 

@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 
-
 def main(specification: str, rank: str) -> None:
     """Run the trainings of the file ``specification``; the figures of this rank go to ``{specification}.{rank}``.
 

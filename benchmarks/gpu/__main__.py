@@ -37,7 +37,9 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--output", type=Path, help="folder for the results (default: benchmarks/gpu/results)")
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda", help="(default: %(default)s)")
-    parser.add_argument("--quick", action="store_true", help="tiny sizes: shows that everything works, measures nothing")
+    parser.add_argument(
+        "--quick", action="store_true", help="tiny sizes: shows that everything works, measures nothing"
+    )
     parser.add_argument(
         "--seconds", type=float, default=480, help="of all parts together; later ones are left out (default: 480)"
     )
@@ -92,7 +94,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                 break
             print(f"{datetime.now():%H:%M:%S} {', '.join(part.name for part in group)}", file=sys.stderr, flush=True)
             for part, found in run_together(group, left, Path(work), log):
-                print(f"         {part.name}: {found['outcome']}, {found['seconds']:.0f} s", file=sys.stderr, flush=True)
+                print(
+                    f"         {part.name}: {found['outcome']}, {found['seconds']:.0f} s", file=sys.stderr, flush=True
+                )
                 results["parts"][part.name] = found
                 write_json(output / "results.json", results)
     text = "\n".join(tables(results))

@@ -52,7 +52,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     model = load(str(checkpoint), str(args.data), device=args.device)
     source, target = (lines(args.data, "train", lang)[: args.sentences] for lang in (SOURCE, TARGET))
     for size in MAX_TOKENS:
-        note(f"links, {size:,} tokens a batch", len(source), lambda size=size: model.align(source, target, max_tokens=size))  # type: ignore[misc]
+        note(
+            f"links, {size:,} tokens a batch",
+            len(source),
+            lambda size=size: model.align(source, target, max_tokens=size),
+        )  # type: ignore[misc]
     verses = lines(args.data, "test", SOURCE)[: args.sentences]
     longest = {} if args.sentences is None else {"max_len_b": 5}
     note("translation with links, beam 4", len(verses), lambda: model.translate(verses, beam=4, **longest))

@@ -50,7 +50,7 @@ def parts(kit: Path, device: str, quick: bool) -> list[Part]:
             sizes = ["--models", "small", "--vocabularies", "512", "--tokens", "64", "--rounds", "3", "--seconds", "0"]
         else:
             sizes = ["--models", models, "--vocabularies", "32768", "--tokens", "16384,4096"]
-            sizes += ["--rounds", "15", "--seconds", "4"]
+            sizes += ["--rounds", "30", "--seconds", "6"]
         return benchmark("training", "--dtype", dtype, *sizes)
 
     def loss(dtype: str) -> list[str]:
@@ -73,15 +73,22 @@ def parts(kit: Path, device: str, quick: bool) -> list[Part]:
     # What runs on a CPU is shown elsewhere.
     chosen = f"not {two}" + (" and not cpu and not interpreter" if device == "cuda" else "")
     return [
-        Part("tests", tests(*TESTS, "-k", chosen), 150, alone=False),
-        Part("two processes", tests("tests/test_on_gpu.py", "-k", two), 150, alone=False),
-        Part("Greek to English, float16", translation("float16", "--precision", "fp16"), 150, alone=False),
+        Part("tests", tests(*TESTS, "-k", chosen), 170, alone=False),
+        Part("two processes", tests("tests/test_on_gpu.py", "-k", two), 170, alone=False),
+        Part("Greek to English, float16", translation("float16", "--precision", "fp16"), 170, alone=False),
         Part(
-            "Greek to English, bfloat16", translation("bfloat16", "--precision", "bf16"), 150, gpu_only=True, alone=False
+            "Greek to English, bfloat16",
+            translation("bfloat16", "--precision", "bf16"),
+            170,
+            gpu_only=True,
+            alone=False,
         ),
         Part(
-            "Greek to English, float16, no guidance", translation("unguided", "--precision", "fp16", "--unguided"), 150,
-            gpu_only=True, alone=False,
+            "Greek to English, float16, no guidance",
+            translation("unguided", "--precision", "fp16", "--unguided"),
+            170,
+            gpu_only=True,
+            alone=False,
         ),
         Part("steps, float16, base", steps("float16", "base"), 60),
         Part("loss, float16", loss("float16"), 60),

@@ -1,4 +1,4 @@
-"""The Greek-English example's training of one direction, and what it makes of the test verses: time, links, translation.
+"""The Greek-English example's training of one direction: its time, and the links and translations of the test verses.
 
     python -m benchmarks.gpu.translation --data DATA-BIN --work FOLDER --name NAME [--device cuda]
         [--precision fp16] [--updates 1000] [--unguided] [--json FILE]
@@ -25,8 +25,8 @@ from examples.greek_english.settings import MAIN, SOURCE, TARGET
 
 USER_DIR = str(Path(fairseq_guided_align.__file__).parent)
 PRECISIONS = {"fp32": [], "fp16": ["--fp16"], "bf16": ["--bf16"]}
-ON_CPU = {"fp32": [], "fp16": ["--memory-efficient-fp16"], "bf16": ["--memory-efficient-bf16"]}
-"""What fairseq needs there in place of the same."""
+ON_CPU = {**PRECISIONS, "fp16": ["--memory-efficient-fp16"]}
+"""fairseq's ``--fp16`` alone needs a GPU."""
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
