@@ -58,6 +58,7 @@ setup(
             "mypy",
             "pdoc",
             "pytest>=7",
+            "pytest-xdist",
             "ruff",
             "tensorboardX",
         ],

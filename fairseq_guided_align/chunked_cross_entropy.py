@@ -20,8 +20,8 @@ CHUNK_ENTRIES = 2**25
 """Entries of a chunk's matrix: large enough for fast products, small beside a model."""
 
 KERNEL_CHUNKS, KERNEL_CHUNK_ENTRIES = 4, (2**25, 2**27)
-"""With our own kernel: chunks that a batch is cut into, and the fewest and most entries of one. On an H200, at a
-vocabulary of 32,768, 512 features and 16,384 tokens, 16 chunks take 1.21 times as long as 4, and 2 take 0.96 times."""
+"""With our own kernel: chunks that a batch is cut into, and the fewest and most entries of one. On an H200, at 16,384
+tokens and a vocabulary of 32,768, 16 chunks take 1.27 times as long as 4 (benchmarks/README.md)."""
 
 CHUNK_ROWS = {"cpu": (256, 1024), "cuda": (1024, 2**14)}
 """Fewest and most tokens of a chunk. With fewer, going through the weights once a chunk takes too long; with more, a

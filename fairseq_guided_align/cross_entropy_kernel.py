@@ -21,7 +21,7 @@ except ImportError:
     triton = None  # type: ignore[assignment]
 
 WHOLE_ROW = 2**13
-"""Longest row, in entries, that is kept in the registers."""
+"""Longest row, in entries, that is kept in the registers; with 16,384 entries, reading them twice is faster."""
 
 LOOP_BLOCK, LOOP_WARPS = 2**13, 32
 """Entries of a longer row that are taken at a time, and the warps that take them: the fastest of nine choices on an

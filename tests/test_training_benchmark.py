@@ -235,7 +235,7 @@ def test_sentences_fit_the_tokens(run: Any, tokens: str, capsys: pytest.CaptureF
 def test_models_are_known(run: Any, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         run(["--models", "small,huge"])
-    assert "--models: expected some of small, base; got 'huge'" in capsys.readouterr().err
+    assert "--models: expected some of small, base, big; got 'huge'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("rounds", "seconds", "turns"), [(2, 100, 2), (5, 100, 5), (5, 0, 3), (1, 0, 1)])

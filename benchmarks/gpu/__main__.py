@@ -76,6 +76,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
+    import torch
+
+    if args.device == "cuda" and not torch.cuda.is_available():
+        print(
+            f"error: torch {torch.__version__} sees no GPU; --device cpu --quick shows that everything works",
+            file=sys.stderr,
+        )
+        return 2
     output = args.output or HERE / "results"
     output.mkdir(parents=True, exist_ok=True)
     results: dict[str, Any] = {"quick": args.quick, "parts": {part.name: {"outcome": "not reached"} for part in chosen}}

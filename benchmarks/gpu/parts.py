@@ -62,7 +62,7 @@ def parts(kit: Path, device: str, quick: bool) -> list[Part]:
         return benchmark("linear_cross_entropy", "--dtype", dtype, *sizes)
 
     def translation(name: str, *options: str) -> list[str]:
-        sizes = ["--updates", "20", "--longest", "5"] if quick else ["--updates", "1000"]
+        sizes = ["--updates", "10", "--longest", "5"] if quick else ["--updates", "1000"]
         return benchmark("gpu.translation", *data, "--name", name, *sizes, *options)
 
     decoding = ["--dim", "32", "--layers", "2", "--sentences", "2", "--length", "5", "--repeats", "2"]
@@ -72,31 +72,29 @@ def parts(kit: Path, device: str, quick: bool) -> list[Part]:
     two = "test_two_processes"
     # What runs on a CPU is shown elsewhere.
     chosen = f"not {two}" + (" and not cpu and not interpreter" if device == "cuda" else "")
+
+    def together(name: str, command: list[str], gpu_only: bool = False) -> Part:
+        return Part(name, command, 170, gpu_only, alone=False)
+
+    def timed(name: str, command: list[str], gpu_only: bool = False) -> Part:
+        return Part(name, command, 60, gpu_only)
+
     return [
-        Part("tests", tests(*TESTS, "-k", chosen), 170, alone=False),
-        Part("two processes", tests("tests/test_on_gpu.py", "-k", two), 170, alone=False),
-        Part("Greek to English, float16", translation("float16", "--precision", "fp16"), 170, alone=False),
-        Part(
-            "Greek to English, bfloat16",
-            translation("bfloat16", "--precision", "bf16"),
-            170,
-            gpu_only=True,
-            alone=False,
+        together("tests", tests(*TESTS, "-k", chosen)),
+        together("two processes", tests("tests/test_on_gpu.py", "-k", two)),
+        together("Greek to English, float16", translation("float16", "--precision", "fp16")),
+        together("Greek to English, bfloat16", translation("bfloat16", "--precision", "bf16")),
+        together(
+            "Greek to English, float16, no guidance", translation("unguided", "--precision", "fp16", "--unguided"), True
         ),
-        Part(
-            "Greek to English, float16, no guidance",
-            translation("unguided", "--precision", "fp16", "--unguided"),
-            170,
-            gpu_only=True,
-            alone=False,
-        ),
-        Part("steps, float16, base", steps("float16", "base"), 60),
-        Part("loss, float16", loss("float16"), 60),
-        Part("profile of a step", benchmark("gpu.profiles", *(["--quick"] if quick else [])), 40),
-        Part("steps, bfloat16, base", steps("bfloat16", "base"), 60, gpu_only=True),
-        Part("extraction", benchmark("gpu.extraction", *use), 40),
-        Part("decoding", benchmark("decoding", *decoding), 45),
-        Part("steps, float16, big", steps("float16", "big"), 60, gpu_only=True),
-        Part("loss, bfloat16", loss("bfloat16"), 60, gpu_only=True),
-        Part("steps, bfloat16, big", steps("bfloat16", "big"), 60, gpu_only=True),
+        timed("steps, float16, base", steps("float16", "base")),
+        timed("loss, float16", loss("float16")),
+        timed("profile of a step", benchmark("gpu.profiles", *(["--quick"] if quick else []))),
+        timed("steps, bfloat16, base", steps("bfloat16", "base"), True),
+        timed("extraction", benchmark("gpu.extraction", *use)),
+        timed("decoding", benchmark("decoding", *decoding)),
+        timed("steps, float16, big", steps("float16", "big"), True),
+        timed("loss, bfloat16", loss("bfloat16"), True),
+        timed("steps, bfloat16, big", steps("bfloat16", "big"), True),
+        timed("choices of the kernel", benchmark("gpu.kernel_choices"), True),
     ]

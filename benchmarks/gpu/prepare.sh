@@ -4,16 +4,17 @@
 #
 #   bash benchmarks/gpu/prepare.sh
 #
-# They go to benchmarks/gpu/kit, which git ignores; KIT=FOLDER names another one.
+# They go to benchmarks/gpu/kit, which git ignores; KIT=FOLDER names another one. PYTHON=/path/to/python names one that
+# has the package and fairseq; else the checkout's own environment is made.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . examples/bootstrap.sh
 if [ $# -gt 0 ]; then
-    sed -n '2,7s/^# \{0,1\}//p' "$0"
+    sed -n '2,8s/^# \{0,1\}//p' "$0"
     [ "$1" = --help ] && exit 0 || exit 2
 fi
 kit=${KIT:-benchmarks/gpu/kit}
-bootstrap run test
+"${PYTHON:-false}" -c 'import fairseq, sentencepiece' 2>/dev/null || bootstrap run test
 
 # Everything is collected beside the folder and takes its place at the end.
 rm -rf "$kit.partial"
@@ -26,9 +27,8 @@ grep "^$sdist" benchmarks/gpu/requirements.txt >"$kit.partial/source.txt"
     --python-version 3.12 --platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 \
     --platform manylinux2014_x86_64 --dest "$kit.partial/wheels" -r "$kit.partial/binary.txt" ||
     die "the wheels could not be downloaded; the reason stands above. Run the same command again."
-"$PYTHON" -m pip wheel --disable-pip-version-check -q --no-deps --no-build-isolation \
-    --wheel-dir "$kit.partial/wheels" -r "$kit.partial/source.txt" ||
-    die "$sdist could not be built; the reason stands above."
+"$PYTHON" -m pip wheel --disable-pip-version-check -q --no-deps --wheel-dir "$kit.partial/wheels" \
+    -r "$kit.partial/source.txt" || die "$sdist could not be built; the reason stands above."
 rm "$kit.partial/binary.txt" "$kit.partial/source.txt"
 
 say "== the Greek-English data folder"
@@ -36,13 +36,13 @@ cache=examples/greek_english/work/cache
 "$PYTHON" -m examples.greek_english.corpus --output "$kit.partial/text" --cache "$cache" >&2
 subwords=$("$PYTHON" -c 'from examples.greek_english.settings import MAIN; print(MAIN.subwords)')
 # shellcheck disable=SC2086  # several options
-fairseq-guided-align preprocess --source-lang grc --target-lang en --align-suffix align $subwords --workers 2 \
-    --trainpref "$kit.partial/text/train" --validpref "$kit.partial/text/valid" \
+"$PYTHON" -m fairseq_guided_align.cli.main preprocess --source-lang grc --target-lang en --align-suffix align \
+    $subwords --workers 2 --trainpref "$kit.partial/text/train" --validpref "$kit.partial/text/valid" \
     --testpref "$kit.partial/text/test" --destdir "$kit.partial/data-bin" >&2
-
-# The folder keeps the text of validation and test; whose work it is, is said beside it.
+# The data folder keeps the text; beside it is said whose work it is.
 mv "$kit.partial/text/CREDITS.txt" "$kit.partial"
 rm -r "$kit.partial/text"
+
 rm -rf "$kit"
 mv "$kit.partial" "$kit"
 say "$kit: $(du -sm "$kit" | cut -f 1) MiB, of which wheels $(du -sm "$kit/wheels" | cut -f 1); next, on the GPU" \

@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     setting = Setting(*sizes, args.device, dtype)
     found: dict[str, Any] = {"model": sizes[0], "vocabulary": sizes[1], "tokens": sizes[2], "dtype": str(dtype)}
     cases = {f"step, {name}": case for name, case in step_cases(setting)[0].items() if name in (FAIRSEQ, OURS_CE)}
-    cases.update({f"loss, {name}": case for name, case in loss_cases(setting).items() if name == "ours"})
+    cases.update({f"loss, {name}": case for name, case in loss_cases(setting).items()})
     for name, case in cases.items():
         found[name] = profiled(case, args.device)
         show(name, found[name])

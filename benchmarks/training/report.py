@@ -58,7 +58,11 @@ def own(figure: dict[str, Any] | None) -> str:
     """Time and memory themselves."""
     if figure is None:
         return "does not fit"
-    return f"{1000 * figure['seconds']:,.0f} ms, {_mebibytes(figure['bytes'])}"
+    return f"{_milliseconds(figure['seconds'])}, {_mebibytes(figure['bytes'])}"
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{1000 * seconds:,.0f} ms" if seconds >= 0.02 else f"{1000 * seconds:.1f} ms"
 
 
 def _mebibytes(size: int | None) -> str:
@@ -68,7 +72,7 @@ def _mebibytes(size: int | None) -> str:
 def time(figure: dict[str, Any]) -> str:
     """As a ratio with its quartiles, where there is one."""
     if "ratio" not in figure:
-        return f"{1000 * figure['seconds']:,.0f} ms"
+        return _milliseconds(figure["seconds"])
     return f"{figure['ratio']:.2f} ({figure['quartiles'][0]:.2f}-{figure['quartiles'][1]:.2f})"
 
 
