@@ -357,3 +357,32 @@ def test_autocast_counts_as_half_precision(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(torch, "is_autocast_enabled", lambda device: device == "cuda")
     weight = SimpleNamespace(device=torch.device("cuda"), dtype=torch.float32)
     assert why_not_in_chunks(weight) is not None  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "vocabulary", "kernel", "wanted"),
+    [
+        # A quarter of the batch, where that is neither little nor much
+        (16384, 32768, True, 4096),
+        (16385, 32768, True, 4096),
+        (10000, 32768, True, 2500),
+        (4096, 32768, True, 1024),
+        (100, 32768, True, 1024),
+        (16384, 4096, True, 8192),
+        (16384, 131072, True, 1024),
+        (16384, 32768, False, 1024),
+        (16384, 1000, False, 2**14),
+    ],
+)
+def test_tokens_of_a_chunk_on_a_gpu(tokens: int, vocabulary: int, kernel: bool, wanted: int) -> None:
+    assert module.rows_of_a_chunk(tokens, vocabulary, "cuda", kernel) == wanted
+
+
+def test_the_kernel_is_for_what_it_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "why_no_kernel", lambda device: f"not on {device}")
+    gpu = torch.device("cuda")
+    assert module.why_not_by_kernel(gpu, torch.float16, True) == "the kernel knows no bias"
+    assert module.why_not_by_kernel(gpu, torch.float64, False) == "the kernel computes in float32"
+    assert module.why_not_by_kernel(gpu, torch.float16, False) == "not on cuda"
+    with pytest.raises(ValueError, match="knows no bias"):
+        Case(1).chunked(0.1, kernel=True)

@@ -191,6 +191,21 @@ def check_no_tokens(device: str) -> None:
     cross_entropy_of_logits(nothing.view(0, 5), target, PAD, 0.0, 1.0, nothing, nothing, None, nothing.view(0, 5))
 
 
+def check_digits_of_equal_parts(device: str) -> None:
+    """What all logits have in common is large, and costs the loss no digits."""
+    vocabulary, e = 4099, 0.125
+    logits = 1e4 + torch.arange(vocabulary).remainder(7).float().expand(3, -1) / 8
+    target = torch.tensor([0, 5, 4098])
+    costs = torch.empty(2, 3, device=device)
+    for block in (1024, 8192):
+        cross_entropy_of_logits(
+            logits.contiguous().to(device), target.to(device), PAD, e / (vocabulary - 1), 1.0, *costs, None, None,
+            block=block,
+        )  # fmt: skip
+        wanted, _ = label_smoothed_cross_entropy(logits.double().log_softmax(-1), target, e, PAD)
+        torch.testing.assert_close(costs[0].cpu().double(), wanted, rtol=2e-6, atol=0)
+
+
 def check_the_whole_loss(device: str) -> None:
     """As the loss in chunks uses it: against the plain way, with its gradients."""
     for e, count_correct in ((0.0, False), (0.1, True)):
@@ -213,6 +228,11 @@ def check_the_whole_loss(device: str) -> None:
             assert int(loss.correct) == int(right.sum())
         for ours, wanted in zip(found, torch.autograd.grad(smoothed.sum() * 3, exact)):
             torch.testing.assert_close(ours.double(), wanted, **close)
+        # Something may be frozen
+        for k, one in enumerate(inputs):
+            chosen = [x if x is one else x.detach() for x in inputs]
+            alone = chunked_cross_entropy(chosen[0], chosen[1], None, target, e, PAD, False, 7, kernel=True)
+            torch.testing.assert_close(torch.autograd.grad(alone.total * 3, one)[0], found[k])
         # In validation, nothing wants a gradient
         with torch.no_grad():
             again = chunked_cross_entropy(inputs[0], inputs[1], None, target, e, PAD, False, 7, kernel=True)

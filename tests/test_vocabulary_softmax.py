@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from fairseq_runs import of_logger, train
 from stand_in import PAD, criterion
 from torch import nn
 
-from fairseq_guided_align import chunked_cross_entropy, output_projection
+from fairseq_guided_align import chunked_cross_entropy, output_projection, vocabulary_softmax
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.output_projection import ProjectionToLoss, find_output_projection
 from fairseq_guided_align.vocabulary_softmax import VocabularySoftmax
@@ -304,3 +305,15 @@ def test_says_which_way_is_taken_once(made_up: MadeUpData, tmp_path: Path, caplo
         train(made_up.binarised, tmp_path, updates=3)
     said = [record.message for record in caplog.records if "vocabulary softmax" in record.message]
     assert said == ["vocabulary softmax: in chunks of target tokens, without the matrix of [tokens, vocabulary]"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"), [(None, ", by our own kernel"), ("no triton", ", by torch's operators (no triton)")]
+)
+def test_the_log_says_how_a_gpu_computes_the_loss(
+    reason: str | None, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vocabulary_softmax, "why_not_by_kernel", lambda *_: reason)
+    on_gpu = SimpleNamespace(weight=SimpleNamespace(device=torch.device("cuda"), dtype=torch.float16), bias=None)
+    assert vocabulary_softmax._way_between_products(on_gpu) == said  # type: ignore[arg-type]
+    assert vocabulary_softmax._way_between_products(nn.Linear(2, 3)) == ""

@@ -47,26 +47,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     found: dict[str, Any] = {"copy": speed(lambda: right.copy_(left), 8 * ENTRIES)}
     print(f"copy: {found['copy']:.2f} TB/s")
     for vocabulary in args.vocabularies:
-        tokens = ENTRIES // vocabulary
-        logits = left[: tokens * vocabulary].view(tokens, vocabulary)
-        difference = torch.empty_like(logits, dtype=torch.float16)
-        target = torch.randint(vocabulary, (tokens,), device="cuda")
-        smoothed, likelihood = torch.empty(2, tokens, device="cuda")
         speeds: dict[str, float] = {}
         for block, warps in [(None, None), *CHOICES]:
-
-            def launch(block: int | None = block, warps: int | None = warps) -> None:
-                cross_entropy_of_logits(
-                    logits, target, 1, 1e-6, 2.0**14, smoothed, likelihood, None, difference, block=block, warps=warps
-                )
-
             name = "default" if block is None else f"{block:,} by {warps} warps"
-            speeds[name] = speed(launch, 6 * logits.numel())
+            speeds[name] = of_kernel(left, vocabulary, block, warps)
             print(f"vocabulary {vocabulary:,}, {name}: {speeds[name]:.2f} TB/s", flush=True)
         found[f"vocabulary {vocabulary:,}"] = speeds
         if args.json:
             write_json(args.json, found)
     return 0
+
+
+def of_kernel(entries: torch.Tensor, vocabulary: int, block: int | None, warps: int | None) -> float:
+    """Speed of the kernel on these logits, as many rows as there are."""
+    tokens = len(entries) // vocabulary
+    logits = entries[: tokens * vocabulary].view(tokens, vocabulary)
+    difference = torch.empty_like(logits, dtype=torch.float16)
+    target = torch.randint(vocabulary, (tokens,), device="cuda")
+    smoothed, likelihood = torch.empty(2, tokens, device="cuda")
+
+    def launch() -> None:
+        cross_entropy_of_logits(
+            logits, target, 1, 1e-6, 2.0**14, smoothed, likelihood, None, difference, block=block, warps=warps
+        )
+
+    return speed(launch, 6 * logits.numel())
 
 
 def speed(work: Callable[[], object], size: int) -> float:
