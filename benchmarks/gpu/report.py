@@ -26,7 +26,8 @@ BEGIN, END = "<!-- gpu: begin -->", "<!-- gpu: end -->"
 def tables(results: Mapping[str, Any]) -> Iterator[str]:
     """Lines of Markdown: a table of each kind of figures, and at the end what came of every part."""
     machine = results["machine"]
-    yield "; ".join(f"{key} {value}" for key, value in machine.items() if value is not None)
+    shown = {**machine, "memory": f"{machine['memory'] / 2**30:.0f} GiB"} if "memory" in machine else machine
+    yield "; ".join(f"{key} {value}" for key, value in shown.items() if value is not None)
     if results["quick"]:
         yield "Sizes of no interest: this run shows that everything works."
     parts = results["parts"]
@@ -81,7 +82,8 @@ def _pairs(figures: Mapping[str, Any]) -> Iterator[str]:
     yield "| figure | |"
     yield "|---|---|"
     for key, value in figures.items():
-        yield f"| {key.replace('_', ' ')} | {f'{value:.4g}' if isinstance(value, float) else value} |"
+        text = f"{value:.4g}" if isinstance(value, float) else str(value)
+        yield f"| {key.replace('_', ' ')} | {_in_cell(text)} |"
 
 
 def _profile(figures: Mapping[str, Any], shown: int = 12) -> Iterator[str]:
@@ -104,7 +106,11 @@ def _short(kernel: str, length: int = 70) -> str:
     """A kernel's name without what all of torch's have in common."""
     for common in ("void ", "at::native::", "(anonymous namespace)::", "c10::"):
         kernel = kernel.replace(common, "")
-    return kernel.replace("|", "\\|")[:length]
+    return _in_cell(kernel[:length])
+
+
+def _in_cell(text: str) -> str:
+    return text.replace("|", "\\|")
 
 
 def _tests(figures: Any) -> Iterator[str]:
@@ -115,7 +121,7 @@ def _tests(figures: Any) -> Iterator[str]:
     for kind in ("failed", "skipped"):
         if figures[kind]:
             named = ", ".join(f"{test} ({reason})" for test, reason in figures[kind].items())
-            yield f"{len(figures[kind])} {kind}: {named}".replace("|", "\\|")
+            yield _in_cell(f"{len(figures[kind])} {kind}: {named}")
 
 
 def _targets(parts: Mapping[str, Any]) -> Iterator[str]:
