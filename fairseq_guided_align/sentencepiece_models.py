@@ -35,7 +35,8 @@ class PieceEncoder:
         if not self.path.is_file():
             raise GuidedAlignError(f"{path}: cannot be read: no such file")
         try:
-            self._model = sentencepiece.SentencePieceProcessor(model_file=str(path))
+            # Its content: sentencepiece takes no file whose name is not UTF-8.
+            self._model = sentencepiece.SentencePieceProcessor(model_proto=self.path.read_bytes())
         except (RuntimeError, OSError) as error:
             raise GuidedAlignError(f"{path}: expected a SentencePiece model; cannot be read as one") from error
 

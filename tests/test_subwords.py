@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import re
 import sys
 from functools import cache
@@ -505,6 +506,13 @@ def test_an_older_sentencepiece_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_
     for version in (allowed, "0.2.3.dev1", "0.10.0", "1.0"):
         monkeypatch.setattr(sentencepiece, "__version__", version)
         train_model(["a b c"] * 10, tmp_path / "small.model", 20)
+
+
+def test_a_model_in_a_folder_whose_name_is_not_utf_8(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    train_model(["a b c"] * 10, folder / "small.model", 20)
+    assert "".join(PieceEncoder(folder / "small.model").encode(["a"])[0]) == "▁a"
 
 
 def test_model_files_that_are_none(tmp_path: Path) -> None:
