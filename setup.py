@@ -27,7 +27,8 @@ FAIRSEQ = [
     'fairseq==0.12.2; python_version < "3.11"',
     've-fairseq==0.12.3; python_version >= "3.11"',
 ]
-SENTENCEPIECE = ["sentencepiece>=0.1.97"]
+# The first with places of pieces in the line (out_type="offset_mapping"), which need no protobuf.
+SENTENCEPIECE = ["sentencepiece>=0.2.2"]
 PLOTS = ["matplotlib>=3.6"]
 ALIGNER = ["eflomal==2.0.0"]
 

@@ -8,8 +8,8 @@ from typing import Optional
 
 import numpy as np
 
-from fairseq_guided_align.byte_lines import PathLike, count_lines, decode_line, read_blocks_together
-from fairseq_guided_align.errors import AlignmentFormatError, AlignmentRangeError
+from fairseq_guided_align.byte_lines import PathLike, count_lines, decode_line, is_pipe, read_blocks_together
+from fairseq_guided_align.errors import AlignmentFormatError, AlignmentLengthError, AlignmentRangeError
 from fairseq_guided_align.links import CorpusLinks
 from fairseq_guided_align.pharaoh import parse_block, parse_line
 from fairseq_guided_align.subwords import CONTINUATION, SPACE_MARK
@@ -23,7 +23,8 @@ MANY = 20
 class AlignmentReport:
     """Counts over sentence pairs; ``problems`` holds the first of each kind, with file and line.
 
-    A link is out of range when it points outside its sentence; such links count nowhere else.
+    A link is out of range when it points outside its sentence; such links count nowhere else. ``lines`` is the number
+    of each file that can be read twice; whether a pipe has as many is seen at its end.
     """
 
     sentences: int = 0
@@ -43,13 +44,14 @@ class AlignmentReport:
     unreadable_lines: int = 0
     undecodable_lines: int = 0
     lines: dict[str, int] = field(default_factory=dict)
+    ends_together: bool = True
     problems: list[str] = field(default_factory=list)
     source_positions: WordPositions = field(default_factory=WordPositions)
     target_positions: WordPositions = field(default_factory=WordPositions)
 
     @property
     def same_length(self) -> bool:
-        return len(set(self.lines.values())) <= 1
+        return self.ends_together and len(set(self.lines.values())) <= 1
 
     @property
     def looks_one_based(self) -> bool:
@@ -84,12 +86,12 @@ def report_on(
     """
     report = AlignmentReport()
     paths = [links, source, target]
-    report.lines = {str(path): count_lines(path) for path in paths}
+    report.lines = {str(path): count_lines(path) for path in paths if not is_pipe(path)}
     if not report.same_length:
         counts = ", ".join(f"{path} has {count}" for path, count in report.lines.items())
         report.problems.append(f"expected as many lines in each file; {counts}")
         return report
-    for first_line, blocks in read_blocks_together(paths, 2000):
+    for first_line, blocks in _blocks(report, paths):
         found = _readable(report, blocks[0], links, first_line, one_based, problems)
         for path, block in zip(paths[1:], blocks[1:]):
             _check_text(report, block, path, first_line, problems)
@@ -99,6 +101,15 @@ def report_on(
         report.source_positions.add(source_words, _spelt_words(blocks[1], source_words), sentence, found.source)
         report.target_positions.add(target_words, _spelt_words(blocks[2], target_words), sentence, found.target)
     return report
+
+
+def _blocks(report: AlignmentReport, paths: list[PathLike]) -> Iterator[tuple[int, list[bytes]]]:
+    """Blocks of lines that belong together, up to where a pipe turns out to have another number of lines."""
+    try:
+        yield from read_blocks_together(paths, 2000)
+    except AlignmentLengthError as error:
+        report.ends_together = False
+        report.problems.append(str(error))
 
 
 def one_based_warning(

@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,9 @@ from typing import BinaryIO
 from fairseq_guided_align.byte_lines import PathLike
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.progress import say
+
+STANDARD_OUTPUT = "/dev/stdout"
+"""The path under which standard output is written to."""
 
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Errors of writing for want of space: of the disk, of the user's share of it, or in a file."""
@@ -36,10 +40,17 @@ def atomic_file(path: PathLike) -> Iterator[BinaryIO]:
     """A file to write, which takes the place of ``path`` when the block ends without an error.
 
     On an error, and on Ctrl-C, what was at ``path`` before stays and nothing else is left. A symbolic link stays one:
-    the file that it names is written. A pipe or a device, such as ``/dev/null``, is written to as it is.
+    the file that it names is written. Standard output, a pipe or a device, such as ``/dev/null``, is written to as it
+    is.
 
     :raises GuidedAlignError: the disk is full, ``path`` is a folder, or the folder cannot be written to.
     """
+    if str(path) == STANDARD_OUTPUT:
+        # What was printed before comes first. What goes wrong is told by who called, of all that goes there.
+        sys.stdout.flush()
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
     path = Path(path)
     if path.exists() and not path.is_file():
         with clear_write_errors(path), open(path, "wb") as stream:

@@ -15,6 +15,9 @@ from fairseq_guided_align.errors import AlignmentFormatError, AlignmentLengthErr
 
 PathLike = Union[str, Path]
 
+STANDARD_INPUT = "/dev/stdin"
+"""The path under which standard input is read: as a pipe is, once, wherever the shell takes it from."""
+
 BLOCK_BYTES = 1 << 19  # arrays of one block then stay in the processor's cache
 _BOM = b"\xef\xbb\xbf"
 _GZIP = b"\x1f\x8b"
@@ -58,7 +61,8 @@ def open_bytes(path: PathLike) -> BinaryIO:
     :raises GuidedAlignError: there is no such file, or it cannot be read; it is UTF-16, as Windows writes it.
     """
     try:
-        raw = open(path, "rb")  # noqa: SIM115  # the caller closes it
+        # The caller closes it. The number, not the path: what another user opened cannot be opened again.
+        raw = open(0, "rb", closefd=False) if _is_standard_input(path) else open(path, "rb")  # noqa: SIM115
     except OSError as error:
         raise GuidedAlignError(f"{path}: cannot be read: {error.strerror}") from error
     try:
@@ -71,7 +75,7 @@ def open_bytes(path: PathLike) -> BinaryIO:
     raw.close()
     if start != _GZIP:
         raise GuidedAlignError(f"{path}: expected UTF-8 text; got UTF-16; convert it: iconv -f UTF-16 -t UTF-8 FILE")
-    if _is_pipe(path):
+    if is_pipe(path):
         raise GuidedAlignError(f"{path}: expected plain text from a pipe; got gzip data; {_NO_PIPE}")
     return cast(BinaryIO, gzip.open(path, "rb"))
 
@@ -79,8 +83,19 @@ def open_bytes(path: PathLike) -> BinaryIO:
 _NO_PIPE = "write it to a file first"
 
 
-def _is_pipe(path: PathLike) -> bool:
-    return Path(path).is_fifo()
+def is_pipe(path: PathLike) -> bool:
+    """Whether it can be read only once: a pipe, or standard input."""
+    return _is_standard_input(path) or Path(path).is_fifo()
+
+
+def _is_standard_input(path: PathLike) -> bool:
+    return str(path) == STANDARD_INPUT
+
+
+def check_no_pipe(path: PathLike) -> None:
+    """:raises GuidedAlignError: the file is a pipe, or standard input, and has to be read more than once."""
+    if is_pipe(path):
+        raise GuidedAlignError(f"{path}: expected a file that can be read more than once; got a pipe; {_NO_PIPE}")
 
 
 def read_blocks(path: PathLike, block_bytes: int = BLOCK_BYTES) -> Iterator[tuple[int, bytes]]:
@@ -139,7 +154,7 @@ class _Locator:
     def __init__(self, path: PathLike) -> None:
         self._path = str(path)
         self._offset: Optional[int] = None
-        if os.path.isfile(path):
+        if os.path.isfile(path) and not is_pipe(path):
             self._offset = _text_start(path)
 
     def __call__(self, block: bytes) -> Block:
@@ -157,8 +172,7 @@ def count_lines(path: PathLike) -> int:
 
     :raises GuidedAlignError: the file cannot be read, or it is a pipe, of which nothing would be left to read.
     """
-    if _is_pipe(path):
-        raise GuidedAlignError(f"{path}: expected a file that can be read more than once; got a pipe; {_NO_PIPE}")
+    check_no_pipe(path)
     lines = 0
     for first_line, block in read_blocks(path):
         lines = first_line - 1 + count_line_feeds(block) + (not block.endswith(b"\n"))
@@ -258,7 +272,7 @@ def locate_blocks_together(paths: Sequence[PathLike], lines: int = 1000) -> Iter
 def raise_length_error(paths: Sequence[PathLike]) -> NoReturn:
     """:raises AlignmentLengthError: always, with every file's number of lines, but for pipes."""
     counts = ", ".join(
-        f"{path} is a pipe" if _is_pipe(path) else f"{path} has {count_lines(path)}"
+        f"{path} is a pipe" if is_pipe(path) else f"{path} has {count_lines(path)}"
         for path in dict.fromkeys(map(str, paths))
     )
     raise AlignmentLengthError(f"expected files with the same number of lines, one line a sentence pair; got: {counts}")

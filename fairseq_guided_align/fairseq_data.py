@@ -107,7 +107,9 @@ def run_fairseq_preprocess(options: Sequence[str]) -> None:
     :raises OSError: it could not write, for a full disk or the like; with the error's number.
     """
     command = [sys.executable, "-m", "fairseq_cli.preprocess", *options]
-    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    # It must be able to say every file's name, and is read as UTF-8.
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8"}
+    result = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     if result.returncode:
         printed = result.stdout.decode("utf-8", "replace").strip().splitlines()
         if any("No module named 'fairseq" in line or "No module named fairseq" in line for line in printed):

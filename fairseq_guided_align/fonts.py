@@ -18,6 +18,7 @@ from matplotlib.font_manager import FontEntry, findSystemFonts, fontManager
 from matplotlib.ft2font import FT2Font
 
 from fairseq_guided_align.progress import say
+from fairseq_guided_align.visible_text import JOINERS
 
 BASE_FAMILY = "DejaVu Sans"
 """Ships with matplotlib: Latin, Greek with all accents, Cyrillic, Armenian, Georgian, Hebrew, Arabic, symbols."""
@@ -116,7 +117,7 @@ def font_warnings_as_lines() -> Iterator[None]:
 
 def _is_drawn(character: str) -> bool:
     """Whether a font needs a glyph for it: not for spaces, controls, and joiners."""
-    return unicodedata.category(character) not in ("Cc", "Cf", "Cn", "Zs", "Zl", "Zp")
+    return character not in JOINERS and unicodedata.category(character) not in ("Cc", "Cn", "Zs", "Zl", "Zp")
 
 
 def _script(character: str) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 from fairseq_guided_align.errors import AlignmentRangeError, GuidedAlignError
 from fairseq_guided_align.links import SentenceLinks
 from fairseq_guided_align.metrics import LinkCounts, count_links
+from fairseq_guided_align.visible_text import visible
 
 LEVELS = ("words", "pieces")
 """What the tokens of a view are."""
@@ -126,8 +127,8 @@ def view(
     if gold is not None:
         flat_gold = np.stack([gold.source, gold.target, gold.sure], axis=1).ravel().astype(int).tolist()
     return {
-        "source": list(source),
-        "target": list(target),
+        "source": [visible(token) for token in source],
+        "target": [visible(token) for token in target],
         "gold": flat_gold,
         "systems": [system_view(hard, soft, gold) for hard, soft in systems],
     }
@@ -148,6 +149,8 @@ def page_html(data: PageData) -> str:
                     f"expected links of {len(data['systems'])} systems in pair {pair['id']};"
                     f" got {len(shown['systems'])}"
                 )
+    names = {key: visible(data[key]) for key in ("title", "source", "target")}  # type: ignore[literal-required]
+    data = {**data, **names, "systems": [visible(name) for name in data["systems"]]}  # type: ignore[typeddict-item]
     parts = {
         "title": html.escape(data["title"]),
         "css": _asset("page.css"),

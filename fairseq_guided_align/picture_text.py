@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import unicodedata
 import warnings
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+
+from fairseq_guided_align.visible_text import visible_parts
 
 POINTS = 72.0
 """In an inch."""
@@ -46,9 +49,14 @@ class Ruler:
 
 
 def shown(token: str) -> str:
-    """A token as it is shown: composed, for fonts without combining marks, and not endlessly long."""
-    text = unicodedata.normalize("NFC", token)
-    return text if len(text) <= LONGEST_LABEL else text[: LONGEST_LABEL - 1] + "…"
+    """A token as it is shown: composed, for fonts without combining marks, visible, and not endlessly long."""
+    parts = list(visible_parts(unicodedata.normalize("NFC", token)))
+    text = "".join(parts)
+    if len(text) <= LONGEST_LABEL:
+        return text
+    # No number is cut in two.
+    ends = itertools.accumulate(map(len, parts))
+    return "".join(part for part, end in zip(parts, ends) if end < LONGEST_LABEL) + "…"
 
 
 def is_upright(label: str) -> bool:

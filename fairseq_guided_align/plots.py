@@ -10,6 +10,7 @@ import numpy as np
 
 from fairseq_guided_align.errors import AlignmentRangeError, GuidedAlignError
 from fairseq_guided_align.links import SentenceLinks
+from fairseq_guided_align.visible_text import visible_lines
 
 try:
     from matplotlib.axes import Axes
@@ -85,7 +86,8 @@ def attention_figure(
     matrices = _checked(panels, len(source_tokens), len(target_tokens), gold)
     sources = [shown(token) for token in source_tokens]
     targets = [shown(token) for token in target_tokens]
-    titles = [panel.title for panel in panels]
+    title, source_name, target_name = map(visible_lines, (title, source_name, target_name))
+    titles = [visible_lines(panel.title) for panel in panels]
     kinds = _kinds(gold)
     texts = [*sources, *targets, title, source_name, target_name, *titles]
     fonts = choose_fonts(texts)
@@ -97,13 +99,13 @@ def attention_figure(
     )
     figure = Figure(figsize=(layout.width, layout.height), dpi=150, facecolor="white")
     FigureCanvasAgg(figure)
-    for number, (panel, matrix) in enumerate(zip(panels, matrices)):
+    for number, matrix in enumerate(matrices):
         axes = figure.add_axes(layout.panel(number))
         _draw_matrix(axes, matrix, gold, layout.cell * POINTS)
         leftmost = number % layout.columns == 0
         _draw_labels(axes, layout, sources, targets if leftmost or layout.repeats_targets else [])
         axes.set_title(
-            panel.title, pad=layout.source_labels * POINTS + 20, color=INK, family=layout.families,
+            titles[number], pad=layout.source_labels * POINTS + 20, color=INK, family=layout.families,
             fontsize=layout.title_font, fontweight="bold", parse_math=False,
         )  # fmt: skip
         axes.set_xlabel(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Optional
@@ -16,12 +17,16 @@ MODEL_TYPES = ("unigram", "bpe")
 SENTENCES_TO_TRAIN_ON = 2_000_000
 """A model is trained on a sample of this many lines of a larger text: SentencePiece holds them in memory."""
 
+OLDEST = (0, 2, 2)
+"""The first version of sentencepiece that gives pieces with their places in the line; setup.py names it too."""
+
 
 class PieceEncoder:
     """A SentencePiece model that cuts lines into the pieces that fairseq reads.
 
     :param path: the ``.model`` file.
-    :raises GuidedAlignError: the file is missing or is no SentencePiece model, or the package is not installed.
+    :raises GuidedAlignError: the file is missing or is no SentencePiece model, or the package is not installed or
+        older than :data:`OLDEST`.
     """
 
     def __init__(self, path: PathLike) -> None:
@@ -30,7 +35,8 @@ class PieceEncoder:
         if not self.path.is_file():
             raise GuidedAlignError(f"{path}: cannot be read: no such file")
         try:
-            self._model = sentencepiece.SentencePieceProcessor(model_file=str(path))
+            # Its content: sentencepiece takes no file whose name is not UTF-8.
+            self._model = sentencepiece.SentencePieceProcessor(model_proto=self.path.read_bytes())
         except (RuntimeError, OSError) as error:
             raise GuidedAlignError(f"{path}: expected a SentencePiece model; cannot be read as one") from error
 
@@ -52,18 +58,14 @@ class PieceEncoder:
         """The part of ``line`` that each piece stands for: empty for a dummy space, and for all but the last of the
         pieces that one character became. None where the model cuts the line into other pieces than these.
         """
-        try:
-            cut = self._model.encode(line, out_type="proto").pieces
-        except (ValueError, ImportError, RuntimeError):
-            # Before version 0.2.3, `proto` needed the protobuf package.
-            cut = self._model.encode(line, out_type="immutable_proto").pieces
+        cut = self._model.encode(line, out_type="offset_mapping")
         surfaces = []
         found = []
-        for one in cut:
-            tokens = one.piece.split()
+        for piece, (start, end) in zip(cut["pieces"], cut["offsets"]):
+            tokens = piece.split()
             found.extend(tokens)
             # What whitespace cuts in two stands for the same part, which the last of them gets.
-            surfaces.extend([""] * (len(tokens) - 1) + [one.surface] if tokens else [])
+            surfaces.extend([""] * (len(tokens) - 1) + [line[start:end]] if tokens else [])
         return surfaces if found == list(pieces) else None
 
 
@@ -126,4 +128,15 @@ def _sentencepiece() -> Any:
             "SentencePiece is not installed: pip install 'fairseq-guided-align[sentencepiece]', or use text that is"
             " already cut, with --subwords words or bpe"
         ) from error
+    if _numbers(sentencepiece.__version__) < OLDEST:
+        raise GuidedAlignError(
+            f"expected sentencepiece {'.'.join(map(str, OLDEST))} or newer, which tells the places of pieces in a line"
+            f" without the package protobuf; got {sentencepiece.__version__}; pip install --upgrade sentencepiece"
+        )
     return sentencepiece
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """The numbers that a version begins with: (0, 2, 3) of 0.2.3.dev1."""
+    found = re.match(r"\d+(?:\.\d+)*", version)
+    return tuple(int(part) for part in found[0].split(".")) if found else ()

@@ -10,6 +10,7 @@ import numpy as np
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.plots import INK, MUTED
 from fairseq_guided_align.training_log import TELLING_KEYS, TRAIN, TRAIN_INNER, TrainingLog
+from fairseq_guided_align.visible_text import visible, visible_lines
 
 try:
     from matplotlib.axes import Axes
@@ -67,7 +68,8 @@ def curves_figure(runs: Sequence[Run], keys: Sequence[str] = TELLING_KEYS, title
             f"expected {' or '.join(keys)} in {', '.join(run.log.path for run in runs)};"
             f" got only {', '.join(sorted(present))}"
         )
-    texts = [run.name for run in runs] + [title]
+    names, title = [visible(run.name) for run in runs], visible_lines(title)
+    texts = [*names, title]
     fonts = choose_fonts(texts)
     warn_about(fonts, texts)
     families = list(fonts.families)
@@ -94,7 +96,7 @@ def curves_figure(runs: Sequence[Run], keys: Sequence[str] = TELLING_KEYS, title
             0.65 / width, 1 - 0.12 / height, title, ha="left", va="top", color=INK, fontsize=12.5,
             family=families, parse_math=False,
         )  # fmt: skip
-    _draw_legend(figure, [run.name for run in runs], with_validation, columns, families)
+    _draw_legend(figure, names, with_validation, columns, families)
     return figure
 
 

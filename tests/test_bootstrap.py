@@ -162,11 +162,12 @@ UPDATE = "apt-get update -q"
     ],
 )
 def test_ci_prepares_a_new_machine(tmp_path: Path, user: str, there: list[str], fails: bool, called: list[str]) -> None:
-    """As root without a browser it installs one; whether or not that works, the README's command comes next."""
+    """As root without a browser it installs one; whether or not that works, the README's commands come next."""
     for folder in (".ci", "tests", "bin"):
         (tmp_path / folder).mkdir()
     shutil.copy(ROOT / ".ci/run", tmp_path / ".ci/run")
-    (tmp_path / "tests/run.sh").write_text('echo "tests/run.sh $*"\n')
+    for script in ("installed.sh", "run.sh"):
+        (tmp_path / "tests" / script).write_text(f'echo "tests/{script} $*"\n')
     for tool in ("bash", "dirname", "timeout"):
         (tmp_path / "bin" / tool).symlink_to(str(shutil.which(tool)))
     put(tmp_path / "bin", "id", f"echo {user}")
@@ -177,5 +178,22 @@ def test_ci_prepares_a_new_machine(tmp_path: Path, user: str, there: list[str], 
         [BASH, tmp_path / ".ci/run", "-k", "losses"],
         env={"PATH": str(tmp_path / "bin")}, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert run.stdout.splitlines() == [*called, "tests/run.sh -k losses"]
+    assert run.stdout.splitlines() == [*called, "tests/installed.sh ", "tests/run.sh -k losses"]
     assert ("cannot be installed" in run.stderr) is fails
+
+
+@pytest.mark.parametrize("broken", ["installed.sh", "run.sh"])
+def test_ci_fails_with_either_of_its_parts_and_runs_both(tmp_path: Path, broken: str) -> None:
+    for folder in (".ci", "tests", "bin"):
+        (tmp_path / folder).mkdir()
+    shutil.copy(ROOT / ".ci/run", tmp_path / ".ci/run")
+    for script in ("installed.sh", "run.sh"):
+        (tmp_path / "tests" / script).write_text(f"echo {script}; exit {int(script == broken)}\n")
+    put(tmp_path / "bin", "chromedriver", "exit 1")
+    run = subprocess.run(
+        [BASH, tmp_path / ".ci/run"],
+        env={"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert run.returncode == 1
+    assert run.stdout.split() == ["installed.sh", "run.sh"]
+    assert f"failed: tests/{broken}" in run.stderr

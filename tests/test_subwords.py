@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import re
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -21,7 +23,7 @@ from fairseq_guided_align.errors import (
     SubwordMismatchError,
 )
 from fairseq_guided_align.links import CorpusLinks, SentenceLinks
-from fairseq_guided_align.sentencepiece_models import PieceEncoder, train_model
+from fairseq_guided_align.sentencepiece_models import OLDEST, PieceEncoder, train_model
 from fairseq_guided_align.spelling import match_lines, match_sentence, split_words
 from fairseq_guided_align.subwords import (
     WordPieces,
@@ -476,6 +478,41 @@ def test_other_number_of_lines() -> None:
 def test_links_outside_the_pieces() -> None:
     with pytest.raises(AlignmentRangeError, match="target positions below 1; got 3"):
         subword_links_to_word_links(SentenceLinks.from_pairs([(0, 3)]), np.array([0]), np.array([0]))
+
+
+def test_surfaces_need_no_protobuf(monkeypatch: pytest.MonkeyPatch) -> None:
+    """sentencepiece's own messages need the package protobuf, which the extra `sentencepiece` does not bring."""
+    monkeypatch.setitem(sys.modules, "google.protobuf", None)
+    model = encoder("unigram")
+    line = "das ha\u200bus ½ ﬁ"
+    pieces = model.encode([line])[0]
+    surfaces = model.surfaces_of(line, pieces)
+    assert surfaces is not None
+    assert "".join(surfaces) == line
+    words = line.split(" ")
+    sets = as_sets(match_sentence(words, pieces, "sentencepiece", model.surfaces_of))[0]
+    spelt = ["".join(pieces[i] for i in sorted(own)).replace("▁", "") for own in sets]
+    assert spelt == ["das", "haus", "1⁄2", "fi"]
+
+
+def test_an_older_sentencepiece_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Before version 0.2.2 it gives no places of pieces; setup.py asks for that version."""
+    allowed = ".".join(map(str, OLDEST))
+    assert f'"sentencepiece>={allowed}"' in (Path(__file__).parents[1] / "setup.py").read_text(encoding="utf-8")
+    for version in ("0.2.1", "0.1.99", "0.2"):
+        monkeypatch.setattr(sentencepiece, "__version__", version)
+        with pytest.raises(GuidedAlignError, match=f"expected sentencepiece {allowed} or newer, .*; got {version};"):
+            train_model(["a b c"], tmp_path / "small.model", 20)
+    for version in (allowed, "0.2.3.dev1", "0.10.0", "1.0"):
+        monkeypatch.setattr(sentencepiece, "__version__", version)
+        train_model(["a b c"] * 10, tmp_path / "small.model", 20)
+
+
+def test_a_model_in_a_folder_whose_name_is_not_utf_8(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    train_model(["a b c"] * 10, folder / "small.model", 20)
+    assert "".join(PieceEncoder(folder / "small.model").encode(["a"])[0]) == "▁a"
 
 
 def test_model_files_that_are_none(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ import numpy as np
 
 from fairseq_guided_align import __version__
 from fairseq_guided_align.alignment_report import MANY, one_based_warning
-from fairseq_guided_align.byte_lines import count_lines
+from fairseq_guided_align.byte_lines import count_lines, is_pipe, raise_length_error
+from fairseq_guided_align.cli.options import texts_to_read
 from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError
 from fairseq_guided_align.links import CorpusLinks
 from fairseq_guided_align.metrics import LinkCounts, count_corpus
@@ -45,9 +46,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.description = DESCRIPTION
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("gold", metavar="GOLD", help="gold links")
+    parser.add_argument("gold", metavar="GOLD", type=texts_to_read, help="gold links")
     parser.add_argument(
-        "systems", metavar="HYP", nargs="+", help="links of a system; others are compared with the first"
+        "systems",
+        metavar="HYP",
+        nargs="+",
+        type=texts_to_read,
+        help="links of a system; others are compared with the first",
     )
     parser.add_argument("--one-based", action="store_true", help="positions in every HYP count from 1, not 0")
     parser.add_argument("--gold-one-based", action="store_true", help="positions in GOLD count from 1, not 0")
@@ -108,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
     left_out = len(gold) - int(scored.sum())
     signature = _signature(args, gold, left_out, resampled=bool(args.confidence or comparisons))
     if args.json:
-        print(json.dumps(_as_json(signature, left_out, systems, comparisons, warnings), indent=2, ensure_ascii=False))
+        print(json.dumps(_as_json(signature, left_out, systems, comparisons, warnings), indent=2))
         return 0
     print(_table(systems))
     for system, comparison in zip(systems[1:], comparisons):
@@ -133,6 +138,8 @@ def _read(argument: str, one_based: bool) -> CorpusLinks:
 
 def _raise_length_error(gold: str, system: str) -> None:
     """Names both numbers of lines and the first line that has no partner."""
+    if any(map(is_pipe, [*_files(gold), *_files(system)])):
+        raise_length_error([*_files(gold), *_files(system)])
     files = {name: [(path, count_lines(path)) for path in _files(name)] for name in (gold, system)}
     if len(files[gold]) == len(files[system]):
         # Shard by shard: the first pair of files that differs is where it went wrong.

@@ -6,7 +6,8 @@ import argparse
 
 from fairseq_guided_align.aligner import LONGEST_SENTENCE, AlignedText, AlignerSettings, align_text
 from fairseq_guided_align.atomic_files import atomic_file
-from fairseq_guided_align.byte_lines import count_lines, raise_length_error, read_lines
+from fairseq_guided_align.byte_lines import count_lines, is_pipe, raise_length_error, read_lines
+from fairseq_guided_align.cli.options import text_to_read, text_to_write
 from fairseq_guided_align.pharaoh import format_block
 from fairseq_guided_align.progress import line_counter, say
 from fairseq_guided_align.symmetrise import METHODS
@@ -21,9 +22,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " 'fairseq-guided-align[aligner]'): in both directions, then symmetrised. Give it all the text there is: it"
         " learns from what it aligns."
     )
-    parser.add_argument("--source", metavar="FILE", required=True, help="source text, words separated by spaces")
-    parser.add_argument("--target", metavar="FILE", required=True, help="target text, as many lines")
-    parser.add_argument("--output", "-o", metavar="FILE", required=True, help="links to write, Pharaoh text")
+    parser.add_argument(
+        "--source", metavar="FILE", type=text_to_read, required=True, help="source text, words separated by spaces"
+    )
+    parser.add_argument("--target", metavar="FILE", type=text_to_read, required=True, help="target text, as many lines")
+    parser.add_argument(
+        "--output", "-o", metavar="FILE", type=text_to_write, required=True, help="links to write, Pharaoh text"
+    )
     standard = AlignerSettings()
     parser.add_argument(
         "--method",
@@ -55,18 +60,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="P",
         help="prior probability of a word without a link (default: 0.2)",
     )
-    parser.add_argument("--forward-output", metavar="FILE", help="also write eflomal's forward links here")
-    parser.add_argument("--reverse-output", metavar="FILE", help="also write eflomal's reverse links here")
+    for direction in ("forward", "reverse"):
+        parser.add_argument(
+            f"--{direction}-output",
+            metavar="FILE",
+            type=text_to_write,
+            help=f"also write eflomal's {direction} links here",
+        )
 
 
 def run(args: argparse.Namespace) -> int:
     """Carry the command out; returns its exit code."""
     settings = AlignerSettings(args.method, args.model, args.samplers, args.length, args.null_prior)
-    # Before the aligner has worked for hours.
-    lines = count_lines(args.source)
-    if lines != count_lines(args.target):
+    # Before the aligner has worked for hours; of a pipe it is seen when eflomal has been given the text.
+    lines = [count_lines(path) for path in (args.source, args.target) if not is_pipe(path)]
+    if len(set(lines)) > 1:
         raise_length_error([args.source, args.target])
-    say(f"aligning {lines} sentence pairs; eflomal says nothing until it is done")
+    say(f"aligning {lines[0] if lines else 'the'} sentence pairs; eflomal says nothing until it is done")
     seen = AlignedText()
     links = with_links = 0
     with atomic_file(args.output) as stream, line_counter("symmetrise") as bar:

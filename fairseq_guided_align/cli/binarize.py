@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_guided_align.binarization import LinkFile, binarize_file
-from fairseq_guided_align.cli.options import add_link_reading, add_policy, add_workers, tell_counts
+from fairseq_guided_align.cli.options import add_link_reading, add_policy, add_workers, named_text_to_read, tell_counts
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.fairseq_data import lengths_path, text_lengths
 from fairseq_guided_align.link_counts import LinkCounts
@@ -36,7 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("data", metavar="DIR", help="data folder")
     parser.add_argument(
-        "files", nargs="+", metavar="SPLIT=FILE", help="links of a split, Pharaoh text, such as train=train.align"
+        "files",
+        nargs="+",
+        metavar="SPLIT=FILE",
+        type=named_text_to_read,
+        help="links of a split, Pharaoh text, such as train=train.align",
     )
     parser.add_argument("--source-lang", "-s", metavar="LANG", help=f"default: as {SETTINGS} in DIR says")
     parser.add_argument("--target-lang", "-t", metavar="LANG", help="likewise")

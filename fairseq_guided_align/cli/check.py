@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict
 
 from fairseq_guided_align.alignment_report import AlignmentReport, report_on
+from fairseq_guided_align.cli.options import text_to_read
 from fairseq_guided_align.errors import GuidedAlignError
 
 HELP = "check alignment files against their texts: lines, ranges, coverage"
@@ -27,9 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--source-lang", "-s", metavar="LANG", help="suffix of the source texts")
     parser.add_argument("--target-lang", "-t", metavar="LANG", help="suffix of the target texts")
     parser.add_argument("--align-suffix", default="align", metavar="SUFFIX", help="of the links (default: align)")
-    parser.add_argument("--links", metavar="FILE", help="instead of prefixes: links")
-    parser.add_argument("--source", metavar="FILE", help="with --links: source text")
-    parser.add_argument("--target", metavar="FILE", help="with --links: target text")
+    parser.add_argument("--links", metavar="FILE", type=text_to_read, help="instead of prefixes: links")
+    parser.add_argument("--source", metavar="FILE", type=text_to_read, help="with --links: source text")
+    parser.add_argument("--target", metavar="FILE", type=text_to_read, help="with --links: target text")
     parser.add_argument("--one-based", action="store_true", help="positions in the links count from 1")
     parser.add_argument("--examples", type=int, default=5, metavar="N", help="problems shown of a kind (default: 5)")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from fairseq_guided_align.cli.options import folder_to_write
+
 HELP = "convert a checkpoint for CTranslate2, with the guided heads where it looks for them"
 
 
@@ -15,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("checkpoint", help="checkpoint of fairseq-train")
     parser.add_argument("data", help="data folder with the dictionaries")
-    parser.add_argument("output", help="folder to make")
+    parser.add_argument("output", type=folder_to_write, help="folder to make")
     parser.add_argument("--lang-pair", metavar="SRC-TGT", help="language pair, of a model of several pairs")
     parser.add_argument("--quantization", help="of CTranslate2, such as int8 (default: none)")
     parser.add_argument("--force", action="store_true", help="replace the folder")

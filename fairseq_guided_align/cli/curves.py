@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from fairseq_guided_align.cli.options import named_text_to_read
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.training_log import TELLING_KEYS, read_training_log
 
@@ -23,7 +24,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = DESCRIPTION
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
-        "logs", metavar="LOG", nargs="+", help="log file, or NAME=FILE to name the run; without, the file's name"
+        "logs",
+        metavar="LOG",
+        nargs="+",
+        type=named_text_to_read,
+        help="log file, or NAME=FILE to name the run; without, the file's name",
     )
     parser.add_argument("--out", "-o", metavar="FILE", required=True, help="picture to write: .png, .svg or .pdf")
     parser.add_argument(

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
 
 from fairseq_guided_align.atomic_files import atomic_file
-from fairseq_guided_align.byte_lines import decode_line, read_blocks_together
+from fairseq_guided_align.byte_lines import check_no_pipe, decode_line, read_blocks_together
+from fairseq_guided_align.cli.options import text_to_read, text_to_write
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.pharaoh import format_line
 from fairseq_guided_align.progress import line_counter, say
@@ -37,10 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = parser.add_argument_group("text, of a split or of two files")
     text.add_argument("--split", help="split of the data folder (default: test, without --source)")
     text.add_argument(
-        "--source", metavar="FILE", help="source sentences, one a line: as they are before they are cut into pieces "
+        "--source", metavar="FILE", type=text_to_read,
+        help="source sentences, one a line: as they are before they are cut into pieces "
         "by SentencePiece, otherwise as they were binarised"
     )  # fmt: skip
-    text.add_argument("--target", metavar="FILE", help="their translations, likewise")
+    text.add_argument("--target", metavar="FILE", type=text_to_read, help="their translations, likewise")
     text.add_argument(
         "--pieces", action="store_true", help="the files hold pieces already, separated by spaces, not words"
     )
@@ -75,7 +75,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "separated by commas (default: argmax)",
     )
     links.add_argument("--threshold", type=float, help="least probability of a link, above 0 and at most 1")
-    links.add_argument("--output", metavar="FILE", help="file to write (default: standard output)")
+    links.add_argument(
+        "--output", "-o", metavar="FILE", type=text_to_write, default="-", help="links to write (default: -)"
+    )
     other = parser.add_argument_group("a second model, of the opposite direction")
     other.add_argument("--reverse-checkpoint", metavar="FILE", help="its checkpoint")
     other.add_argument("--reverse-data", metavar="DIR", help="its data folder (default: the one it was trained on)")
@@ -103,15 +105,12 @@ def run(args: argparse.Namespace) -> int:
         )
     too_long = 0
     with ExitStack() as stack:
-        output = sys.stdout.buffer
-        if args.output is not None:
-            output = stack.enter_context(atomic_file(Path(args.output)))
+        output = stack.enter_context(atomic_file(args.output))
         bar = stack.enter_context(line_counter("aligning"))
         for line in _lines(args, model, reverse):
             too_long += line is None
             output.write(((line or "") + "\n").encode("utf-8"))
             bar.update()
-        output.flush()
     if too_long:
         say(f"warning: {too_long} sentence pairs are too long for the model; their lines are empty")
     return 0
@@ -128,6 +127,10 @@ def _check(args: argparse.Namespace) -> None:
         raise GuidedAlignError("--source and --target go together: one file for each side")
     if args.source is not None and args.split is not None:
         raise GuidedAlignError("--split is text of the data folder, and --source and --target are other text; give one")
+    if args.reverse_checkpoint is not None and args.source is not None:
+        # Both models read the text.
+        check_no_pipe(args.source)
+        check_no_pipe(args.target)
     models = args.source_sentencepiece_model or args.target_sentencepiece_model
     if args.source is None and (args.pieces or models):
         raise GuidedAlignError("--pieces and SentencePiece models go with --source and --target")

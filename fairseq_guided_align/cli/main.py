@@ -6,6 +6,7 @@ import argparse
 import ast
 import difflib
 import importlib
+import io
 import logging
 import os
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from fairseq_guided_align import __version__
 from fairseq_guided_align.atomic_files import FULL_DISK
+from fairseq_guided_align.cli.options import check_streams
 from fairseq_guided_align.errors import GuidedAlignError
 
 PROG = "fairseq-guided-align"
@@ -34,6 +36,8 @@ SUBCOMMANDS = (
     "ctranslate2",
 )
 
+DASH = "Where a command reads or writes a file of text, - is standard input or output."
+
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
@@ -48,6 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     program and keeps its traceback.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    _make_output_say_everything()
     name = PROG
     try:
         command = _chosen(arguments)
@@ -131,7 +136,7 @@ def _top_parser() -> argparse.ArgumentParser:
         prog=PROG,
         usage=f"{PROG} [--help] [--version] SUBCOMMAND ...",
         description="Supervised word alignment for fairseq translation models.",
-        epilog="\n".join(["subcommands:", *lines, "", f"{PROG} SUBCOMMAND --help shows the options of one."]),
+        epilog="\n".join(["subcommands:", *lines, "", f"{PROG} SUBCOMMAND --help shows the options of one.", DASH]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"{PROG} {__version__}")
@@ -144,8 +149,18 @@ def _run(command: str, arguments: list[str]) -> int:
     module = importlib.import_module(f"fairseq_guided_align.cli.{command.replace('-', '_')}")
     parser = argparse.ArgumentParser(prog=f"{PROG} {command}", description=module.HELP)
     module.add_arguments(parser)
-    code: int = module.run(parser.parse_args(arguments))
+    args = parser.parse_args(arguments)
+    check_streams(args)
+    code: int = module.run(args)
     return code
+
+
+def _make_output_say_everything() -> None:
+    """A character that the output's encoding lacks is printed as its number, such as \\u03b1, and ends no command."""
+    for stream in (sys.stdout, sys.stderr):
+        # Whoever asked for another way of handling them has it.
+        if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _fail(name: str, message: str) -> int:

@@ -3,15 +3,57 @@
 from __future__ import annotations
 
 import argparse
+import re
 from typing import Any, Optional
 
-from fairseq_guided_align.byte_lines import PathLike
+from fairseq_guided_align.atomic_files import STANDARD_OUTPUT
+from fairseq_guided_align.byte_lines import STANDARD_INPUT, PathLike
+from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.link_counts import LinkCounts
 from fairseq_guided_align.progress import say
 from fairseq_guided_align.subwords import POLICIES
 
 Options = Any
 """A parser or one of its groups of options."""
+
+
+def text_to_read(argument: str) -> str:
+    """A file of text that a command reads: ``-`` is standard input."""
+    return STANDARD_INPUT if argument == "-" else argument
+
+
+def named_text_to_read(argument: str) -> str:
+    """``NAME=FILE``, or ``FILE`` where the command takes it, likewise."""
+    name, equals, path = argument.rpartition("=")
+    return name + equals + text_to_read(path)
+
+
+def texts_to_read(argument: str) -> str:
+    """Files with commas between them, likewise."""
+    return ",".join(map(text_to_read, argument.split(",")))
+
+
+def text_to_write(argument: str) -> str:
+    """A file of text that a command writes: ``-`` is standard output."""
+    return STANDARD_OUTPUT if argument == "-" else argument
+
+
+def folder_to_write(argument: str) -> str:
+    """A folder that a command makes, which no stream can be."""
+    if argument == "-":
+        raise argparse.ArgumentTypeError("expected a folder; - is standard output (./- is a folder of that name)")
+    return argument
+
+
+def check_streams(args: argparse.Namespace) -> None:
+    """:raises GuidedAlignError: standard input or output is to be more than one file."""
+    values = [value for some in vars(args).values() for value in (some if isinstance(some, list) else [some])]
+    named = [path for value in values if isinstance(value, str) for path in re.split("[=,]", value)]
+    for path, stream in ((STANDARD_INPUT, "standard input"), (STANDARD_OUTPUT, "standard output")):
+        if named.count(path) > 1:
+            raise GuidedAlignError(
+                f"expected {stream} in place of one file; got - {named.count(path)} times: name a file for the others"
+            )
 
 
 def add_workers(options: Options) -> None:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any, Optional
 
+from fairseq_guided_align.cli.options import text_to_read
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.subwords import KINDS
 
@@ -55,8 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--each-head", action="store_true", help="a matrix for each layer and head, not their average")
     gold = parser.add_mutually_exclusive_group()
     gold.add_argument(
-        "--gold", metavar="FILE", help="links between words to outline, one line for each of the split's (default: the"
-        " links in the data folder)",
+        "--gold", metavar="FILE", type=text_to_read, help="links between words to outline, one line for each of the"
+        " split's (default: the links in the data folder)",
     )  # fmt: skip
     gold.add_argument("--no-gold", action="store_true", help="outline nothing")
     parser.add_argument("--gold-one-based", action="store_true", help="positions in GOLD count from 1")

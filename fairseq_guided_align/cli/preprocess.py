@@ -6,7 +6,13 @@ import argparse
 import shlex
 
 from fairseq_guided_align.aligner import AlignerSettings
-from fairseq_guided_align.cli.options import add_link_reading, add_on_mismatch, add_policy, add_workers
+from fairseq_guided_align.cli.options import (
+    add_link_reading,
+    add_on_mismatch,
+    add_policy,
+    add_workers,
+    folder_to_write,
+)
 from fairseq_guided_align.corpus_files import SPLITS, PreprocessSettings, find_corpora
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.preprocessing import preprocess
@@ -40,7 +46,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     files.add_argument(
         "--align-suffix", default=standard.align_suffix, metavar="SUFFIX", help="of the word links (default: align)"
     )
-    files.add_argument("--destdir", required=True, metavar="DIR", help="data folder to make; must not exist yet")
+    files.add_argument(
+        "--destdir",
+        required=True,
+        metavar="DIR",
+        type=folder_to_write,
+        help="data folder to make; must not exist yet",
+    )
     for side in ("source", "target"):
         files.add_argument(
             f"--{side}-words-suffix",

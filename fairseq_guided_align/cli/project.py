@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from contextlib import closing, nullcontext
-from typing import BinaryIO, ContextManager
+from contextlib import closing
 
 from fairseq_guided_align.atomic_files import atomic_file
-from fairseq_guided_align.cli.options import add_link_reading, add_on_mismatch, add_policy, add_workers, tell_counts
+from fairseq_guided_align.cli.options import (
+    add_link_reading,
+    add_on_mismatch,
+    add_policy,
+    add_workers,
+    tell_counts,
+    text_to_read,
+    text_to_write,
+)
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.progress import line_counter
 from fairseq_guided_align.projection import (
@@ -31,16 +37,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " characters, so that they may come from differently tokenised text. Files are text or gzip, one line a"
         " sentence pair. A summary goes to standard error."
     )
-    parser.add_argument("--links", metavar="FILE", required=True, help="links to read, Pharaoh text")
+    parser.add_argument("--links", metavar="FILE", type=text_to_read, required=True, help="links to read, Pharaoh text")
     for side in ("source", "target"):
-        parser.add_argument(f"--{side}-words", metavar="FILE", required=True, help=f"{side} text in words")
-        parser.add_argument(f"--{side}-pieces", metavar="FILE", required=True, help=f"{side} text in pieces")
+        for units in ("words", "pieces"):
+            parser.add_argument(
+                f"--{side}-{units}",
+                metavar="FILE",
+                type=text_to_read,
+                required=True,
+                help=f"{side} text in {units}",
+            )
         parser.add_argument(
             f"--{side}-sentencepiece-model",
             metavar="FILE",
             help=f"model that cut the {side} text, for lines whose characters it changed",
         )
-    parser.add_argument("--output", "-o", metavar="FILE", default="-", help="links to write (default: - for stdout)")
+    parser.add_argument(
+        "--output", "-o", metavar="FILE", type=text_to_write, default="-", help="links to write (default: -)"
+    )
     parser.add_argument(
         "--subwords",
         choices=KINDS,
@@ -63,10 +77,8 @@ def run(args: argparse.Namespace) -> int:
     )
     files = ProjectionFiles(args.links, source, target, settings)
     counts = ProjectionCounts()
-    output: ContextManager[BinaryIO] = (
-        nullcontext(sys.stdout.buffer) if args.output == "-" else atomic_file(args.output)
-    )
-    with output as stream, line_counter("project") as bar, closing(project_to_text(files, args.workers)) as projected:
+    projected = project_to_text(files, args.workers)
+    with atomic_file(args.output) as stream, line_counter("project") as bar, closing(projected):
         for lines, seen in projected:
             stream.write(lines)
             counts.add(seen)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
+
+from fairseq_guided_align.atomic_files import STANDARD_OUTPUT, atomic_file
 
 HELP = "print the folder to pass to fairseq's --user-dir"
 
@@ -15,7 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Carry the command out; returns its exit code."""
-    print(user_dir())
+    # Its own bytes, not those of the output's encoding: shells give them to fairseq.
+    with atomic_file(STANDARD_OUTPUT) as stream:
+        stream.write(os.fsencode(user_dir()) + b"\n")
     return 0
 
 

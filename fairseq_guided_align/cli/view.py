@@ -8,13 +8,15 @@ from typing import Any, Optional
 
 import numpy as np
 
-from fairseq_guided_align.atomic_files import atomic_file
+from fairseq_guided_align.atomic_files import STANDARD_OUTPUT, atomic_file
 from fairseq_guided_align.byte_lines import raise_length_error, read_lines
+from fairseq_guided_align.cli.options import named_text_to_read, text_to_read, text_to_write
 from fairseq_guided_align.errors import AlignmentRangeError, GuidedAlignError, SubwordMismatchError
 from fairseq_guided_align.links import CorpusLinks, SentenceLinks
 from fairseq_guided_align.page import PageData, Pair, page_html, view
 from fairseq_guided_align.pharaoh import read_links
 from fairseq_guided_align.piece_words import spread_over_pieces
+from fairseq_guided_align.progress import say
 from fairseq_guided_align.spelling import match_sentence, split_words
 from fairseq_guided_align.subwords import KINDS, subword_links_to_word_links
 
@@ -39,18 +41,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.description = DESCRIPTION
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--source", metavar="FILE", help="source text, words separated by spaces")
-    parser.add_argument("--target", metavar="FILE", help="target text, likewise")
-    parser.add_argument("--gold", metavar="FILE", help="gold links of the words")
-    parser.add_argument(
-        "--links", metavar="NAME=FILE", action="append", default=[], help="hard links of a system; repeatable"
-    )
-    parser.add_argument(
-        "--soft", metavar="NAME=FILE", action="append", default=[], help="soft links of a system; repeatable"
-    )
+    parser.add_argument("--source", metavar="FILE", type=text_to_read, help="source text, words separated by spaces")
+    parser.add_argument("--target", metavar="FILE", type=text_to_read, help="target text, likewise")
+    parser.add_argument("--gold", metavar="FILE", type=text_to_read, help="gold links of the words")
+    of_systems: dict[str, Any] = {
+        "metavar": "NAME=FILE", "action": "append", "default": [], "type": named_text_to_read
+    }  # fmt: skip
+    parser.add_argument("--links", **of_systems, help="hard links of a system; repeatable")
+    parser.add_argument("--soft", **of_systems, help="soft links of a system; repeatable")
     pieces = parser.add_argument_group("subword pieces, for a switch between words and pieces")
-    pieces.add_argument("--source-pieces", metavar="FILE", help="the source text in pieces")
-    pieces.add_argument("--target-pieces", metavar="FILE", help="the target text in pieces")
+    pieces.add_argument("--source-pieces", metavar="FILE", type=text_to_read, help="the source text in pieces")
+    pieces.add_argument("--target-pieces", metavar="FILE", type=text_to_read, help="the target text in pieces")
     pieces.add_argument(
         "--subwords",
         choices=KINDS,
@@ -58,12 +59,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " says)",
     )
     pieces.add_argument(
-        "--piece-links", metavar="NAME=FILE", action="append", default=[], help="hard links between pieces; a system"
-        " without --links shows them between words too",
-    )  # fmt: skip
-    pieces.add_argument(
-        "--piece-soft", metavar="NAME=FILE", action="append", default=[], help="soft links between pieces, likewise"
+        "--piece-links",
+        **of_systems,
+        help="hard links between pieces; a system without --links shows them between words too",
     )
+    pieces.add_argument("--piece-soft", **of_systems, help="soft links between pieces, likewise")
     models = parser.add_argument_group("models, instead of text and link files")
     models.add_argument(
         "--checkpoint", metavar="NAME=FILE", action="append", default=[], help="checkpoint of fairseq-train; repeatable"
@@ -72,7 +72,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     models.add_argument("--lang-pair", metavar="SRC-TGT", help="language pair to read, of models of several pairs")
     models.add_argument("--split", help="split of the data folder (default: test)")
     models.add_argument("--device", help="where the models run, such as cpu (default: a GPU if there is one)")
-    parser.add_argument("--out", "-o", metavar="FILE", required=True, help="page to write, such as links.html")
+    parser.add_argument(
+        "--out", "-o", metavar="FILE", type=text_to_write, required=True, help="page to write, such as links.html"
+    )
     parser.add_argument("--title", default="Word alignments", help="of the page")
     parser.add_argument("--source-name", help="name or code of the source language, such as grc")
     parser.add_argument("--target-name", help="the same for the target, such as en")
@@ -103,7 +105,8 @@ def run(args: argparse.Namespace) -> int:
     shown = len(data["pairs"])
     rest = "" if shown == of else f" (the first of {of}; --limit shows more)"
     names = ", ".join(data["systems"])
-    print(f"wrote {args.out}: {shown} sentence pairs{rest}, links of {names}, {len(page) / 1e6:.1f} MB")
+    tell = say if args.out == STANDARD_OUTPUT else print
+    tell(f"wrote {args.out}: {shown} sentence pairs{rest}, links of {names}, {len(page) / 1e6:.1f} MB")
     return 0
 
 
