@@ -19,6 +19,7 @@ ORDER = [
     "errors",
     "compat",
     "byte_lines",
+    "words",
     "progress",
     "atomic_files",
     "worker_processes",
@@ -27,6 +28,7 @@ ORDER = [
     "symmetrise",
     "subwords",
     "word_positions",
+    "split_evidence",
     "alignment_report",
     "link_counts",
     "subword_settings",
@@ -93,6 +95,7 @@ ORDER = [
 TEXT_ONLY = [
     "errors",
     "byte_lines",
+    "words",
     "progress",
     "atomic_files",
     "links",

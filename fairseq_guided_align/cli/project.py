@@ -8,9 +8,16 @@ from contextlib import closing, nullcontext
 from typing import BinaryIO, ContextManager
 
 from fairseq_guided_align.atomic_files import atomic_file
-from fairseq_guided_align.cli.options import add_link_reading, add_on_mismatch, add_policy, add_workers, tell_counts
+from fairseq_guided_align.cli.options import (
+    add_link_reading,
+    add_on_mismatch,
+    add_policy,
+    add_word_split,
+    add_workers,
+    tell_counts,
+)
 from fairseq_guided_align.errors import GuidedAlignError
-from fairseq_guided_align.progress import line_counter
+from fairseq_guided_align.progress import line_counter, say
 from fairseq_guided_align.projection import (
     ProjectionCounts,
     ProjectionFiles,
@@ -50,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_policy(parser)
     parser.add_argument("--back", action="store_true", help="read links between pieces, write links between words")
     add_link_reading(parser)
+    add_word_split(parser)
     add_on_mismatch(parser)
     add_workers(parser)
 
@@ -59,7 +67,13 @@ def run(args: argparse.Namespace) -> int:
     keep_freed_memory()
     source, target = (_side(args, name) for name in ("source", "target"))
     settings = ProjectionSettings(
-        args.policy, args.back, args.one_based, args.inverted, args.on_mismatch == "drop-links", args.max_dropped
+        args.policy,
+        args.back,
+        args.one_based,
+        args.inverted,
+        args.on_mismatch == "drop-links",
+        args.max_dropped,
+        args.word_split,
     )
     files = ProjectionFiles(args.links, source, target, settings)
     counts = ProjectionCounts()
@@ -71,7 +85,10 @@ def run(args: argparse.Namespace) -> int:
             stream.write(lines)
             counts.add(seen)
             bar.update(seen.sentences)
+        counts.check_words(args.links, args.word_split)
         counts.check(args.links, settings.max_dropped)
+    for warning in counts.word_warnings(args.links, args.word_split):
+        say(f"warning: {warning}")
     tell_counts(counts, args.links, args.links, args.one_based)
     return 0
 

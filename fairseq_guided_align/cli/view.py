@@ -10,13 +10,15 @@ import numpy as np
 
 from fairseq_guided_align.atomic_files import atomic_file
 from fairseq_guided_align.byte_lines import raise_length_error, read_lines
+from fairseq_guided_align.cli.options import add_word_split
 from fairseq_guided_align.errors import AlignmentRangeError, GuidedAlignError, SubwordMismatchError
 from fairseq_guided_align.links import CorpusLinks, SentenceLinks
 from fairseq_guided_align.page import PageData, Pair, page_html, view
 from fairseq_guided_align.pharaoh import read_links
 from fairseq_guided_align.piece_words import spread_over_pieces
-from fairseq_guided_align.spelling import match_sentence, split_words
+from fairseq_guided_align.spelling import match_sentence
 from fairseq_guided_align.subwords import KINDS, subword_links_to_word_links
+from fairseq_guided_align.words import DEFAULT_SPLIT, split_words
 
 HELP = "write one HTML page to look through links: gold, hard and soft, of several systems"
 
@@ -39,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.description = DESCRIPTION
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--source", metavar="FILE", help="source text, words separated by spaces")
+    parser.add_argument("--source", metavar="FILE", help="source text, in words")
     parser.add_argument("--target", metavar="FILE", help="target text, likewise")
     parser.add_argument("--gold", metavar="FILE", help="gold links of the words")
     parser.add_argument(
@@ -48,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--soft", metavar="NAME=FILE", action="append", default=[], help="soft links of a system; repeatable"
     )
+    add_word_split(parser, None, "default: spaces; of models: as the data folder says")
     pieces = parser.add_argument_group("subword pieces, for a switch between words and pieces")
     pieces.add_argument("--source-pieces", metavar="FILE", help="the source text in pieces")
     pieces.add_argument("--target-pieces", metavar="FILE", help="the target text in pieces")
@@ -141,7 +144,7 @@ def _of_models(args: argparse.Namespace) -> tuple[PageData, int]:
         return view(sentence.source, sentence.target, sentence.gold, systems)
 
     pairs: list[Pair] = []
-    for pair in read_pairs(models, split, range(min(args.limit, of)), kind, gold):
+    for pair in read_pairs(models, split, range(min(args.limit, of)), kind, gold, word_split=args.word_split):
         assert pair.words is not None
         pairs.append({"id": str(pair.number + 1), "words": shown(pair.words), "pieces": shown(pair.pieces)})
     return {
@@ -203,7 +206,8 @@ def _read_text(
     args: argparse.Namespace,
 ) -> tuple[list[list[str]], list[list[str]], Optional[list[list[str]]], Optional[list[list[str]]]]:
     """Words of source and target, and their pieces where they were given; all of as many lines."""
-    source, target = _words(args.source), _words(args.target)
+    word_split = args.word_split or DEFAULT_SPLIT
+    source, target = _words(args.source, word_split), _words(args.target, word_split)
     if len(source) != len(target):
         raise_length_error([args.source, args.target])
     if not args.source_pieces:
@@ -215,9 +219,8 @@ def _read_text(
     return source, target, source_pieces, target_pieces
 
 
-def _words(path: str) -> list[list[str]]:
-    """What ASCII whitespace separates: a no-break space is part of a word for aligners."""
-    return [split_words(line) for line in read_lines(path)]
+def _words(path: str, word_split: str) -> list[list[str]]:
+    return [split_words(line, word_split) for line in read_lines(path)]
 
 
 def _pieces(path: str) -> list[list[str]]:
@@ -247,7 +250,7 @@ def _links(path: str, one_based: bool, text_path: str, source: list[list[str]], 
         raise AlignmentRangeError(
             f"{path}:{line + 1}: expected links within {len(source[line])} source and {len(target[line])} target"
             f" tokens; got {links.source[first] + base}-{links.target[first] + base}. Are the links of another"
-            " tokenisation, or of the other direction?"
+            " tokenisation (also: --word-split), or of the other direction?"
         )
     return links
 
