@@ -10,6 +10,7 @@ import numpy as np
 
 from fairseq_guided_align.byte_lines import PathLike, count_lines, decode_line, read_blocks_together
 from fairseq_guided_align.errors import AlignmentFormatError, AlignmentRangeError
+from fairseq_guided_align.link_files import as_pharaoh
 from fairseq_guided_align.links import CorpusLinks
 from fairseq_guided_align.pharaoh import parse_block, parse_line
 from fairseq_guided_align.split_evidence import SplitEvidence, evidence_of
@@ -95,11 +96,28 @@ def report_on(
     :param source: text, words or pieces, in which source positions count.
     :param problems: how many examples of each kind of problem to keep.
     :param word_split: what separates them, one of ``words.WORD_SPLITS``.
-    :raises GuidedAlignError: a file cannot be read.
+    :raises GuidedAlignError: a file cannot be read, or is not Pharaoh text nor of NAACL's form.
+    """
+    with as_pharaoh(links, lambda: count_lines(source), one_based) as text:
+        return _report(text, links, source, target, one_based, problems, word_split)
+
+
+def _report(
+    text: PathLike,
+    links: PathLike,
+    source: PathLike,
+    target: PathLike,
+    one_based: bool,
+    problems: int,
+    word_split: str,
+) -> AlignmentReport:
+    """As :func:`report_on`.
+
+    :param text: the links as Pharaoh text.
     """
     report = AlignmentReport()
-    paths = [links, source, target]
-    report.lines = {str(path): count_lines(path) for path in paths}
+    paths = [text, source, target]
+    report.lines = {str(name): count_lines(path) for name, path in zip([links, source, target], paths)}
     if not report.same_length:
         counts = ", ".join(f"{path} has {count}" for path, count in report.lines.items())
         report.problems.append(f"expected as many lines in each file; {counts}")

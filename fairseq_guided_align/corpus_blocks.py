@@ -75,8 +75,8 @@ def block_tasks(
     has_words = corpus.words != corpus.text
     if has_words:
         paths += corpus.words
-    if corpus.links is not None:
-        paths.append(corpus.links)
+    if corpus.pharaoh is not None:
+        paths.append(corpus.pharaoh)
     together = read_blocks_together if settings.workers == 1 else locate_blocks_together
     for first_line, blocks in together(paths, LINES_IN_BLOCK):
         yield BlockTask(

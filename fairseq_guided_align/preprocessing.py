@@ -13,17 +13,19 @@ from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Optional
 
 from fairseq_guided_align import __version__
 from fairseq_guided_align.aligner import align_text
 from fairseq_guided_align.atomic_files import atomic_folder
-from fairseq_guided_align.byte_lines import PathLike, read_lines
+from fairseq_guided_align.byte_lines import PathLike, count_lines, read_lines
 from fairseq_guided_align.corpus_blocks import block_tasks, cut_and_project
 from fairseq_guided_align.corpus_files import Corpus, PreprocessSettings, check_lengths
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.fairseq_data import run_fairseq_preprocess, text_lengths, write_dictionary
+from fairseq_guided_align.link_files import as_pharaoh
 from fairseq_guided_align.links import CorpusLinks
 from fairseq_guided_align.pharaoh import format_block
 from fairseq_guided_align.progress import line_counter, say
@@ -46,7 +48,24 @@ def preprocess(
     :return: counts of each split.
     :raises GuidedAlignError: whatever is wrong with texts, links, models or settings; nothing is left behind then.
     """
-    check_lengths(corpora)  # before models are trained for hours
+    with ExitStack() as stack:
+        in_pharaoh = [_in_pharaoh(corpus, settings, stack) for corpus in corpora]
+        check_lengths(in_pharaoh)  # before models are trained for hours
+        return _preprocess(in_pharaoh, destdir, settings)
+
+
+def _in_pharaoh(corpus: Corpus, settings: PreprocessSettings, stack: ExitStack) -> Corpus:
+    if corpus.links is None:
+        return corpus
+    sentences = partial(count_lines, corpus.text[0])
+    return replace(
+        corpus, links_text=stack.enter_context(as_pharaoh(corpus.links, sentences, settings.projection.one_based))
+    )
+
+
+def _preprocess(
+    corpora: Sequence[Corpus], destdir: PathLike, settings: PreprocessSettings
+) -> dict[str, ProjectionCounts]:
     with atomic_folder(destdir) as folder:
         text_folder = folder / TEXT_FOLDER
         text_folder.mkdir()

@@ -141,13 +141,15 @@ class ProjectedBlock(NamedTuple):
 class ProjectionFiles:
     """Links of a corpus and its text, line by line.
 
-    :param links: Pharaoh text.
+    :param links: as messages name it.
+    :param links_text: Pharaoh text, where ``links`` is none.
     """
 
     links: PathLike
     source: Side
     target: Side
     settings: ProjectionSettings = field(default_factory=ProjectionSettings)
+    links_text: Optional[PathLike] = None
 
 
 class ProjectionTask(NamedTuple):
@@ -163,7 +165,8 @@ def projection_tasks(files: ProjectionFiles, workers: int) -> Iterator[Projectio
 
     :raises AlignmentLengthError: the files differ in their number of lines.
     """
-    paths = [files.links, files.source.words, files.source.pieces, files.target.words, files.target.pieces]
+    links = files.links if files.links_text is None else files.links_text
+    paths = [links, files.source.words, files.source.pieces, files.target.words, files.target.pieces]
     together = read_blocks_together if workers == 1 else locate_blocks_together
     for first_line, blocks in together(paths, LINES_IN_BLOCK):
         yield ProjectionTask(files, first_line, list(blocks))

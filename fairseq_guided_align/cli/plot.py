@@ -74,12 +74,12 @@ def run(args: argparse.Namespace) -> int:
     numbers = parse_numbers(args.sentences)
     if not 10 <= args.dpi <= 2000:
         raise GuidedAlignError(f"--dpi: expected a number in 10..2000; got {args.dpi:g}")
-    from fairseq_guided_align.pharaoh import read_links
+    from fairseq_guided_align.link_files import filled, read_link_file
     from fairseq_guided_align.plots import FORMATS, attention_figure, save_figure
 
     if Path(args.out).suffix.lower() not in FORMATS:
         raise GuidedAlignError(f"{args.out}: expected a file name that ends in {', '.join(FORMATS)}")
-    gold = read_links(args.gold, args.gold_one_based) if args.gold else None
+    gold = read_link_file(args.gold, args.gold_one_based) if args.gold else None
     from fairseq_guided_align.fonts import font_warnings_as_lines
     from fairseq_guided_align.split_reading import read_pairs
     from fairseq_guided_align.subword_settings import subword_kind
@@ -87,6 +87,8 @@ def run(args: argparse.Namespace) -> int:
     if args.word_split and args.level == "pieces" and not args.gold:
         raise GuidedAlignError("--word-split goes with --level words, or with --gold")
     models, columns = _models(args)
+    if gold is not None:
+        gold = filled(gold, args.gold, models[0][1].split_size(args.split))
     first = models[0][1].options
     kind = None
     if args.level == "words" or args.gold:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from contextlib import closing, nullcontext
+from contextlib import ExitStack, closing, nullcontext
 from typing import BinaryIO, ContextManager
 
 from fairseq_guided_align.atomic_files import atomic_file
+from fairseq_guided_align.byte_lines import count_lines
 from fairseq_guided_align.cli.options import (
     add_link_reading,
     add_on_mismatch,
@@ -17,6 +18,7 @@ from fairseq_guided_align.cli.options import (
     tell_counts,
 )
 from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.link_files import as_pharaoh
 from fairseq_guided_align.progress import line_counter, say
 from fairseq_guided_align.projection import (
     ProjectionCounts,
@@ -38,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " characters, so that they may come from differently tokenised text. Files are text or gzip, one line a"
         " sentence pair. A summary goes to standard error."
     )
-    parser.add_argument("--links", metavar="FILE", required=True, help="links to read, Pharaoh text")
+    parser.add_argument("--links", metavar="FILE", required=True, help="links to read, Pharaoh text or NAACL's form")
     for side in ("source", "target"):
         parser.add_argument(f"--{side}-words", metavar="FILE", required=True, help=f"{side} text in words")
         parser.add_argument(f"--{side}-pieces", metavar="FILE", required=True, help=f"{side} text in pieces")
@@ -75,12 +77,17 @@ def run(args: argparse.Namespace) -> int:
         args.max_dropped,
         args.word_split,
     )
-    files = ProjectionFiles(args.links, source, target, settings)
     counts = ProjectionCounts()
     output: ContextManager[BinaryIO] = (
         nullcontext(sys.stdout.buffer) if args.output == "-" else atomic_file(args.output)
     )
-    with output as stream, line_counter("project") as bar, closing(project_to_text(files, args.workers)) as projected:
+    with ExitStack() as stack:
+        # Before anything is written: the links may be of a form that is not read.
+        words = args.source_pieces if args.back else args.source_words
+        text = stack.enter_context(as_pharaoh(args.links, lambda: count_lines(words), args.one_based))
+        stream, bar = stack.enter_context(output), stack.enter_context(line_counter("project"))
+        files = ProjectionFiles(args.links, source, target, settings, text)
+        projected = stack.enter_context(closing(project_to_text(files, args.workers)))
         for lines, seen in projected:
             stream.write(lines)
             counts.add(seen)

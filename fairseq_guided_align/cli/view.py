@@ -12,9 +12,9 @@ from fairseq_guided_align.atomic_files import atomic_file
 from fairseq_guided_align.byte_lines import raise_length_error, read_lines
 from fairseq_guided_align.cli.options import add_word_split
 from fairseq_guided_align.errors import AlignmentRangeError, GuidedAlignError, SubwordMismatchError
+from fairseq_guided_align.link_files import filled, read_link_file
 from fairseq_guided_align.links import CorpusLinks, SentenceLinks
 from fairseq_guided_align.page import PageData, Pair, page_html, view
-from fairseq_guided_align.pharaoh import read_links
 from fairseq_guided_align.piece_words import spread_over_pieces
 from fairseq_guided_align.spelling import match_sentence
 from fairseq_guided_align.subwords import KINDS, subword_links_to_word_links
@@ -119,7 +119,7 @@ def _of_models(args: argparse.Namespace) -> tuple[PageData, int]:
     named = [_named(argument, "--checkpoint") for argument in args.checkpoint]
     if len({name for name, _ in named}) != len(named):
         raise GuidedAlignError("--checkpoint: expected a NAME of its own for each")
-    gold = read_links(args.gold, args.gold_one_based) if args.gold else None
+    gold = read_link_file(args.gold, args.gold_one_based) if args.gold else None
     # torch and fairseq take seconds, which links in files need not wait for.
     from fairseq_guided_align.decode_links import threshold_links
     from fairseq_guided_align.extraction import AlignmentModel, read_links_off
@@ -132,6 +132,8 @@ def _of_models(args: argparse.Namespace) -> tuple[PageData, int]:
     config = models[0][1].options
     kind = subword_kind(config.data, args.subwords, "--subwords")
     of = models[0][1].split_size(split)
+    if gold is not None:
+        gold = filled(gold, args.gold, of)
 
     def shown(sentence: ReadSentence) -> Any:
         systems: list[tuple[Optional[SentenceLinks], Optional[SentenceLinks]]] = []
@@ -237,7 +239,7 @@ def _named(argument: str, option: str) -> tuple[str, str]:
 
 def _links(path: str, one_based: bool, text_path: str, source: list[list[str]], target: list[list[str]]) -> CorpusLinks:
     """Links of a file, checked against the text they belong to."""
-    links = read_links(path, one_based)
+    links = read_link_file(path, one_based, len(source))
     if len(links) != len(source):
         raise_length_error([text_path, path])
     sentence = links.sentence()
