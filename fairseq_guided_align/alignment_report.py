@@ -10,10 +10,13 @@ import numpy as np
 
 from fairseq_guided_align.byte_lines import PathLike, count_lines, decode_line, is_pipe, read_blocks_together
 from fairseq_guided_align.errors import AlignmentFormatError, AlignmentLengthError, AlignmentRangeError
+from fairseq_guided_align.link_files import as_pharaoh
 from fairseq_guided_align.links import CorpusLinks
 from fairseq_guided_align.pharaoh import parse_block, parse_line
-from fairseq_guided_align.subwords import CONTINUATION, SPACE_MARK
+from fairseq_guided_align.split_evidence import SplitEvidence, evidence_of
+from fairseq_guided_align.subwords import CONTINUATION, SPACE_MARK, goes_on
 from fairseq_guided_align.word_positions import WordPositions
+from fairseq_guided_align.words import DEFAULT_SPLIT, count_other_words, count_words, separated
 
 MANY = 20
 """Sentence pairs with links from which the absence of a position 0 is no chance."""
@@ -48,6 +51,7 @@ class AlignmentReport:
     problems: list[str] = field(default_factory=list)
     source_positions: WordPositions = field(default_factory=WordPositions)
     target_positions: WordPositions = field(default_factory=WordPositions)
+    split_evidence: SplitEvidence = field(default_factory=SplitEvidence)
 
     @property
     def same_length(self) -> bool:
@@ -72,21 +76,52 @@ class AlignmentReport:
     def errors(self) -> int:
         """Things that training would stumble over or silently lose."""
         nothing = not self.same_length or not self.links
-        return self.unreadable_lines + self.undecodable_lines + self.out_of_range + nothing
+        return (
+            self.unreadable_lines
+            + self.undecodable_lines
+            + self.out_of_range
+            + nothing
+            + self.split_evidence.contradicts
+        )
 
 
 def report_on(
-    links: PathLike, source: PathLike, target: PathLike, one_based: bool = False, problems: int = 5
+    links: PathLike,
+    source: PathLike,
+    target: PathLike,
+    one_based: bool = False,
+    problems: int = 5,
+    word_split: str = DEFAULT_SPLIT,
 ) -> AlignmentReport:
     """Read the three files side by side and count.
 
-    :param source: text, words or pieces separated by whitespace, in which source positions count.
+    :param source: text, words or pieces, in which source positions count.
     :param problems: how many examples of each kind of problem to keep.
-    :raises GuidedAlignError: a file cannot be read.
+    :param word_split: what separates them, one of ``words.WORD_SPLITS``.
+    :raises GuidedAlignError: a file cannot be read, or is not Pharaoh text nor of NAACL's form.
+    """
+    with as_pharaoh(links, lambda: count_lines(source), one_based) as text:
+        return _report(text, links, source, target, one_based, problems, word_split)
+
+
+def _report(
+    text: PathLike,
+    links: PathLike,
+    source: PathLike,
+    target: PathLike,
+    one_based: bool,
+    problems: int,
+    word_split: str,
+) -> AlignmentReport:
+    """As :func:`report_on`.
+
+    :param text: the links as Pharaoh text.
     """
     report = AlignmentReport()
-    paths = [links, source, target]
-    report.lines = {str(path): count_lines(path) for path in paths if not is_pipe(path)}
+    paths = [text, source, target]
+    report.lines = {
+        str(name): count_lines(path) for name, path in zip([links, source, target], paths) if not is_pipe(path)
+    }
     if not report.same_length:
         counts = ", ".join(f"{path} has {count}" for path, count in report.lines.items())
         report.problems.append(f"expected as many lines in each file; {counts}")
@@ -95,8 +130,14 @@ def report_on(
         found = _readable(report, blocks[0], links, first_line, one_based, problems)
         for path, block in zip(paths[1:], blocks[1:]):
             _check_text(report, block, path, first_line, problems)
-        source_words, target_words = _words(blocks[1]), _words(blocks[2])
+        source_words, target_words = count_words(blocks[1], word_split), count_words(blocks[2], word_split)
         _add(report, found, source_words, target_words, links, first_line, one_based, problems)
+        other_words = (
+            count_other_words(blocks[1], source_words, word_split),
+            count_other_words(blocks[2], target_words, word_split),
+        )
+        report.split_evidence += evidence_of(found, (source_words, target_words), other_words)[0]
+        blocks = [separated(block, word_split) for block in blocks]
         sentence = found.sentence()
         report.source_positions.add(source_words, _spelt_words(blocks[1], source_words), sentence, found.source)
         report.target_positions.add(target_words, _spelt_words(blocks[2], target_words), sentence, found.target)
@@ -128,18 +169,15 @@ def _looks_one_based(sentences_with_links: int, at_position_zero: int) -> bool:
     return sentences_with_links >= MANY and not at_position_zero
 
 
-def _words(block: bytes) -> np.ndarray:
-    return np.array([len(line.split()) for line in block.split(b"\n")[:-1]], np.int64)
-
-
 def _spelt_words(block: bytes, tokens: np.ndarray) -> np.ndarray:
     """Words that the lines spell: as many as tokens, unless these are marked as subword pieces."""
-    begins, goes_on = SPACE_MARK.encode(), CONTINUATION.encode()
+    begins = SPACE_MARK.encode()
     lines = (line.split() for line in block.split(b"\n")[:-1])
     if begins in block:
         return np.array([sum(token.startswith(begins) for token in line) for line in lines], np.int64)
-    if goes_on in block:
-        return np.array([sum(not token.endswith(goes_on) for token in line) for line in lines], np.int64)
+    if CONTINUATION.encode() in block:
+        ends = ([not goes_on(token.decode(errors="replace")) for token in line] for line in lines)
+        return np.array([sum(line) for line in ends], np.int64)
     return tokens
 
 

@@ -10,7 +10,7 @@
     links = model.align(["Ἐν ἀρχῇ"], ["In the beginning"])
 
 Text is what ``fairseq-guided-align preprocess`` takes: the data folder says how it is cut into pieces. Links join
-words, the parts of the text between spaces, or pieces; positions count from 0.
+words, as the data folder separates them, or pieces; positions count from 0.
 """
 
 from __future__ import annotations
@@ -75,6 +75,7 @@ def load(
     subwords: Optional[str] = None,
     sentencepiece_models: Sequence[Optional[str]] = (None, None),
     lang_pair: Optional[str] = None,
+    word_split: Optional[str] = None,
 ) -> Model:
     """A model out of a checkpoint.
 
@@ -85,9 +86,11 @@ def load(
         None: as the data folder says.
     :param sentencepiece_models: of source and target, instead of the data folder's.
     :param lang_pair: such as ``de-en``, for a model of several language pairs.
+    :param word_split: what separates the words of a text, ``spaces`` or ``whitespace``; None: as the data folder says.
     :raises GuidedAlignError: the checkpoint cannot be read, or nobody says how text is cut.
     """
-    return Model(AlignmentModel(checkpoint, data, device=device, lang_pair=lang_pair), subwords, sentencepiece_models)
+    model = AlignmentModel(checkpoint, data, device=device, lang_pair=lang_pair)
+    return Model(model, subwords, sentencepiece_models, word_split)
 
 
 class Model:
@@ -98,6 +101,7 @@ class Model:
         model: AlignmentModel,
         subwords: Optional[str],
         sentencepiece_models: Sequence[Optional[str]],
+        word_split: Optional[str] = None,
     ) -> None:
         self._model = model
         self._cut_source, self._cut_target = text_cutters(
@@ -106,6 +110,7 @@ class Model:
             subwords,
             sentencepiece_models,
             kind_option="subwords",
+            word_split=word_split,
         )
 
     def translate(

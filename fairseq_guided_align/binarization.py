@@ -21,10 +21,12 @@ from fairseq_guided_align.store import LinkWriter
 class LinkFile:
     """A file of alignment text, and the text that it is of.
 
+    :param path: as messages name it.
     :param one_based: positions count from 1.
     :param inverted: the file holds target-source.
     :param lengths: of the source and the target text; None where they are not known: nothing is checked then.
     :param max_dropped: share of the links, in [0, 1], that may be dropped before it is an error.
+    :param pharaoh: Pharaoh text, where the file at ``path`` is none.
     """
 
     path: PathLike
@@ -32,6 +34,7 @@ class LinkFile:
     inverted: bool = False
     lengths: Optional[tuple[TextLengths, TextLengths]] = None
     max_dropped: float = 0.1
+    pharaoh: Optional[PathLike] = None
 
 
 class _Task(NamedTuple):
@@ -48,7 +51,8 @@ def binarize_file(file: LinkFile, writer: LinkWriter, counts: LinkCounts) -> Ite
     :raises AlignmentFormatError, AlignmentRangeError: with file and line; or too many links were dropped.
     :raises AlignmentLengthError: the text has another number of sentences.
     """
-    blocks = read_blocks(file.path) if writer.workers == 1 else locate_blocks(file.path)
+    path = file.path if file.pharaoh is None else file.pharaoh
+    blocks = read_blocks(path) if writer.workers == 1 else locate_blocks(path)
     tasks = (_Task(file, first_line, block) for first_line, block in blocks)
     for seen in writer.append_all(_read, tasks):
         counts.add(seen)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Optional
@@ -28,6 +27,8 @@ from fairseq_guided_align.projection import (
     match_block,
     project_block,
 )
+from fairseq_guided_align.subwords import join_bpe
+from fairseq_guided_align.words import count_other_words, separated, split_words
 
 
 class BlockTask(NamedTuple):
@@ -74,8 +75,8 @@ def block_tasks(
     has_words = corpus.words != corpus.text
     if has_words:
         paths += corpus.words
-    if corpus.links is not None:
-        paths.append(corpus.links)
+    if corpus.pharaoh is not None:
+        paths.append(corpus.pharaoh)
     together = read_blocks_together if settings.workers == 1 else locate_blocks_together
     for first_line, blocks in together(paths, LINES_IN_BLOCK):
         yield BlockTask(
@@ -105,7 +106,7 @@ def cut_and_project(task: BlockTask) -> CutBlock:
         if task.words is not None:
             words.append(_decoded(task.words[side], corpus.words[side], first_line))
         elif settings.subwords == "bpe":
-            words.append([join_bpe(line) for line in cut])
+            words.append([join_bpe(" ".join(split_words(line))) for line in lines])
         else:
             words.append(lines)
     if task.links is None:
@@ -128,12 +129,21 @@ def cut_and_project(task: BlockTask) -> CutBlock:
     matched = []
     mismatches: Optional[list[str]] = [] if settings.projection.skip_mismatches else None
     blocks = [("\n".join([*some, ""]).encode(), "\n".join([*cut, ""]).encode()) for some, cut in zip(words, pieces)]
+    word_split = settings.projection.word_split
+    other_words = []
     for side, (words_block, pieces_block) in enumerate(blocks):
         # The pieces' own file is not for the user to look into: both are named by what they came from.
         name = Side(corpus.words[side], corpus.text[side], settings.subwords, task.models[side])
-        matched.append(match_block(words_block, pieces_block, name, line_numbers, mismatches))
+        matched.append(match_block(separated(words_block, word_split), pieces_block, name, line_numbers, mismatches))
+        other_words.append(count_other_words(words_block, matched[side].words, word_split))
     projected = project_block(
-        links, matched[0], matched[1], settings.projection, corpus.links or corpus.text[0], line_numbers
+        links,
+        matched[0],
+        matched[1],
+        settings.projection,
+        corpus.links or corpus.text[0],
+        line_numbers,
+        (other_words[0], other_words[1]),
     )
     projected.counts.add_mismatches(mismatches)
     counted = [Counter[str](), Counter[str]()]
@@ -163,11 +173,6 @@ def _kept(pieces: Sequence[Sequence[str]], settings: PreprocessSettings) -> Opti
     if settings.max_ratio is not None:
         keep &= np.maximum(source, target) <= settings.max_ratio * np.minimum(source, target)
     return keep
-
-
-def join_bpe(line: str) -> str:
-    """The words of a line of ``@@ `` pieces, as fairseq joins them."""
-    return re.sub(r"@@( |$)", "", line)
 
 
 def _decoded(block: Block, path: PathLike, first_line: int) -> list[str]:

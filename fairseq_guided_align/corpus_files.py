@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Optional
 
 from fairseq_guided_align.aligner import AlignerSettings
-from fairseq_guided_align.byte_lines import count_lines, raise_length_error
+from fairseq_guided_align.byte_lines import PathLike, count_lines, raise_length_error
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.projection import ProjectionSettings
 
@@ -57,12 +57,20 @@ class PreprocessSettings:
 
 @dataclass(frozen=True)
 class Corpus:
-    """Files of one split or shard; ``links`` is None where it has none, ``words`` are the text where that is words."""
+    """Files of one split or shard; ``links`` is None where it has none, ``words`` are the text where that is words;
+    ``links_text`` is the same links in Pharaoh text, where ``links`` is of another form.
+    """
 
     split: str
     text: tuple[Path, Path]
     words: tuple[Path, Path]
     links: Optional[Path]
+    links_text: Optional[PathLike] = None
+
+    @property
+    def pharaoh(self) -> Optional[PathLike]:
+        """The links to read; None where there are none."""
+        return self.links if self.links_text is None else self.links_text
 
     @property
     def is_training(self) -> bool:
@@ -107,7 +115,7 @@ def check_lengths(corpora: Sequence[Corpus]) -> None:
     :raises GuidedAlignError: training text is empty, on which fairseq-train would end in a traceback.
     """
     for corpus in corpora:
-        files = [*corpus.text, *corpus.words, *([] if corpus.links is None else [corpus.links])]
+        files = [*corpus.text, *corpus.words, *([] if corpus.pharaoh is None else [corpus.pharaoh])]
         lengths = {count_lines(path) for path in set(files)}
         if len(lengths) > 1:
             raise_length_error(files)

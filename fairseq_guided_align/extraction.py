@@ -189,24 +189,28 @@ class AlignmentModel:
         """Number of sentence pairs of a split."""
         return len(self.split(name))
 
-    def split_words(self, name: str, kind: str) -> tuple[SplitWords, SplitWords]:
+    def split_words(self, name: str, kind: str, word_split: Optional[str] = None) -> tuple[SplitWords, SplitWords]:
         """What tells the words of a split's source and target pieces.
 
         :param kind: how pieces make up words, one of ``subwords.KINDS``.
+        :param word_split: what the words are, one of ``words.WORD_SPLITS``; None: as the data folder says.
         """
         options = self.options
-        return SplitWords(self.data, name, options.source_lang, kind), SplitWords(
-            self.data, name, options.target_lang, kind
+        return SplitWords(self.data, name, options.source_lang, kind, word_split), SplitWords(
+            self.data, name, options.target_lang, kind, word_split
         )
 
-    def align_split(self, name: str, kind: str, max_tokens: int = 4000) -> Iterator[Optional[AlignedText]]:
+    def align_split(
+        self, name: str, kind: str, max_tokens: int = 4000, word_split: Optional[str] = None
+    ) -> Iterator[Optional[AlignedText]]:
         """Aligned pairs of a split, in its order; None for a pair that is too long for the model.
 
         :param kind: how pieces make up words, one of ``subwords.KINDS``.
         :param max_tokens: tokens of a batch, padding included.
+        :param word_split: as in :meth:`split_words`.
         """
         size = self.split_size(name)
-        source, target = self.split_words(name, kind)
+        source, target = self.split_words(name, kind, word_split)
         for start in range(0, size, CHUNK):
             numbers = range(start, min(start + CHUNK, size))
             found = dict(self.align_sentences(name, numbers, max_tokens))

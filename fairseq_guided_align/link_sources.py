@@ -10,8 +10,8 @@ from typing import List, Mapping, Optional, Sequence, Union
 import numpy as np
 
 from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError
+from fairseq_guided_align.link_files import read_link_file
 from fairseq_guided_align.links import CorpusLinks, SentenceLinks
-from fairseq_guided_align.pharaoh import read_links
 from fairseq_guided_align.store import LinkStore, links_path
 
 
@@ -112,7 +112,7 @@ def find_links(
     :raises AlignmentLengthError: another number of lines than the text has.
     """
     if text_file is not None:
-        text = read_links(text_file, one_based=one_based)
+        text = read_link_file(text_file, one_based, sentences)
         links: Links = InvertedLinks(text) if inverted else text
         found: Union[str, Path] = text_file
     else:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fairseq_guided_align.links import SentenceLinks
-from fairseq_guided_align.subwords import CONTINUATION, SPACE_MARK
+from fairseq_guided_align.subwords import CONTINUATION, SPACE_MARK, goes_on
 
 _BYTES = re.compile(r"(?:<0x[0-9A-F]{2}>)+")
 
@@ -23,7 +23,7 @@ def word_texts(pieces: Sequence[str], word: np.ndarray, kind: str) -> list[str]:
     for number in range(int(word.max(initial=-1)) + 1):
         parts = [pieces[i] for i in np.flatnonzero(word == number).tolist()]
         if kind == "bpe":
-            parts = [part[: -len(CONTINUATION)] if part.endswith(CONTINUATION) else part for part in parts]
+            parts = [part[: -len(CONTINUATION)] if goes_on(part) else part for part in parts]
         text = "".join(parts)
         if kind == "sentencepiece":
             text = _BYTES.sub(_decoded, text).replace(SPACE_MARK, " ").strip()

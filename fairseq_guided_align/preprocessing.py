@@ -13,17 +13,19 @@ from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Optional
 
 from fairseq_guided_align import __version__
 from fairseq_guided_align.aligner import align_text
 from fairseq_guided_align.atomic_files import atomic_folder
-from fairseq_guided_align.byte_lines import PathLike, read_lines
-from fairseq_guided_align.corpus_blocks import block_tasks, cut_and_project, join_bpe
+from fairseq_guided_align.byte_lines import PathLike, count_lines, read_lines
+from fairseq_guided_align.corpus_blocks import block_tasks, cut_and_project
 from fairseq_guided_align.corpus_files import Corpus, PreprocessSettings, check_lengths
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.fairseq_data import run_fairseq_preprocess, text_lengths, write_dictionary
+from fairseq_guided_align.link_files import as_pharaoh
 from fairseq_guided_align.links import CorpusLinks
 from fairseq_guided_align.pharaoh import format_block
 from fairseq_guided_align.progress import line_counter, say
@@ -31,6 +33,8 @@ from fairseq_guided_align.projection import ProjectionCounts, encoder
 from fairseq_guided_align.sentencepiece_models import train_model
 from fairseq_guided_align.store import links_path, write_links
 from fairseq_guided_align.subword_settings import SETTINGS
+from fairseq_guided_align.subwords import join_bpe
+from fairseq_guided_align.words import split_words
 from fairseq_guided_align.worker_processes import map_in_order
 
 TEXT_FOLDER = "text"
@@ -44,7 +48,24 @@ def preprocess(
     :return: counts of each split.
     :raises GuidedAlignError: whatever is wrong with texts, links, models or settings; nothing is left behind then.
     """
-    check_lengths(corpora)  # before models are trained for hours
+    with ExitStack() as stack:
+        in_pharaoh = [_in_pharaoh(corpus, settings, stack) for corpus in corpora]
+        check_lengths(in_pharaoh)  # before models are trained for hours
+        return _preprocess(in_pharaoh, destdir, settings)
+
+
+def _in_pharaoh(corpus: Corpus, settings: PreprocessSettings, stack: ExitStack) -> Corpus:
+    if corpus.links is None:
+        return corpus
+    sentences = partial(count_lines, corpus.text[0])
+    return replace(
+        corpus, links_text=stack.enter_context(as_pharaoh(corpus.links, sentences, settings.projection.one_based))
+    )
+
+
+def _preprocess(
+    corpora: Sequence[Corpus], destdir: PathLike, settings: PreprocessSettings
+) -> dict[str, ProjectionCounts]:
     with atomic_folder(destdir) as folder:
         text_folder = folder / TEXT_FOLDER
         text_folder.mkdir()
@@ -173,6 +194,7 @@ def _write_corpus(
                 bar.update(len(block.links) + block.left_out)
                 yield block.links
             if corpus.links is not None:
+                counts.check_words(corpus.links, settings.projection.word_split)
                 counts.check(corpus.links, settings.projection.max_dropped)
 
     with closing(blocks()) as made:
@@ -185,6 +207,8 @@ def _write_corpus(
         say(f"{corpus.split}: {counts.sentences} sentence pairs, without links")
     else:
         for warning in counts.warnings(corpus.links, settings.projection.one_based):
+            say(f"warning: {warning}")
+        for warning in counts.word_warnings(corpus.links, settings.projection.word_split):
             say(f"warning: {warning}")
         say(counts.summary(corpus.split))
     if left_out:
@@ -210,8 +234,9 @@ def _align_missing(corpora: Sequence[Corpus], text_folder: Path, settings: Prepr
     def words(side: int) -> Iterator[str]:
         for corpus in corpora:
             for line in read_lines(corpus.words[side]):
+                words = split_words(line, settings.projection.word_split)
                 joined = settings.subwords == "bpe" and corpus.words == corpus.text
-                yield join_bpe(" ".join(line.split())) if joined else line
+                yield join_bpe(" ".join(words)) if joined else " ".join(words)
 
     chunks = align_text(words(0), words(1), settings.aligner)
     aligned: list[Corpus] = []
@@ -295,7 +320,7 @@ def _write_settings(
     splits = {}
     for corpus in corpora:
         splits[corpus.split] = {
-            **{name: value for name, value in asdict(counts[corpus.split]).items() if name != "examples"},
+            **{name: value for name, value in asdict(counts[corpus.split]).items() if isinstance(value, int)},
             "left_out": left_out[corpus.split],
             "has_links": corpus.links is not None,
         }
@@ -310,6 +335,7 @@ def _write_settings(
                 "target_sentencepiece_model": Path(models[1]).name if models[1] else None,
                 "joined_dictionary": settings.joined,
                 "policy": settings.projection.policy,
+                "word_split": settings.projection.word_split,
                 "text": TEXT_FOLDER if settings.keep_text else None,
                 "splits": splits,
             },

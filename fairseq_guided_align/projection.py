@@ -10,17 +10,19 @@ from typing import NamedTuple, Optional
 import numpy as np
 
 from fairseq_guided_align.byte_lines import Block, PathLike, lines_of, locate_blocks_together, read_blocks_together
-from fairseq_guided_align.errors import SubwordMismatchError
+from fairseq_guided_align.errors import AlignmentRangeError, SubwordMismatchError
 from fairseq_guided_align.link_counts import EXAMPLES, LinkCounts, share
 from fairseq_guided_align.links import CorpusLinks
 from fairseq_guided_align.pharaoh import format_block, parse_block
 from fairseq_guided_align.sentencepiece_models import PieceEncoder
 from fairseq_guided_align.spelling import match_lines
+from fairseq_guided_align.split_evidence import SplitEvidence, evidence_of, split_contradiction_warning, split_warning
 from fairseq_guided_align.subwords import (
     WordPieces,
     corpus_subword_links_to_word_links,
     word_links_to_subword_links,
 )
+from fairseq_guided_align.words import DEFAULT_SPLIT, SHOWN, count_other_words, other_split, separated
 from fairseq_guided_align.worker_processes import map_in_order
 
 LINES_IN_BLOCK = 1000
@@ -52,6 +54,7 @@ class ProjectionSettings:
     :param inverted: the links are target-source.
     :param skip_mismatches: where words and pieces of a pair differ, leave it without links instead of stopping.
     :param max_dropped: share of the links, in [0, 1], that may be dropped before it is an error.
+    :param word_split: what the words are, one of ``words.WORD_SPLITS``.
     """
 
     policy: str = "all"
@@ -60,11 +63,16 @@ class ProjectionSettings:
     inverted: bool = False
     skip_mismatches: bool = False
     max_dropped: float = 0.1
+    word_split: str = DEFAULT_SPLIT
 
 
 @dataclass
 class ProjectionCounts(LinkCounts):
-    """What went in and came out. Tokens are of the new units."""
+    """What went in and came out. Tokens are of the new units.
+
+    :param of_other_words: links left out because their pair's can only count words by the other definition.
+    :param split_evidence: by which definition the links count words.
+    """
 
     links_written: int = 0
     without_pieces: int = 0
@@ -73,10 +81,24 @@ class ProjectionCounts(LinkCounts):
     target_tokens: int = 0
     source_tokens_linked: int = 0
     target_tokens_linked: int = 0
+    of_other_words: int = 0
+    split_evidence: SplitEvidence = field(default_factory=SplitEvidence)
 
     @property
     def dropped(self) -> int:
-        return self.out_of_range + self.without_pieces
+        return self.out_of_range + self.without_pieces + self.of_other_words
+
+    def check_words(self, path: PathLike, word_split: str) -> None:
+        """:raises AlignmentRangeError: the links count words by another definition, so that many are shifted."""
+        contradiction = split_contradiction_warning(path, self.split_evidence, word_split)
+        if contradiction:
+            raise AlignmentRangeError(contradiction)
+
+    def word_warnings(self, path: PathLike, word_split: str) -> Iterator[str]:
+        """Signs that the links count words by another definition."""
+        suspicion = split_warning(path, self.split_evidence, word_split)
+        if suspicion:
+            yield suspicion
 
     def add_mismatches(self, mismatches: Optional[Sequence[str]]) -> None:
         """Count pairs whose words and pieces differ.
@@ -94,6 +116,7 @@ class ProjectionCounts(LinkCounts):
             for count, why in (
                 (self.out_of_range, "outside their sentence"),
                 (self.without_pieces, "of words that no piece spells"),
+                (self.of_other_words, "of pairs whose links count words otherwise"),
             )
             if count
         ]
@@ -118,13 +141,15 @@ class ProjectedBlock(NamedTuple):
 class ProjectionFiles:
     """Links of a corpus and its text, line by line.
 
-    :param links: Pharaoh text.
+    :param links: as messages name it.
+    :param links_text: Pharaoh text, where ``links`` is none.
     """
 
     links: PathLike
     source: Side
     target: Side
     settings: ProjectionSettings = field(default_factory=ProjectionSettings)
+    links_text: Optional[PathLike] = None
 
 
 class ProjectionTask(NamedTuple):
@@ -140,7 +165,8 @@ def projection_tasks(files: ProjectionFiles, workers: int) -> Iterator[Projectio
 
     :raises AlignmentLengthError: the files differ in their number of lines.
     """
-    paths = [files.links, files.source.words, files.source.pieces, files.target.words, files.target.pieces]
+    links = files.links if files.links_text is None else files.links_text
+    paths = [links, files.source.words, files.source.pieces, files.target.words, files.target.pieces]
     together = read_blocks_together if workers == 1 else locate_blocks_together
     for first_line, blocks in together(paths, LINES_IN_BLOCK):
         yield ProjectionTask(files, first_line, list(blocks))
@@ -168,11 +194,29 @@ def project_block(
     settings: ProjectionSettings,
     links_path: PathLike,
     line_numbers: Sequence[int],
+    other_words: tuple[np.ndarray, np.ndarray],
 ) -> ProjectedBlock:
     """Links already read, already in the direction of the text, of one block of sentence pairs.
 
     :param line_numbers: of each pair, for messages.
+    :param other_words: (sentences,) words of both sides by the definition that is not in use.
     """
+    read = links
+    evidence = SplitEvidence()
+    examples = []
+    if not settings.back:
+        evidence, of_other = evidence_of(links, (source.words, target.words), other_words)
+        if of_other.any():
+            of = int(np.argmax(of_other))
+            examples.append(
+                _other_words_warning(
+                    f"{links_path}:{line_numbers[of]}",
+                    (int(source.words[of]), int(target.words[of])),
+                    (int(other_words[0][of]), int(other_words[1][of])),
+                    settings.word_split,
+                )
+            )
+            links = links.where(~of_other[links.sentence()])
     if settings.back:
         projected = corpus_subword_links_to_word_links(links, source, target)
     else:
@@ -189,8 +233,11 @@ def project_block(
         target_tokens=int(target_tokens.sum()),
         source_tokens_linked=_distinct_tokens(sentence, made.source, source_tokens),
         target_tokens_linked=_distinct_tokens(sentence, made.target, target_tokens),
+        of_other_words=len(read.source) - len(links.source),
+        split_evidence=evidence,
+        examples=examples,
     )
-    counts.add_read(links)
+    counts.add_read(read)
     if not projected.kept.all():
         row = int(np.argmin(projected.kept))
         of = int(links.sentence()[row])
@@ -200,6 +247,13 @@ def project_block(
             f" the pair has {sides[0][of]} source and {sides[1][of]} target {'pieces' if settings.back else 'words'}"
         )
     return ProjectedBlock(made, counts)
+
+
+def _other_words_warning(where: str, words: tuple[int, int], other_words: tuple[int, int], word_split: str) -> str:
+    return (
+        f"{where}: the links of this pair were left out: they fit its {other_words[0]} source and {other_words[1]}"
+        f" target words {SHOWN[other_split(word_split)]}, not the {words[0]} and {words[1]} {SHOWN[word_split]}"
+    )
 
 
 def match_block(
@@ -243,9 +297,14 @@ def project_task(task: ProjectionTask) -> ProjectedBlock:
         links = links.inverted()
     mismatches: Optional[list[str]] = [] if settings.skip_mismatches else None
     lines = range(first_line, first_line + len(links))
-    source = match_block(text[1], text[2], files.source, lines, mismatches)
-    target = match_block(text[3], text[4], files.target, lines, mismatches)
-    block = project_block(links, source, target, settings, files.links, lines)
+    words = [separated(one, settings.word_split) for one in (text[1], text[3])]
+    source = match_block(words[0], text[2], files.source, lines, mismatches)
+    target = match_block(words[1], text[4], files.target, lines, mismatches)
+    other_words = (
+        count_other_words(text[1], source.words, settings.word_split),
+        count_other_words(text[3], target.words, settings.word_split),
+    )
+    block = project_block(links, source, target, settings, files.links, lines, other_words)
     block.counts.add_mismatches(mismatches)
     return block
 

@@ -19,22 +19,18 @@ from fairseq_guided_align.byte_lines import count_line_feeds
 from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError, SubwordMismatchError
 from fairseq_guided_align.same_spelling import (
     MARK_BYTES,
-    has_rare_space,
+    has_lone_mark,
     match_same_bytes,
     match_same_words,
     words_from_spans,
 )
-from fairseq_guided_align.subwords import CONTINUATION, KINDS, SPACE_MARK, WordPieces
+from fairseq_guided_align.subwords import CONTINUATION, KINDS, SPACE_MARK, WordPieces, goes_on
+from fairseq_guided_align.words import has_rare_space, split_words
 
 SurfacesOf = Callable[[str, Sequence[str]], Optional[Sequence[str]]]
 """Asked for a line of words and its pieces: the part of the line that each piece stands for, or None."""
 
 _BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
-
-
-def split_words(line: str) -> list[str]:
-    """The words of a line: what ASCII whitespace separates."""
-    return [word.decode() for word in line.encode().split()]
 
 
 def match_sentence(
@@ -57,6 +53,11 @@ def match_sentence(
             return walked
     spelt = [_without_marks(piece, kind) for piece in pieces]
     lengths = _agreeing_lengths(words, pieces, spelt, kind, (_same, _normalized, _casefolded))
+    if lengths is None and kind == "bpe" and CONTINUATION in pieces:
+        # What fairseq splits at may have been all the text of a piece that goes on.
+        marks_alone = ["" if piece == CONTINUATION else text for piece, text in zip(pieces, spelt)]
+        lengths = _agreeing_lengths(words, pieces, marks_alone, kind, (_same, _normalized, _casefolded))
+        spelt = spelt if lengths is None else marks_alone
     if lengths is None and surfaces_of is not None:
         surfaces = surfaces_of(" ".join(words), pieces)
         if surfaces is not None:
@@ -87,7 +88,8 @@ def match_lines(
 ) -> WordPieces:
     """Which pieces spell each word, for many sentences: whole lines of both, UTF-8.
 
-    :param words: lines of words; the last may lack its line feed.
+    :param words: lines of words, separated by ASCII white space (``words.separated`` sees to that); the last may lack
+        its line feed.
     :param pieces: as many lines of pieces.
     :param on_mismatch: called with the line's index, from 0, and the difference; the words of such a line are then
         taken to have no pieces. When None, the first mismatch is an error.
@@ -131,6 +133,7 @@ def _match_by_line(
             has_rare_space(word_line)
             or has_rare_space(piece_line)
             or (kind == "sentencepiece" and MARK_BYTES in word_line)
+            or (kind == "bpe" and has_lone_mark(piece_line + b"\n"))
         ):
             others.append(index)
         elif b"".join(word_line.split()) == spelt:
@@ -185,7 +188,7 @@ def _letters(text: str, kind: str) -> str:
 def _without_marks(piece: str, kind: str) -> str:
     if kind == "sentencepiece":
         return _letters(piece, kind)
-    if kind == "bpe" and piece.endswith(CONTINUATION):
+    if kind == "bpe" and goes_on(piece):
         return piece[: -len(CONTINUATION)]
     return piece
 
@@ -194,7 +197,7 @@ def _line_without_marks(line: bytes, kind: str) -> bytes:
     if kind == "sentencepiece":
         return b"".join(line.replace(MARK_BYTES, b" ").split())
     if kind == "bpe":
-        return b"".join(token[:-2] if token.endswith(b"@@") else token for token in line.split())
+        return b"".join(token[:-2] if token.endswith(b"@@") and token != b"@@" else token for token in line.split())
     return b"".join(line.split())
 
 

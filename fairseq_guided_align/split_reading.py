@@ -64,6 +64,7 @@ def read_pairs(
     kind: Optional[str] = None,
     gold: Optional[CorpusLinks] = None,
     with_gold: bool = True,
+    word_split: Optional[str] = None,
 ) -> Iterator[ReadPair]:
     """Sentence pairs in the order of ``numbers``.
 
@@ -73,6 +74,7 @@ def read_pairs(
     :param kind: how pieces make up words, one of ``subwords.KINDS``; None: pieces only.
     :param gold: links between words, of every pair of the split; None: those of the data folder.
     :param with_gold: False leaves gold links out.
+    :param word_split: what the words are, one of ``words.WORD_SPLITS``; None: as the data folder says.
     :raises AlignmentRangeError: the split has no such sentence, or gold links point outside theirs.
     :raises GuidedAlignError: models of different text or pieces, or gold links of another number of pairs.
     """
@@ -87,7 +89,7 @@ def read_pairs(
         raise GuidedAlignError(
             f"expected gold links of the {first.split_size(split)} sentence pairs of {split!r}; got {len(gold)} lines"
         )
-    spelt = None if kind is None else first.split_words(split, kind)
+    spelt = None if kind is None else first.split_words(split, kind, word_split)
     found: List[Dict[int, AlignedPair]] = [dict(model.align_sentences(split, numbers)) for _, model in models]
     for number in numbers:
         for (name, _), of_model in zip(models, found):

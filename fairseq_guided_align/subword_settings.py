@@ -9,6 +9,7 @@ from typing import Any, Dict, Optional
 
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.subwords import KINDS
+from fairseq_guided_align.words import DEFAULT_SPLIT, WORD_SPLITS
 
 SETTINGS = "guided_alignment.json"
 
@@ -33,6 +34,21 @@ def subword_settings(data: str) -> Dict[str, Any]:
     if not isinstance(settings, dict):
         raise GuidedAlignError(f"{path}: expected a JSON object; got {type(settings).__name__}")
     return settings
+
+
+def word_split_of(data: str, given: Optional[str] = None) -> str:
+    """What the words of this data folder are, one of ``words.WORD_SPLITS``; folders that do not say it are older.
+
+    :param given: the user's answer, which wins.
+    :raises GuidedAlignError: the folder says something unknown.
+    """
+    found = subword_settings(data).get("word_split", DEFAULT_SPLIT) if given is None else given
+    if found not in WORD_SPLITS:
+        raise GuidedAlignError(
+            f"{settings_path(data)}: expected a definition of words out of {', '.join(WORD_SPLITS)}; got {found!r}; was"
+            " the folder made by a later version, or changed by hand?"
+        )
+    return str(found)
 
 
 def subword_kind(data: str, given: Optional[str], option: str) -> str:

@@ -1,6 +1,6 @@
 """Word links to subword links and back, for SentencePiece, ``@@ `` BPE and plain words.
 
-A word is what ASCII whitespace separates in the text that the word links refer to. A piece is what fairseq reads as
+What a word is, in the text that the word links refer to, says ``words.py``. A piece is what fairseq reads as
 one token: what any whitespace separates in the subword text. Which pieces spell which words is found in
 ``spelling.py``; here that knowledge is used.
 
@@ -26,6 +26,19 @@ POLICIES = ("all", "first")
 
 SPACE_MARK = "▁"
 CONTINUATION = "@@"
+
+
+def goes_on(piece: str) -> bool:
+    """Whether a ``@@ `` piece says that its word goes on; ``@@`` alone is a word's text, never a mark of nothing."""
+    return piece.endswith(CONTINUATION) and piece != CONTINUATION
+
+
+def join_bpe(line: str) -> str:
+    """The words that a line of ``@@ `` pieces spells, separated as the pieces are: by single spaces."""
+    parts = []
+    for piece in line.split(" "):
+        parts += [piece[: -len(CONTINUATION)]] if goes_on(piece) else [piece, " "]
+    return "".join(parts).rstrip(" ")
 
 
 @dataclass(frozen=True)
@@ -227,7 +240,7 @@ def word_of_piece(pieces: Sequence[str], kind: str) -> np.ndarray:
         current = 0
         for index, piece in enumerate(pieces):
             word[index] = current
-            current += not piece.endswith(CONTINUATION)
+            current += not goes_on(piece)
         return word
     if kind != "sentencepiece":
         raise GuidedAlignError(f"expected a kind of subwords out of {', '.join(KINDS)}; got {kind!r}")

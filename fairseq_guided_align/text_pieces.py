@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +13,10 @@ from fairseq_guided_align.byte_lines import NumberedLines, raise_length_error
 from fairseq_guided_align.errors import GuidedAlignError, SubwordMismatchError
 from fairseq_guided_align.piece_words import word_texts
 from fairseq_guided_align.sentencepiece_models import PieceEncoder
-from fairseq_guided_align.spelling import match_sentence, split_words
-from fairseq_guided_align.subword_settings import settings_path, subword_kind, subword_settings
-from fairseq_guided_align.subwords import SPACE_MARK, word_of_piece
+from fairseq_guided_align.spelling import match_sentence
+from fairseq_guided_align.subword_settings import settings_path, subword_kind, subword_settings, word_split_of
+from fairseq_guided_align.subwords import SPACE_MARK, join_bpe, word_of_piece
+from fairseq_guided_align.words import DEFAULT_SPLIT, has_rare_space, split_words
 
 UNKNOWN = "<unk>"
 """What a dictionary has for the pieces that are not in it."""
@@ -55,23 +55,32 @@ class TextCutter:
     """Cuts the lines of a text as the training text was cut.
 
     :param kind: one of ``subwords.KINDS``.
-    :param model: SentencePiece model; None: lines are pieces already, separated by spaces.
+    :param model: SentencePiece model; None: lines are pieces already, separated by white space.
+    :param word_split: what the words of a line are, one of ``words.WORD_SPLITS``.
     """
 
     kind: str
     model: Optional[PieceEncoder] = None
+    word_split: str = DEFAULT_SPLIT
 
     def __call__(self, lines: Sequence[str]) -> list[PiecedSentence]:
         """:raises SubwordMismatchError: the model's pieces do not spell a line's words; ``lines`` tells which."""
         if self.model is None:
-            return [PiecedSentence.of_pieces(line.split(), self.kind) for line in lines]
+            return [self._in_pieces(line) for line in lines]
         return [self._matched(line, pieces) for line, pieces in zip(lines, self.model.encode(lines))]
 
+    def _in_pieces(self, line: str) -> PiecedSentence:
+        if self.kind == "sentencepiece" or not has_rare_space(line.encode()):
+            return PiecedSentence.of_pieces(line.split(), self.kind)
+        # What separates pieces for fairseq may be part of a word.
+        words = " ".join(split_words(line))
+        return self._matched(join_bpe(words) if self.kind == "bpe" else words, line.split())
+
     def _matched(self, line: str, pieces: list[str]) -> PiecedSentence:
-        words = split_words(line)
-        assert self.model is not None
+        words = split_words(line, self.word_split)
+        surfaces_of = None if self.model is None else self.model.surfaces_of
         try:
-            spelling = match_sentence(words, pieces, self.kind, self.model.surfaces_of)
+            spelling = match_sentence(words, pieces, self.kind, surfaces_of)
         except SubwordMismatchError as error:
             raise SubwordMismatchError(f"{line!r}: {error}; give another SentencePiece model") from error
         return PiecedSentence(pieces, spelling.word_of_piece(0), len(words))
@@ -81,7 +90,7 @@ class TextCutter:
         if self.kind == "sentencepiece":
             return "".join(pieces).replace(SPACE_MARK, " ").strip()
         line = " ".join(pieces)
-        return re.sub(r"@@( |$)", "", line) if self.kind == "bpe" else line
+        return join_bpe(line) if self.kind == "bpe" else line
 
 
 class SplitWords:
@@ -93,20 +102,28 @@ class SplitWords:
 
     :param data: the data folder.
     :param kind: one of ``subwords.KINDS``.
-    :raises GuidedAlignError: the folder's files do not belong together.
+    :param word_split: other words than the folder's, one of ``words.WORD_SPLITS``.
+    :raises GuidedAlignError: the folder's files do not belong together, or other words are wanted, and it has no text.
     """
 
-    def __init__(self, data: str, split: str, lang: str, kind: str) -> None:
+    def __init__(self, data: str, split: str, lang: str, kind: str, word_split: Optional[str] = None) -> None:
         self._kind = kind
+        self._word_split = word_split_of(data, word_split)
         self._text: Optional[tuple[NumberedLines, NumberedLines]] = None
         self._model: Optional[PieceEncoder] = None
         settings = subword_settings(data)
         folder = settings_path(data).parent
-        if not settings.get("text") or settings.get("subwords") != kind:
-            return
-        self._words = folder / settings["text"] / f"{split}.{lang}"
-        pieces = folder / settings["text"] / f"{split}.pieces.{lang}"
-        if self._words.is_file() and pieces.is_file():
+        has_text = bool(settings.get("text")) and settings.get("subwords") == kind
+        if has_text:
+            self._words = folder / settings["text"] / f"{split}.{lang}"
+            pieces = folder / settings["text"] / f"{split}.pieces.{lang}"
+            has_text = self._words.is_file() and pieces.is_file()
+        if word_split is not None and not has_text:
+            raise GuidedAlignError(
+                f"{folder}: --word-split: keeps no text of {split!r} to count words in; leave the option out: words are"
+                " then read off the pieces"
+            )
+        if has_text:
             self._text = NumberedLines(self._words), NumberedLines(pieces)
             if len(self._text[0]) != len(self._text[1]):
                 raise_length_error([self._words, pieces])
@@ -130,7 +147,7 @@ class SplitWords:
                 f" {' '.join(pieces)!r}, those of the text {' '.join(cut)!r}. Was either changed? Make the folder anew"
                 " with preprocess"
             )
-        words = split_words(self._text[0][number])
+        words = split_words(self._text[0][number], self._word_split)
         try:
             matched = match_sentence(words, cut, self._kind, None if self._model is None else self._model.surfaces_of)
         except SubwordMismatchError:  # such a pair has no links either
@@ -155,6 +172,7 @@ def text_cutters(
     models: Sequence[Optional[str]] = (None, None),
     cut_already: bool = False,
     kind_option: str = "--subwords",
+    word_split: Optional[str] = None,
 ) -> tuple[TextCutter, TextCutter]:
     """How the source and the target text of a data folder are cut.
 
@@ -163,11 +181,13 @@ def text_cutters(
     :param kind: as :func:`~fairseq_guided_align.subword_settings.subword_kind`.
     :param models: SentencePiece models of both sides, instead of the folder's.
     :param cut_already: the text is pieces, also where they are SentencePiece's.
+    :param word_split: what the words are; None: as the folder says.
     :raises GuidedAlignError: the kind is unknown, or a SentencePiece model is missing.
     """
     kind = subword_kind(data, kind, kind_option)
+    words = word_split_of(data, word_split)
     if kind != "sentencepiece" or cut_already:
-        return TextCutter(kind), TextCutter(kind)
+        return TextCutter(kind, word_split=words), TextCutter(kind, word_split=words)
     cutters = []
     for given, lang in zip(models, langs):
         path = given or _model_in_folder(data, lang)
@@ -176,5 +196,5 @@ def text_cutters(
                 f"{settings_path(data)}: expected the name of the SentencePiece model of {lang}; give the model, or"
                 " text that is cut into pieces already"
             )
-        cutters.append(TextCutter(kind, PieceEncoder(path)))
+        cutters.append(TextCutter(kind, PieceEncoder(path), words))
     return cutters[0], cutters[1]

@@ -8,7 +8,7 @@ from typing import Optional
 
 import numpy as np
 
-from fairseq_guided_align.subwords import CONTINUATION, SPACE_MARK
+from fairseq_guided_align.subwords import SPACE_MARK, goes_on
 
 MORE_PIECES = 3
 """Pieces that a sentence must have beyond its words: the last one or two are often a full stop without links."""
@@ -26,7 +26,7 @@ def word_ends(symbols: Sequence[str]) -> Optional[np.ndarray]:
     marked = np.array([symbol.startswith(SPACE_MARK) for symbol in symbols], bool)
     if marked.any():
         return marked
-    continued = np.array([symbol.endswith(CONTINUATION) for symbol in symbols], bool)
+    continued = np.array([goes_on(symbol) for symbol in symbols], bool)
     return ~continued if continued.any() else None
 
 

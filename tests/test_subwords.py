@@ -24,7 +24,7 @@ from fairseq_guided_align.errors import (
 )
 from fairseq_guided_align.links import CorpusLinks, SentenceLinks
 from fairseq_guided_align.sentencepiece_models import OLDEST, PieceEncoder, train_model
-from fairseq_guided_align.spelling import match_lines, match_sentence, split_words
+from fairseq_guided_align.spelling import match_lines, match_sentence
 from fairseq_guided_align.subwords import (
     WordPieces,
     corpus_subword_links_to_word_links,
@@ -32,6 +32,7 @@ from fairseq_guided_align.subwords import (
     word_links_to_subword_links,
     word_of_piece,
 )
+from fairseq_guided_align.words import has_rare_space, split_words
 
 sentencepiece = pytest.importorskip("sentencepiece")
 
@@ -417,8 +418,8 @@ def test_whitespace_that_only_fairseq_splits_at() -> None:
 def test_every_rare_whitespace_is_known() -> None:
     letters = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
     rare = [letter for letter in letters if letter.isspace() and letter not in " \t\n\r\v\f"]
-    assert all(same_spelling.has_rare_space(f"a{letter}b".encode()) for letter in rare)
-    assert not same_spelling.has_rare_space("".join(letter for letter in letters if letter not in rare).encode())
+    assert all(has_rare_space(f"a{letter}b".encode()) for letter in rare)
+    assert not has_rare_space("".join(letter for letter in letters if letter not in rare).encode())
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,7 @@ def test_positions_from_1_and_links_outside_are_told_before_training(
 
 def test_pieces_that_count_as_a_word() -> None:
     assert word_ends(["<s>", "house", "the"]) is None
-    for symbols, wanted in (["<s>", "▁", "▁the", "ho"], [0, 1, 1, 0]), (["ho@@", "use", "@@"], [0, 1, 0]):
+    for symbols, wanted in (["<s>", "▁", "▁the", "ho"], [0, 1, 1, 0]), (["ho@@", "use", "@@"], [0, 1, 1]):
         found = word_ends(symbols)
         assert found is not None
         assert found.tolist() == wanted

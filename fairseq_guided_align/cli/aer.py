@@ -16,9 +16,9 @@ from fairseq_guided_align.alignment_report import MANY, one_based_warning
 from fairseq_guided_align.byte_lines import count_lines, is_pipe, raise_length_error
 from fairseq_guided_align.cli.options import texts_to_read
 from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError
+from fairseq_guided_align.link_files import is_naacl, naacl_sentences, read_link_file
 from fairseq_guided_align.links import CorpusLinks
 from fairseq_guided_align.metrics import LinkCounts, count_corpus
-from fairseq_guided_align.pharaoh import read_links
 from fairseq_guided_align.significance import Comparison, Interval, bootstrap_interval, paired_bootstrap
 
 HELP = "score alignment files against gold links: precision, recall, F1, AER"
@@ -31,7 +31,8 @@ a full stop is one behind.
 DESCRIPTION = """\
 Scores alignment files against gold links.
 
-Files are Pharaoh text, one line a sentence pair: 3-5 is a sure link, 3?5 or 3p5 a possible one; plain or gzip.
+Files are Pharaoh text, one line a sentence pair: 3-5 is a sure link, 3?5 or 3p5 a possible one; plain or gzip. NAACL
+word alignments, such as 0001 4 6 S, are recognised; their positions always count from 1.
 Every link of a system counts as predicted, whatever its weight and mark. A corpus in several files is given as
 one argument with commas: gold.align,gold1.align. An empty line of GOLD means that nothing is known of its pair: such
 pairs are left out, as they are by --eval-aer in training, and counted; --score-empty scores them as well.
@@ -87,14 +88,15 @@ class SystemScore:
 def run(args: argparse.Namespace) -> int:
     """Carry the command out; returns its exit code."""
     sampling = _sampling(args)
-    gold = _read(args.gold, args.gold_one_based)
+    sizes = _sizes([args.gold, *args.systems])
+    gold = _read(args.gold, args.gold_one_based, sizes)
     warnings = _one_based_warnings(args.gold, gold, args.gold_one_based, "--gold-one-based")
     scored = np.ones(len(gold), dtype=bool) if args.score_empty else np.diff(gold.offsets) > 0
     if not scored.any():
         raise GuidedAlignError(f"{args.gold}: expected gold links; got {len(gold)} lines without any")
     tables = []
     for name in args.systems:
-        predicted = _read(name, args.one_based)
+        predicted = _read(name, args.one_based, sizes)
         if len(predicted) != len(gold):
             _raise_length_error(args.gold, name)
         warnings += _one_based_warnings(name, predicted, args.one_based, "--one-based") or _other_text_warnings(
@@ -132,15 +134,41 @@ def _files(argument: str) -> list[str]:
     return [argument] if Path(argument).exists() else argument.split(",")
 
 
-def _read(argument: str, one_based: bool) -> CorpusLinks:
-    return CorpusLinks.concatenated(read_links(path, one_based) for path in _files(argument))
+def _sizes(arguments: list[str]) -> list[Optional[int]]:
+    """Sentence pairs of each shard, for files in NAACL's form, which say nothing of pairs without links."""
+    shards = [_files(argument) for argument in arguments]
+    most = max(map(len, shards))
+    if not any(is_naacl(path) for files in shards for path in files):
+        return [None] * most
+    sizes: list[Optional[int]] = []
+    for number in range(most):
+        of_shard = [files[number] for files in shards if len(files) == most]
+        counted = [_pairs(path) for path in of_shard]
+        told = [count for count, path in zip(counted, of_shard) if not is_naacl(path)]
+        sizes.append(told[0] if told else max(counted))
+    return sizes
+
+
+def _read(argument: str, one_based: bool, sizes: list[Optional[int]]) -> CorpusLinks:
+    files = _files(argument)
+    if len(files) != len(sizes) and any(map(is_naacl, files)):
+        raise GuidedAlignError(
+            f"{argument}: NAACL word alignments do not say how many sentence pairs a file has: expected {len(sizes)}"
+            f" files, as of the other argument; got {len(files)}"
+        )
+    both = zip(files, sizes if len(files) == len(sizes) else [None] * len(files))
+    return CorpusLinks.concatenated(read_link_file(path, one_based, size) for path, size in both)
+
+
+def _pairs(path: str) -> int:
+    return naacl_sentences(path) if is_naacl(path) else count_lines(path)
 
 
 def _raise_length_error(gold: str, system: str) -> None:
     """Names both numbers of lines and the first line that has no partner."""
     if any(map(is_pipe, [*_files(gold), *_files(system)])):
         raise_length_error([*_files(gold), *_files(system)])
-    files = {name: [(path, count_lines(path)) for path in _files(name)] for name in (gold, system)}
+    files = {name: [(path, _pairs(path)) for path in _files(name)] for name in (gold, system)}
     if len(files[gold]) == len(files[system]):
         # Shard by shard: the first pair of files that differs is where it went wrong.
         gold_file, system_file = next(pair for pair in zip(files[gold], files[system]) if pair[0][1] != pair[1][1])

@@ -7,10 +7,11 @@ import argparse
 from fairseq_guided_align.aligner import LONGEST_SENTENCE, AlignedText, AlignerSettings, align_text
 from fairseq_guided_align.atomic_files import atomic_file
 from fairseq_guided_align.byte_lines import count_lines, is_pipe, raise_length_error, read_lines
-from fairseq_guided_align.cli.options import text_to_read, text_to_write
+from fairseq_guided_align.cli.options import add_word_split, text_to_read, text_to_write
 from fairseq_guided_align.pharaoh import format_block
 from fairseq_guided_align.progress import line_counter, say
 from fairseq_guided_align.symmetrise import METHODS
+from fairseq_guided_align.words import split_words
 
 HELP = "make word links with eflomal, in both directions, symmetrised"
 
@@ -22,13 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " 'fairseq-guided-align[aligner]'): in both directions, then symmetrised. Give it all the text there is: it"
         " learns from what it aligns."
     )
-    parser.add_argument(
-        "--source", metavar="FILE", type=text_to_read, required=True, help="source text, words separated by spaces"
-    )
+    parser.add_argument("--source", metavar="FILE", type=text_to_read, required=True, help="source text, in words")
     parser.add_argument("--target", metavar="FILE", type=text_to_read, required=True, help="target text, as many lines")
     parser.add_argument(
         "--output", "-o", metavar="FILE", type=text_to_write, required=True, help="links to write, Pharaoh text"
     )
+    add_word_split(parser)
     standard = AlignerSettings()
     parser.add_argument(
         "--method",
@@ -81,8 +81,8 @@ def run(args: argparse.Namespace) -> int:
     links = with_links = 0
     with atomic_file(args.output) as stream, line_counter("symmetrise") as bar:
         for chunk in align_text(
-            read_lines(args.source),
-            read_lines(args.target),
+            (" ".join(split_words(line, args.word_split)) for line in read_lines(args.source)),
+            (" ".join(split_words(line, args.word_split)) for line in read_lines(args.target)),
             settings,
             seen,
             args.forward_output,

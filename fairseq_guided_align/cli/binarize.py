@@ -7,10 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_guided_align.binarization import LinkFile, binarize_file
-from fairseq_guided_align.cli.options import add_link_reading, add_policy, add_workers, named_text_to_read, tell_counts
+from fairseq_guided_align.byte_lines import count_lines
+from fairseq_guided_align.cli.options import (
+    add_link_reading,
+    add_policy,
+    add_word_split,
+    add_workers,
+    named_text_to_read,
+    tell_counts,
+)
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.fairseq_data import lengths_path, text_lengths
 from fairseq_guided_align.link_counts import LinkCounts
+from fairseq_guided_align.link_files import as_pharaoh, naacl_sentences
 from fairseq_guided_align.progress import line_counter, say
 from fairseq_guided_align.projection import (
     ProjectionCounts,
@@ -21,7 +30,7 @@ from fairseq_guided_align.projection import (
     projection_tasks,
 )
 from fairseq_guided_align.store import link_writer, links_path
-from fairseq_guided_align.subword_settings import SETTINGS, subword_settings
+from fairseq_guided_align.subword_settings import SETTINGS, subword_settings, word_split_of
 from fairseq_guided_align.worker_processes import keep_freed_memory
 
 HELP = "binarise links alone, for a data folder whose text is binarised"
@@ -53,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_policy(parser, None, "only with --level words; default: as before")
     add_link_reading(parser)
+    add_word_split(parser, None, "only with --level words; default: as before")
     add_workers(parser)
 
 
@@ -68,6 +78,8 @@ def run(args: argparse.Namespace) -> int:
         raise GuidedAlignError(f"{args.data}: no {SETTINGS} that names the languages; give -s and -t")
     if args.policy and args.level == "pieces":
         raise GuidedAlignError("--policy goes with --level words")
+    if args.word_split and args.level == "pieces":
+        raise GuidedAlignError("--word-split goes with --level words")
     for split, path in _entries(args.files):
         if args.level == "words":
             _binarize_words(args, settings, split, path, source, target)
@@ -96,12 +108,20 @@ def _binarize_pieces(args: argparse.Namespace, split: str, path: str, source: st
         else:
             lengths.append(found)
     both = (lengths[0], lengths[1]) if len(lengths) == 2 else None
-    file = LinkFile(path, args.one_based, args.inverted, both, args.max_dropped)
     counts = LinkCounts()
     output = links_path(args.data, split, source, target)
-    with link_writer(output, args.workers) as writer, line_counter(split) as bar:
-        for sentences in binarize_file(file, writer, counts):
-            bar.update(sentences)
+
+    def sentences() -> int:
+        return len(lengths[0]) if lengths else naacl_sentences(path)
+
+    with (
+        as_pharaoh(path, sentences, args.one_based) as text,
+        link_writer(output, args.workers) as writer,
+        line_counter(split) as bar,
+    ):
+        file = LinkFile(path, args.one_based, args.inverted, both, args.max_dropped, text)
+        for done in binarize_file(file, writer, counts):
+            bar.update(done)
     tell_counts(counts, path, split, args.one_based)
 
 
@@ -132,13 +152,21 @@ def _binarize_words(
         inverted=args.inverted,
         skip_mismatches=True,
         max_dropped=args.max_dropped,
+        word_split=word_split_of(args.data, args.word_split),
     )
-    tasks = projection_tasks(ProjectionFiles(path, sides[0], sides[1], projection), args.workers)
     total = ProjectionCounts()
     output = links_path(data, split, source, target)
-    with link_writer(output, args.workers) as writer, line_counter(split) as bar:
+    with (
+        as_pharaoh(path, lambda: count_lines(sides[0].words), args.one_based) as links,
+        link_writer(output, args.workers) as writer,
+        line_counter(split) as bar,
+    ):
+        tasks = projection_tasks(ProjectionFiles(path, sides[0], sides[1], projection, links), args.workers)
         for counts in writer.append_all(project_task, tasks):
             total.add(counts)
             bar.update(counts.sentences)
+        total.check_words(path, projection.word_split)
         total.check(path, args.max_dropped)
+    for warning in total.word_warnings(path, projection.word_split):
+        say(f"warning: {warning}")
     tell_counts(total, path, split, args.one_based)

@@ -7,8 +7,9 @@ import json
 from dataclasses import asdict
 
 from fairseq_guided_align.alignment_report import AlignmentReport, report_on
-from fairseq_guided_align.cli.options import text_to_read
+from fairseq_guided_align.cli.options import add_word_split, text_to_read
 from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.split_evidence import split_contradiction_warning, split_warning
 
 HELP = "check alignment files against their texts: lines, ranges, coverage"
 
@@ -32,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--source", metavar="FILE", type=text_to_read, help="with --links: source text")
     parser.add_argument("--target", metavar="FILE", type=text_to_read, help="with --links: target text")
     parser.add_argument("--one-based", action="store_true", help="positions in the links count from 1")
+    add_word_split(parser)
     parser.add_argument("--examples", type=int, default=5, metavar="N", help="problems shown of a kind (default: 5)")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
@@ -39,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Carry the command out; returns its exit code."""
     reports = [
-        (str(links), report_on(links, source, target, args.one_based, args.examples))
+        (str(links), report_on(links, source, target, args.one_based, args.examples, args.word_split))
         for links, source, target in _files(args)
     ]
     if args.json:
@@ -50,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
         )
     else:
         for name, report in reports:
-            print("\n".join(_lines(name, report, args.one_based)))
+            print("\n".join(_lines(name, report, args.one_based, args.word_split)))
     return EXIT_PROBLEMS if any(report.errors for _, report in reports) else 0
 
 
@@ -70,7 +72,7 @@ def _files(args: argparse.Namespace) -> list[tuple[str, str, str]]:
     ]
 
 
-def _lines(name: str, report: AlignmentReport, one_based: bool) -> list[str]:
+def _lines(name: str, report: AlignmentReport, one_based: bool, word_split: str) -> list[str]:
     lines = [f"{name}:"]
     if report.same_length:
         lines += [
@@ -90,6 +92,11 @@ def _lines(name: str, report: AlignmentReport, one_based: bool) -> list[str]:
         lines.append(f"  error: {report.out_of_range} links point outside their sentence pair")
     if report.same_length and not report.links:
         lines.append(f"  error: {report.sentences} sentence pairs without a usable link")
+    contradiction = split_contradiction_warning(name, report.split_evidence, word_split)
+    if contradiction:
+        lines.append(f"  error: {contradiction}")
+    elif suspicion := split_warning(name, report.split_evidence, word_split):
+        lines.append(f"  warning: {suspicion}")
     if report.looks_inverted:
         lines.append("  hint: every link is inside with source and target swapped: are the links TARGET-SOURCE?")
     if report.looks_one_based and not one_based:

@@ -11,7 +11,7 @@ import numpy as np
 
 from fairseq_guided_align.atomic_files import atomic_file
 from fairseq_guided_align.byte_lines import check_no_pipe, decode_line, read_blocks_together
-from fairseq_guided_align.cli.options import text_to_read, text_to_write
+from fairseq_guided_align.cli.options import add_word_split, text_to_read, text_to_write
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.pharaoh import format_line
 from fairseq_guided_align.progress import line_counter, say
@@ -54,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"how pieces make up words (default: as {SETTINGS} in the data folder says; else sentencepiece for a "
         "split, and words for files)",
     )
+    add_word_split(text, None, f"only with --level words; default: as {SETTINGS} says, else spaces")
     links = parser.add_argument_group("links")
     links.add_argument(
         "--attention",
@@ -134,6 +135,8 @@ def _check(args: argparse.Namespace) -> None:
     models = args.source_sentencepiece_model or args.target_sentencepiece_model
     if args.source is None and (args.pieces or models):
         raise GuidedAlignError("--pieces and SentencePiece models go with --source and --target")
+    if args.word_split and args.level == "pieces":
+        raise GuidedAlignError("--word-split goes with --level words")
     if args.reverse_checkpoint is None:
         if args.combine or args.reverse_data:
             raise GuidedAlignError("--combine and --reverse-data go with --reverse-checkpoint")
@@ -187,14 +190,14 @@ def _matrices(args: argparse.Namespace, model: Any, is_reverse: bool) -> Iterato
 
     known = args.subwords or subword_settings(model.data).get("subwords")
     if args.source is None:
-        pairs = model.align_split(args.split or "test", known or "sentencepiece", args.max_tokens)
+        pairs = model.align_split(args.split or "test", known or "sentencepiece", args.max_tokens, args.word_split)
     else:
         models, files = (args.source_sentencepiece_model, args.target_sentencepiece_model), (args.source, args.target)
         if is_reverse:
             models, files = models[::-1], files[::-1]
         kind = known or ("sentencepiece" if any(models) else "words")
         langs = (model.options.source_lang, model.options.target_lang)
-        cutters = text_cutters(model.data, langs, kind, models, args.pieces)
+        cutters = text_cutters(model.data, langs, kind, models, args.pieces, word_split=args.word_split)
         pairs = model.align_text(_sentences(files, cutters), args.max_tokens)
     for pair in pairs:
         if pair is None:

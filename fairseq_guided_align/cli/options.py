@@ -12,6 +12,7 @@ from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.link_counts import LinkCounts
 from fairseq_guided_align.progress import say
 from fairseq_guided_align.subwords import POLICIES
+from fairseq_guided_align.words import DEFAULT_SPLIT, WORD_SPLITS
 
 Options = Any
 """A parser or one of its groups of options."""
@@ -84,6 +85,22 @@ def add_link_reading(options: Options) -> None:
         default=0.1,
         metavar="SHARE",
         help="share of the links that may point outside their sentences before it is an error (default: 0.1)",
+    )
+
+
+def add_word_split(options: Options, default: Optional[str] = DEFAULT_SPLIT, note: str = "") -> None:
+    """What separates the words that links count.
+
+    :param default: None: the command finds it out.
+    :param note: what the help says of the default in brackets, where it is not ``default``.
+    """
+    options.add_argument(
+        "--word-split",
+        choices=WORD_SPLITS,
+        default=default,
+        help="what separates words: spaces: ASCII white space alone, so that a no-break space is part of a word;"
+        " whitespace: any white space, as Python's str.split has it, and eflomal's command, simalign and awesome-align"
+        f" with it ({note or f'default: {default}'})",
     )
 
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any, Optional
 
-from fairseq_guided_align.cli.options import text_to_read
+from fairseq_guided_align.cli.options import add_word_split, text_to_read
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.subwords import KINDS
 
@@ -45,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--subwords", choices=KINDS, help="how pieces make up words (default: as guided_alignment.json in the data"
         " folder says)",
     )  # fmt: skip
+    add_word_split(parser, None, "only for words; default: as the data folder says")
     parser.add_argument(
         "--attention",
         choices=("guided", "last-layer"),
@@ -73,22 +74,26 @@ def run(args: argparse.Namespace) -> int:
     numbers = parse_numbers(args.sentences)
     if not 10 <= args.dpi <= 2000:
         raise GuidedAlignError(f"--dpi: expected a number in 10..2000; got {args.dpi:g}")
-    from fairseq_guided_align.pharaoh import read_links
+    from fairseq_guided_align.link_files import filled, read_link_file
     from fairseq_guided_align.plots import FORMATS, attention_figure, save_figure
 
     if Path(args.out).suffix.lower() not in FORMATS:
         raise GuidedAlignError(f"{args.out}: expected a file name that ends in {', '.join(FORMATS)}")
-    gold = read_links(args.gold, args.gold_one_based) if args.gold else None
+    gold = read_link_file(args.gold, args.gold_one_based) if args.gold else None
     from fairseq_guided_align.fonts import font_warnings_as_lines
     from fairseq_guided_align.split_reading import read_pairs
     from fairseq_guided_align.subword_settings import subword_kind
 
+    if args.word_split and args.level == "pieces" and not args.gold:
+        raise GuidedAlignError("--word-split goes with --level words, or with --gold")
     models, columns = _models(args)
+    if gold is not None:
+        gold = filled(gold, args.gold, models[0][1].split_size(args.split))
     first = models[0][1].options
     kind = None
     if args.level == "words" or args.gold:
         kind = subword_kind(first.data, args.subwords, "--subwords")
-    for pair in read_pairs(models, args.split, [n - 1 for n in numbers], kind, gold, not args.no_gold):
+    for pair in read_pairs(models, args.split, [n - 1 for n in numbers], kind, gold, not args.no_gold, args.word_split):
         sentence = pair.pieces if args.level == "pieces" else pair.words
         assert sentence is not None
         panels = _panels([name for name, _ in models], sentence.readings, args.each_head)

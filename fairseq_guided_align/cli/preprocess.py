@@ -10,6 +10,7 @@ from fairseq_guided_align.cli.options import (
     add_link_reading,
     add_on_mismatch,
     add_policy,
+    add_word_split,
     add_workers,
     folder_to_write,
 )
@@ -90,6 +91,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     links = parser.add_argument_group("links")
     add_policy(links)
     add_link_reading(links)
+    add_word_split(links)
     add_on_mismatch(links)
     links.add_argument("--allow-missing-alignments", action="store_true", help="splits may have no file of links")
     links.add_argument("--aligner", choices=("eflomal",), help="make the links of splits that have no file of them")
@@ -170,6 +172,7 @@ def _settings(args: argparse.Namespace) -> PreprocessSettings:
             inverted=args.inverted,
             skip_mismatches=args.on_mismatch == "drop-links",
             max_dropped=args.max_dropped,
+            word_split=args.word_split,
         ),
         max_pieces=args.max_pieces,
         max_ratio=args.max_ratio,

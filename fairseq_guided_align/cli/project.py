@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import argparse
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 from fairseq_guided_align.atomic_files import atomic_file
+from fairseq_guided_align.byte_lines import count_lines
 from fairseq_guided_align.cli.options import (
     add_link_reading,
     add_on_mismatch,
     add_policy,
+    add_word_split,
     add_workers,
     tell_counts,
     text_to_read,
     text_to_write,
 )
 from fairseq_guided_align.errors import GuidedAlignError
-from fairseq_guided_align.progress import line_counter
+from fairseq_guided_align.link_files import as_pharaoh
+from fairseq_guided_align.progress import line_counter, say
 from fairseq_guided_align.projection import (
     ProjectionCounts,
     ProjectionFiles,
@@ -37,7 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " characters, so that they may come from differently tokenised text. Files are text or gzip, one line a"
         " sentence pair. A summary goes to standard error."
     )
-    parser.add_argument("--links", metavar="FILE", type=text_to_read, required=True, help="links to read, Pharaoh text")
+    parser.add_argument(
+        "--links", metavar="FILE", type=text_to_read, required=True, help="links to read, Pharaoh text or NAACL's form"
+    )
     for side in ("source", "target"):
         for units in ("words", "pieces"):
             parser.add_argument(
@@ -64,6 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_policy(parser)
     parser.add_argument("--back", action="store_true", help="read links between pieces, write links between words")
     add_link_reading(parser)
+    add_word_split(parser)
     add_on_mismatch(parser)
     add_workers(parser)
 
@@ -73,17 +79,30 @@ def run(args: argparse.Namespace) -> int:
     keep_freed_memory()
     source, target = (_side(args, name) for name in ("source", "target"))
     settings = ProjectionSettings(
-        args.policy, args.back, args.one_based, args.inverted, args.on_mismatch == "drop-links", args.max_dropped
+        args.policy,
+        args.back,
+        args.one_based,
+        args.inverted,
+        args.on_mismatch == "drop-links",
+        args.max_dropped,
+        args.word_split,
     )
-    files = ProjectionFiles(args.links, source, target, settings)
     counts = ProjectionCounts()
-    projected = project_to_text(files, args.workers)
-    with atomic_file(args.output) as stream, line_counter("project") as bar, closing(projected):
+    with ExitStack() as stack:
+        # Before anything is written: the links may be of a form that is not read.
+        words = args.source_pieces if args.back else args.source_words
+        text = stack.enter_context(as_pharaoh(args.links, lambda: count_lines(words), args.one_based))
+        stream, bar = stack.enter_context(atomic_file(args.output)), stack.enter_context(line_counter("project"))
+        files = ProjectionFiles(args.links, source, target, settings, text)
+        projected = stack.enter_context(closing(project_to_text(files, args.workers)))
         for lines, seen in projected:
             stream.write(lines)
             counts.add(seen)
             bar.update(seen.sentences)
+        counts.check_words(args.links, args.word_split)
         counts.check(args.links, settings.max_dropped)
+    for warning in counts.word_warnings(args.links, args.word_split):
+        say(f"warning: {warning}")
     tell_counts(counts, args.links, args.links, args.one_based)
     return 0
 

@@ -10,15 +10,16 @@ import numpy as np
 
 from fairseq_guided_align.atomic_files import STANDARD_OUTPUT, atomic_file
 from fairseq_guided_align.byte_lines import raise_length_error, read_lines
-from fairseq_guided_align.cli.options import named_text_to_read, text_to_read, text_to_write
+from fairseq_guided_align.cli.options import add_word_split, named_text_to_read, text_to_read, text_to_write
 from fairseq_guided_align.errors import AlignmentRangeError, GuidedAlignError, SubwordMismatchError
+from fairseq_guided_align.link_files import filled, read_link_file
 from fairseq_guided_align.links import CorpusLinks, SentenceLinks
 from fairseq_guided_align.page import PageData, Pair, page_html, view
-from fairseq_guided_align.pharaoh import read_links
 from fairseq_guided_align.piece_words import spread_over_pieces
 from fairseq_guided_align.progress import say
-from fairseq_guided_align.spelling import match_sentence, split_words
+from fairseq_guided_align.spelling import match_sentence
 from fairseq_guided_align.subwords import KINDS, subword_links_to_word_links
+from fairseq_guided_align.words import DEFAULT_SPLIT, split_words
 
 HELP = "write one HTML page to look through links: gold, hard and soft, of several systems"
 
@@ -41,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.description = DESCRIPTION
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--source", metavar="FILE", type=text_to_read, help="source text, words separated by spaces")
+    parser.add_argument("--source", metavar="FILE", type=text_to_read, help="source text, in words")
     parser.add_argument("--target", metavar="FILE", type=text_to_read, help="target text, likewise")
     parser.add_argument("--gold", metavar="FILE", type=text_to_read, help="gold links of the words")
     of_systems: dict[str, Any] = {
@@ -49,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     }  # fmt: skip
     parser.add_argument("--links", **of_systems, help="hard links of a system; repeatable")
     parser.add_argument("--soft", **of_systems, help="soft links of a system; repeatable")
+    add_word_split(parser, None, "default: spaces; of models: as the data folder says")
     pieces = parser.add_argument_group("subword pieces, for a switch between words and pieces")
     pieces.add_argument("--source-pieces", metavar="FILE", type=text_to_read, help="the source text in pieces")
     pieces.add_argument("--target-pieces", metavar="FILE", type=text_to_read, help="the target text in pieces")
@@ -119,7 +121,7 @@ def _of_models(args: argparse.Namespace) -> tuple[PageData, int]:
     named = [_named(argument, "--checkpoint") for argument in args.checkpoint]
     if len({name for name, _ in named}) != len(named):
         raise GuidedAlignError("--checkpoint: expected a NAME of its own for each")
-    gold = read_links(args.gold, args.gold_one_based) if args.gold else None
+    gold = read_link_file(args.gold, args.gold_one_based) if args.gold else None
     # torch and fairseq take seconds, which links in files need not wait for.
     from fairseq_guided_align.decode_links import threshold_links
     from fairseq_guided_align.extraction import AlignmentModel, read_links_off
@@ -132,6 +134,8 @@ def _of_models(args: argparse.Namespace) -> tuple[PageData, int]:
     config = models[0][1].options
     kind = subword_kind(config.data, args.subwords, "--subwords")
     of = models[0][1].split_size(split)
+    if gold is not None:
+        gold = filled(gold, args.gold, of)
 
     def shown(sentence: ReadSentence) -> Any:
         systems: list[tuple[Optional[SentenceLinks], Optional[SentenceLinks]]] = []
@@ -144,7 +148,7 @@ def _of_models(args: argparse.Namespace) -> tuple[PageData, int]:
         return view(sentence.source, sentence.target, sentence.gold, systems)
 
     pairs: list[Pair] = []
-    for pair in read_pairs(models, split, range(min(args.limit, of)), kind, gold):
+    for pair in read_pairs(models, split, range(min(args.limit, of)), kind, gold, word_split=args.word_split):
         assert pair.words is not None
         pairs.append({"id": str(pair.number + 1), "words": shown(pair.words), "pieces": shown(pair.pieces)})
     return {
@@ -206,7 +210,8 @@ def _read_text(
     args: argparse.Namespace,
 ) -> tuple[list[list[str]], list[list[str]], Optional[list[list[str]]], Optional[list[list[str]]]]:
     """Words of source and target, and their pieces where they were given; all of as many lines."""
-    source, target = _words(args.source), _words(args.target)
+    word_split = args.word_split or DEFAULT_SPLIT
+    source, target = _words(args.source, word_split), _words(args.target, word_split)
     if len(source) != len(target):
         raise_length_error([args.source, args.target])
     if not args.source_pieces:
@@ -218,9 +223,8 @@ def _read_text(
     return source, target, source_pieces, target_pieces
 
 
-def _words(path: str) -> list[list[str]]:
-    """What ASCII whitespace separates: a no-break space is part of a word for aligners."""
-    return [split_words(line) for line in read_lines(path)]
+def _words(path: str, word_split: str) -> list[list[str]]:
+    return [split_words(line, word_split) for line in read_lines(path)]
 
 
 def _pieces(path: str) -> list[list[str]]:
@@ -237,7 +241,7 @@ def _named(argument: str, option: str) -> tuple[str, str]:
 
 def _links(path: str, one_based: bool, text_path: str, source: list[list[str]], target: list[list[str]]) -> CorpusLinks:
     """Links of a file, checked against the text they belong to."""
-    links = read_links(path, one_based)
+    links = read_link_file(path, one_based, len(source))
     if len(links) != len(source):
         raise_length_error([text_path, path])
     sentence = links.sentence()
@@ -250,7 +254,7 @@ def _links(path: str, one_based: bool, text_path: str, source: list[list[str]], 
         raise AlignmentRangeError(
             f"{path}:{line + 1}: expected links within {len(source[line])} source and {len(target[line])} target"
             f" tokens; got {links.source[first] + base}-{links.target[first] + base}. Are the links of another"
-            " tokenisation, or of the other direction?"
+            " tokenisation (also: --word-split), or of the other direction?"
         )
     return links
 
