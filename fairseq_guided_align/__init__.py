@@ -31,6 +31,10 @@ def register() -> None:
     compat.read_bare_replace_unk()
     compat.keep_last_batch()
     compat.train_in_bfloat16_without_a_tpu()
+    from fairseq_guided_align import folder_mends
+
+    folder_mends.know_the_languages()
+    folder_mends.know_the_validation_sets()
     # these register themselves with fairseq
     from fairseq_guided_align import criterion, multilingual_task, task  # noqa: F401
     from fairseq_guided_align.help_options import show_options_in_help

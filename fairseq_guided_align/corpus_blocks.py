@@ -50,7 +50,7 @@ class CutBlock(NamedTuple):
     :param pieces: lines of pieces, of each side.
     :param word_links: lines of alignment text.
     :param links: between pieces.
-    :param symbols: how often each piece occurs, of each side; of training text only.
+    :param symbols: how often each piece occurs, of each side.
     :param left_out: sentence pairs left out.
     """
 
@@ -147,10 +147,9 @@ def cut_and_project(task: BlockTask) -> CutBlock:
     )
     projected.counts.add_mismatches(mismatches)
     counted = [Counter[str](), Counter[str]()]
-    if corpus.is_training:
-        for side in (0, 1):
-            for line in pieces[side]:
-                counted[side].update(line.split(" ") if line else ())
+    for side in (0, 1):
+        for line in pieces[side]:
+            counted[side].update(line.split(" ") if line else ())
     return CutBlock(
         (blocks[0][0], blocks[1][0]),
         (blocks[0][1], blocks[1][1]),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Optional
 
 from fairseq_guided_align.aligner import AlignerSettings
 from fairseq_guided_align.byte_lines import PathLike, count_lines, raise_length_error
+from fairseq_guided_align.dictionaries import read_symbols
 from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.fairseq_options import FairseqOptions
 from fairseq_guided_align.projection import ProjectionSettings
 
 SPLITS = ("train", "valid", "test")
@@ -48,7 +50,7 @@ class PreprocessSettings:
     allow_missing: bool = False
     keep_text: bool = True
     workers: int = 1
-    fairseq_options: tuple[str, ...] = ()
+    fairseq_options: FairseqOptions = field(default_factory=FairseqOptions)
 
     @property
     def langs(self) -> tuple[str, str]:
@@ -77,7 +79,7 @@ class Corpus:
         return self.split.startswith("train")
 
 
-def find_corpora(prefixes: dict[str, Sequence[str]], settings: PreprocessSettings) -> list[Corpus]:
+def find_corpora(prefixes: Mapping[str, Sequence[str]], settings: PreprocessSettings) -> list[Corpus]:
     """The files of every split, ``train``, ``train1``, ..., checked to be there.
 
     :param prefixes: for each of ``SPLITS`` the prefixes of its files, the first of them for the split's own name.
@@ -110,17 +112,48 @@ def find_corpora(prefixes: dict[str, Sequence[str]], settings: PreprocessSetting
     return corpora
 
 
+def split_prefixes(argument: str, lang: str) -> list[str]:
+    """The prefixes of ``PREFIX,PREFIX``; a comma in the name of a folder or file that is there separates nothing.
+
+    :param lang: ends the name of a file that each prefix has.
+    """
+    parts = argument.split(",")
+    prefixes = []
+    while parts:
+        whole = (n for n in range(1, len(parts) + 1) if _plain_or_gzip(f"{','.join(parts[:n])}.{lang}").is_file())
+        taken = next(whole, 1)
+        prefixes.append(",".join(parts[:taken]))
+        parts = parts[taken:]
+    return [prefix for prefix in prefixes if prefix]
+
+
+def check_dictionaries(settings: PreprocessSettings) -> None:
+    """Before models are trained for hours.
+
+    :raises GuidedAlignError: a dictionary that was given cannot be read, or sizes are given of one that is not made.
+    """
+    for path in settings.dictionaries:
+        if path is not None:
+            read_symbols(path)
+    source, target = (path is not None for path in settings.dictionaries)
+    settings.fairseq_options.check_dictionaries((source, target), settings.joined)
+
+
 def check_lengths(corpora: Sequence[Corpus]) -> None:
     """:raises AlignmentLengthError: files of a split differ in their number of lines.
-    :raises GuidedAlignError: training text is empty, on which fairseq-train would end in a traceback.
+    :raises GuidedAlignError: a text is empty, on which fairseq ends in a traceback.
     """
     for corpus in corpora:
         files = [*corpus.text, *corpus.words, *([] if corpus.pharaoh is None else [corpus.pharaoh])]
         lengths = {count_lines(path) for path in set(files)}
         if len(lengths) > 1:
             raise_length_error(files)
-        if corpus.is_training and lengths == {0}:
-            raise GuidedAlignError(f"{corpus.text[0]}: expected training text; got an empty file")
+        if lengths == {0}:
+            kind = corpus.split.rstrip("0123456789")
+            raise GuidedAlignError(
+                f"{corpus.text[0]}: expected text of {corpus.split}, which --{kind}pref names; got an empty file;"
+                " fairseq reads no empty text: name another, or leave it out"
+            )
 
 
 def _plain_or_gzip(path: str) -> Path:

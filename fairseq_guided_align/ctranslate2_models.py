@@ -68,7 +68,7 @@ def convert(
         raise GuidedAlignError(f"CTranslate2 is missing: pip install ctranslate2 ({error})") from error
     state = read_checkpoint(checkpoint, {})
     config = state["cfg"]["model"]
-    source, target, prefix = _languages(checkpoint, config, lang_pair)
+    source, target, prefix = _languages(checkpoint, config, data, lang_pair)
     guided = _guided_heads(checkpoint, config)
     config = flat_settings(state["cfg"], state["model"])
     guided.check_against([config.decoder_attention_heads] * config.decoder_layers)
@@ -93,20 +93,21 @@ def convert(
     (Path(output) / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
 
-def _languages(checkpoint: str, config: Any, lang_pair: Optional[str]) -> tuple[Optional[str], Optional[str], str]:
+def _languages(
+    checkpoint: str, config: Any, data: str, lang_pair: Optional[str]
+) -> tuple[Optional[str], Optional[str], str]:
     """Source and target language, None where the data folder tells them, and what begins the names of the weights."""
     if not is_multilingual(config):
         if lang_pair is not None:
             raise GuidedAlignError(f"{checkpoint}: a model of one language pair; leave --lang-pair out")
         return None, None, ""
-    lang_pair = chosen_pair(checkpoint, config, lang_pair)
+    pair = chosen_pair(checkpoint, config, data, lang_pair)
     if config.encoder_langtok or config.decoder_langtok:
         raise GuidedAlignError(
             f"{checkpoint}: was trained with --encoder-langtok or --decoder-langtok, and CTranslate2 ends every "
             "source and begins every target with </s>; train without language tokens"
         )
-    source, target = lang_pair.split("-")
-    return source, target, f"models.{lang_pair}."
+    return pair.source, pair.target, f"models.{pair}."
 
 
 def _guided_heads(checkpoint: str, config: Any) -> GuidedHeads:

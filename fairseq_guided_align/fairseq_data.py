@@ -5,18 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
 
 import numpy as np
 
-from fairseq_guided_align.atomic_files import FULL_DISK, atomic_file
+from fairseq_guided_align.atomic_files import FULL_DISK
 from fairseq_guided_align.byte_lines import PathLike
 from fairseq_guided_align.errors import GuidedAlignError
 
-SPECIAL_SYMBOLS = ("<s>", "<pad>", "</s>", "<unk>")
 _INDEX_MAGIC = b"MMIDIDX\x00\x00"
 _LENGTHS_START = len(_INDEX_MAGIC) + 8 + 1 + 8
 
@@ -81,27 +79,10 @@ def text_lengths(
     return TextLengths(path)
 
 
-def write_dictionary(path: PathLike, counts: Counter, symbols: Iterable[str] = (), multiple_of: int = 8) -> int:
-    """A dictionary as fairseq writes it: ``symbol count``, most frequent first, padded to a round size.
-
-    :param counts: occurrences of each symbol.
-    :param symbols: what the dictionary holds; those without occurrences get 0. All of ``counts`` when empty.
-    :param multiple_of: the size, fairseq's 4 special symbols included, is a multiple of this.
-    :return: its size, with the special symbols.
-    """
-    kept = set(symbols or counts) - set(SPECIAL_SYMBOLS)
-    ordered = sorted(kept, key=lambda symbol: (-counts[symbol], symbol))
-    fill = -(len(ordered) + len(SPECIAL_SYMBOLS)) % multiple_of
-    with atomic_file(path) as stream:
-        for symbol in ordered:
-            stream.write(f"{symbol} {counts[symbol]}\n".encode())
-        for number in range(fill):
-            stream.write(f"madeupword{number:04d} 0\n".encode())
-    return len(ordered) + fill + len(SPECIAL_SYMBOLS)
-
-
-def run_fairseq_preprocess(options: Sequence[str]) -> None:
+def run_fairseq_preprocess(options: Sequence[str], folder: PathLike) -> None:
     """Stock ``fairseq-preprocess``, as a process of its own.
+
+    :param folder: where it runs, so that names of texts need not hold its path: fairseq cuts lists of them at commas.
 
     :raises GuidedAlignError: it failed, or fairseq is not installed; with the end of what it printed.
     :raises OSError: it could not write, for a full disk or the like; with the error's number.
@@ -109,7 +90,12 @@ def run_fairseq_preprocess(options: Sequence[str]) -> None:
     command = [sys.executable, "-m", "fairseq_cli.preprocess", *options]
     # It must be able to say every file's name, and is read as UTF-8.
     environment = {**os.environ, "PYTHONIOENCODING": "utf-8"}
-    result = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    if "PYTHONPATH" in environment:
+        paths = environment["PYTHONPATH"].split(os.pathsep)
+        environment["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, paths))
+    result = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, cwd=folder, env=environment
+    )
     if result.returncode:
         printed = result.stdout.decode("utf-8", "replace").strip().splitlines()
         if any("No module named 'fairseq" in line or "No module named fairseq" in line for line in printed):

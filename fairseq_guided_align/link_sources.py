@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import os
 from pathlib import Path
-from typing import List, Mapping, Optional, Sequence, Union
+from typing import Iterator, List, Mapping, Optional, Sequence, Union
 
 import numpy as np
 
@@ -53,14 +53,12 @@ class ConcatenatedLinks:
 
 
 def parse_alignment_files(text: Optional[str]) -> Mapping[str, str]:
-    """Files by split, of ``train=FILE,valid=FILE``.
+    """Files by split, of ``train=FILE,valid=FILE``; a comma in the name of a file that is there separates nothing.
 
     :raises GuidedAlignError: an entry without a split or a file, or a split named twice.
     """
     files = {}
-    for entry in (text or "").split(","):
-        if not entry.strip():
-            continue
+    for entry in _entries(text or ""):
         split, separator, path = entry.strip().partition("=")
         if not (split and separator and path) or split in files:
             raise GuidedAlignError(
@@ -69,6 +67,17 @@ def parse_alignment_files(text: Optional[str]) -> Mapping[str, str]:
             )
         files[split] = path
     return files
+
+
+def _entries(text: str) -> Iterator[str]:
+    parts = text.split(",")
+    while parts:
+        lengths = range(1, len(parts) + 1)
+        whole = (n for n in lengths if os.path.isfile(",".join(parts[:n]).strip().partition("=")[2]))
+        taken = next(whole, 1)
+        entry, parts = ",".join(parts[:taken]), parts[taken:]
+        if entry.strip():
+            yield entry
 
 
 def check_alignment_files(files: Mapping[str, str], data_dirs: Sequence[str], train_subset: str) -> None:

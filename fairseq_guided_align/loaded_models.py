@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Optional
 
 import fairseq_guided_align
 from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.folder_languages import LanguagePair, parse_pairs
 from fairseq_guided_align.guided_heads import GuidedHeads
 
 TASK = "translation_guided_alignment"
@@ -45,8 +46,8 @@ def load_model(checkpoint: str, data: Optional[str] = None, lang_pair: Optional[
     settings = state.get("args") or state["cfg"].task
     multilingual = is_multilingual(settings)
     if multilingual:
-        lang_pair = chosen_pair(checkpoint, settings, lang_pair)
-        settings.source_lang, settings.target_lang = lang_pair.split("-")
+        pair = chosen_pair(checkpoint, settings, data or settings.data, lang_pair)
+        lang_pair, settings.source_lang, settings.target_lang = pair, pair.source, pair.target
     try:
         models, config, task = checkpoint_utils.load_model_ensemble_and_task([checkpoint], state=state)
     except OSError as error:
@@ -65,7 +66,7 @@ def load_model(checkpoint: str, data: Optional[str] = None, lang_pair: Optional[
         model = model.models[lang_pair]
     elif lang_pair is not None and lang_pair != f"{task.options.source_lang}-{task.options.target_lang}":
         raise GuidedAlignError(
-            f"{checkpoint}: expected a model from {' to '.join(lang_pair.split('-'))}; got one from "
+            f"{checkpoint}: expected a model of the language pair {lang_pair}; got one from "
             f"{task.options.source_lang} to {task.options.target_lang}"
         )
     model.guided_heads = GuidedHeads.stored(config.model)
@@ -94,9 +95,10 @@ def is_multilingual(settings: Any) -> bool:
     return getattr(settings, "task", None) in ("multilingual_translation", MULTILINGUAL_TASK)
 
 
-def chosen_pair(checkpoint: str, settings: Any, lang_pair: Optional[str]) -> str:
+def chosen_pair(checkpoint: str, settings: Any, data: str, lang_pair: Optional[str]) -> LanguagePair:
     """The language pair to read, of a model of several; the only one where there is no choice.
 
+    :param data: the data folder, whose dictionaries tell its languages.
     :raises GuidedAlignError: none was chosen, or one that the model does not have.
     """
     trained = settings.lang_pairs
@@ -108,7 +110,7 @@ def chosen_pair(checkpoint: str, settings: Any, lang_pair: Optional[str]) -> str
             f"{checkpoint}: a model of the language pairs {', '.join(pairs)}; choose one of them with --lang-pair"
             f"{'' if lang_pair is None else f'; got {lang_pair!r}'}"
         )
-    return lang_pair
+    return parse_pairs([lang_pair], data, "--lang-pair")[0]
 
 
 def _own_task(task: Any) -> Any:

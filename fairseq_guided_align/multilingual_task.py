@@ -1,8 +1,9 @@
 """The task ``multilingual_translation_guided_alignment``: several language pairs, each with its links."""
 
+import argparse
 import math
 from collections import OrderedDict
-from typing import Any, Dict, List, Mapping
+from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 from fairseq import utils
 from fairseq.data import RoundRobinZipDatasets, TransformEosLangPairDataset
@@ -11,8 +12,10 @@ from fairseq.logging import metrics
 from fairseq.models import FairseqMultiModel
 from fairseq.tasks import register_task
 from fairseq.tasks.multilingual_translation import MultilingualTranslationTask
+from fairseq.tasks.translation import load_langpair_dataset
 
 from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.folder_languages import LanguagePair, parse_pairs
 from fairseq_guided_align.guided_task import GuidedTask, GuidedTaskConfig
 from fairseq_guided_align.link_sources import check_alignment_files, parse_alignment_files
 from fairseq_guided_align.log_values import ratio
@@ -36,14 +39,29 @@ class MultilingualTranslationGuidedAlignmentTask(GuidedTask, MultilingualTransla
         MultilingualTranslationTask.add_args(parser)
         gen_parser_from_dataclass(parser, GuidedTaskConfig())
 
+    @classmethod
+    def prepare(cls, args: Any, **kwargs: Any) -> Tuple[Mapping[str, Any], bool]:
+        """The dictionaries of all languages, and whether this is training.
+
+        :raises GuidedAlignError: a pair is none of languages that the data folder has dictionaries of.
+        """
+        cls.update_args(args)
+        # What fairseq cuts at the hyphen stays out of the options, which are kept in checkpoints as plain text.
+        known = argparse.Namespace(**{**vars(args), "lang_pairs": parse_pairs(args.lang_pairs, args.data)})
+        return super().prepare(known, **kwargs)
+
     def __init__(self, args: Any, dicts: Mapping[str, Any], training: bool) -> None:
         super().__init__(args, dicts, training)
+        pairs = [LanguagePair(args.source_lang, args.target_lang)]
+        if training:
+            pairs = parse_pairs(args.lang_pairs, args.data)
+        self.lang_pairs = self.eval_lang_pairs = self.model_lang_pairs = pairs
         # checkpoints of fairseq's own task do not have our options
         for name, default in vars(GuidedTaskConfig()).items():
             if not hasattr(args, name):
                 setattr(args, name, default)
         self.set_up_guidance(args)
-        self._files = _files_by_pair(args.alignment_files, args.lang_pairs)
+        self._files = _files_by_pair(args.alignment_files, parse_pairs(args.lang_pairs, args.data))
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         """The model of all pairs; each pair's own knows what was guided as well."""
@@ -56,7 +74,7 @@ class MultilingualTranslationGuidedAlignmentTask(GuidedTask, MultilingualTransla
         """What ``--attention-images`` draws of a split: the sentences of every pair, named by it."""
         return [
             PicturedPairs(
-                f"{split}/{pair}", pairs, [self.dicts[one] for one in pair.split("-")], self._model.models[pair]
+                f"{split}/{pair}", pairs, [self.dicts[pair.source], self.dicts[pair.target]], self._model.models[pair]
             )
             for pair, pairs in self.datasets[split].datasets.items()
         ]
@@ -77,27 +95,50 @@ class MultilingualTranslationGuidedAlignmentTask(GuidedTask, MultilingualTransla
         if self._guides:
             for files in self._files.values():
                 check_alignment_files(files, paths, self.args.train_subset)
-        MultilingualTranslationTask.load_dataset(self, split, epoch=epoch, **kwargs)
         data_dir = paths[(epoch - 1) % len(paths)]
-        zipped = self.datasets[split]
+        # As fairseq's own task, but for validation sets, which fairseq-train loads each by itself.
+        combine = kwargs.get("combine", True)
         linked = OrderedDict(
-            (pair, self._with_links(pairs, split, pair, data_dir)) for pair, pairs in zipped.datasets.items()
+            (pair, self._with_links(self._pairs_of(pair, split, data_dir, combine), split, pair, data_dir))
+            for pair in self.lang_pairs
         )
-        self.datasets[split] = RoundRobinZipDatasets(linked, eval_key=zipped.eval_key)
+        self.datasets[split] = RoundRobinZipDatasets(linked, eval_key=None if self.training else self.lang_pairs[0])
 
-    def _with_links(self, pairs: Any, split: str, pair: str, data_dir: str) -> Any:
+    def _pairs_of(self, pair: LanguagePair, split: str, data_dir: str, combine: bool) -> Any:
+        """The sentence pairs of one language pair, with language tokens where they are asked for."""
+        source, target = self.dicts[pair.source], self.dicts[pair.target]
+        options = self.args
+        pairs = load_langpair_dataset(
+            data_dir,
+            split,
+            pair.source,
+            source,
+            pair.target,
+            target,
+            combine=combine,
+            dataset_impl=options.dataset_impl,
+            upsample_primary=options.upsample_primary,
+            left_pad_source=options.left_pad_source,
+            left_pad_target=options.left_pad_target,
+            max_source_positions=options.max_source_positions,
+            max_target_positions=options.max_target_positions,
+        )
+        return self.alter_dataset_langtok(
+            pairs, src_eos=source.eos(), src_lang=pair.source, tgt_eos=target.eos(), tgt_lang=pair.target
+        )
+
+    def _with_links(self, pairs: Any, split: str, pair: LanguagePair, data_dir: str) -> Any:
         if isinstance(pairs, TransformEosLangPairDataset):
             # language tokens take the place of </s> and <s> once a batch is made: positions stay what they are
             pairs.dataset = self._with_links(pairs.dataset, split, pair, data_dir)
             return pairs
         if pairs.tgt is None:
             return pairs
-        source, target = pair.split("-")
         files, inverted = self._files.get(pair, {}), self.args.alignment_inverted
         if not files:
-            files, inverted = self._files.get(f"{target}-{source}", {}), not inverted
+            files, inverted = self._files.get(pair.reversed, {}), not inverted
         name = f"{split} {pair}"
-        found = self.pair_links(source, target, files, inverted).beside(pairs, split, data_dir, name)
+        found = self.pair_links(pair.source, pair.target, files, inverted).beside(pairs, split, data_dir, name)
         if found is None:
             self.check_aer_can_be_measured(split, name)
             return pairs
@@ -128,15 +169,16 @@ class MultilingualTranslationGuidedAlignmentTask(GuidedTask, MultilingualTransla
             log_scores(logging_outputs, f"{pair}:")
 
 
-def _files_by_pair(text: Any, lang_pairs: List[str]) -> Dict[str, Dict[str, str]]:
+def _files_by_pair(text: Any, lang_pairs: Sequence[LanguagePair]) -> Dict[str, Dict[str, str]]:
     """Files by pair and shard, of ``train.de-en=FILE,valid.de-en=FILE``.
 
     :raises GuidedAlignError: an entry without a pair that is trained, in either direction.
     """
     found: Dict[str, Dict[str, str]] = {}
-    known = {one for pair in lang_pairs for one in (pair, _reversed(pair))}
+    known = {one for pair in lang_pairs for one in (pair, pair.reversed)}
     for name, path in parse_alignment_files(text).items():
-        shard, _, pair = name.rpartition(".")
+        # Language codes may have dots, and splits have none.
+        shard, _, pair = name.partition(".")
         if not shard or pair not in known:
             raise GuidedAlignError(
                 f"--alignment-files: expected SPLIT.SOURCE-TARGET=FILE entries for the pairs of --lang-pairs "
@@ -144,7 +186,3 @@ def _files_by_pair(text: Any, lang_pairs: List[str]) -> Dict[str, Dict[str, str]
             )
         found.setdefault(pair, {})[shard] = path
     return found
-
-
-def _reversed(pair: str) -> str:
-    return "-".join(reversed(pair.split("-")))

@@ -22,9 +22,10 @@ from fairseq_guided_align.aligner import align_text
 from fairseq_guided_align.atomic_files import atomic_folder
 from fairseq_guided_align.byte_lines import PathLike, count_lines, read_lines
 from fairseq_guided_align.corpus_blocks import block_tasks, cut_and_project
-from fairseq_guided_align.corpus_files import Corpus, PreprocessSettings, check_lengths
+from fairseq_guided_align.corpus_files import Corpus, PreprocessSettings, check_dictionaries, check_lengths
+from fairseq_guided_align.dictionaries import read_symbols, write_dictionary
 from fairseq_guided_align.errors import GuidedAlignError
-from fairseq_guided_align.fairseq_data import run_fairseq_preprocess, text_lengths, write_dictionary
+from fairseq_guided_align.fairseq_data import run_fairseq_preprocess, text_lengths
 from fairseq_guided_align.link_files import as_pharaoh
 from fairseq_guided_align.links import CorpusLinks
 from fairseq_guided_align.pharaoh import format_block
@@ -34,10 +35,14 @@ from fairseq_guided_align.sentencepiece_models import train_model
 from fairseq_guided_align.store import links_path, write_links
 from fairseq_guided_align.subword_settings import SETTINGS
 from fairseq_guided_align.subwords import join_bpe
+from fairseq_guided_align.unknown_tokens import UnknownTokens, unknown_warning
 from fairseq_guided_align.words import split_words
 from fairseq_guided_align.worker_processes import map_in_order
 
 TEXT_FOLDER = "text"
+
+Symbols = tuple[Counter, Counter]
+"""How often each token occurs in the source and in the target text."""
 
 
 def preprocess(
@@ -51,6 +56,7 @@ def preprocess(
     with ExitStack() as stack:
         in_pharaoh = [_in_pharaoh(corpus, settings, stack) for corpus in corpora]
         check_lengths(in_pharaoh)  # before models are trained for hours
+        check_dictionaries(settings)
         return _preprocess(in_pharaoh, destdir, settings)
 
 
@@ -74,13 +80,16 @@ def _preprocess(
             corpora = _align_missing(corpora, text_folder, settings)
         counts: dict[str, ProjectionCounts] = {}
         left_out: dict[str, int] = {}
-        symbols = (Counter[str](), Counter[str]())
+        symbols: dict[str, Symbols] = {}
         for corpus in corpora:
-            counts[corpus.split], left_out[corpus.split] = _write_corpus(corpus, folder, models, symbols, settings)
-        dictionaries = _dictionaries(corpora, folder, models, symbols, settings)
+            own = symbols[corpus.split] = (Counter[str](), Counter[str]())
+            counts[corpus.split], left_out[corpus.split] = _write_corpus(corpus, folder, models, own, settings)
+        of_training = [symbols[corpus.split] for corpus in corpora if corpus.is_training]
+        dictionaries = _dictionaries(folder, models, of_training, settings)
+        unknown = _unknown_tokens(symbols, dictionaries, settings)
         _binarize_text(corpora, folder, dictionaries, settings)
         _verify_text(counts, folder, settings)
-        _write_settings(folder, corpora, models, counts, left_out, settings)
+        _write_settings(folder, corpora, models, counts, left_out, unknown, settings)
         for path in text_folder.iterdir():
             if not settings.keep_text or path.name.startswith("dict.") or path.suffix == ".aligner":
                 path.unlink()
@@ -118,10 +127,9 @@ def _models(
 
 
 def _dictionaries(
-    corpora: Sequence[Corpus],
     folder: Path,
     models: tuple[Optional[str], Optional[str]],
-    symbols: tuple[Counter, Counter],
+    of_training: Sequence[Symbols],
     settings: PreprocessSettings,
 ) -> tuple[str, str]:
     """Dictionaries to binarise with: those given; the models' vocabulary; else all symbols of the training text.
@@ -129,6 +137,7 @@ def _dictionaries(
     A model's whole vocabulary is in its dictionary, seen in training or not: else a piece that only held-out text
     has would become ``<unk>``, and with it the ``▁`` that says where its word begins.
     """
+    symbols = tuple(sum((one[side] for one in of_training), Counter[str]()) for side in (0, 1))
     if settings.joined:
         both = symbols[0] + symbols[1]
         symbols = (both, both)
@@ -143,11 +152,34 @@ def _dictionaries(
         for model in set(models if settings.joined else models[side : side + 1]):
             vocabulary.update(encoder(model).vocabulary() if model else ())
         path = folder / TEXT_FOLDER / ("dict.txt" if settings.joined else f"dict.{settings.langs[side]}.txt")
-        size = write_dictionary(path, symbols[side], vocabulary)
+        limits = settings.fairseq_options.sizes[0 if settings.joined else side]
+        size = write_dictionary(path, symbols[side], vocabulary, limits)
         if not (settings.joined and side):
             say(f"{'both languages' if settings.joined else settings.langs[side]}: dictionary of {size} symbols")
         paths.append(str(path))
     return paths[0], paths[1]
+
+
+def _unknown_tokens(
+    symbols: dict[str, Symbols], dictionaries: tuple[str, str], settings: PreprocessSettings
+) -> dict[str, tuple[UnknownTokens, UnknownTokens]]:
+    """What of each split becomes ``<unk>``, of both sides; shown, with a warning where it is much."""
+    known = [read_symbols(path) for path in dictionaries]
+    both_given = None not in settings.dictionaries
+    found = {}
+    for split, counters in symbols.items():
+        sides = [UnknownTokens.counted(occurrences, tokens) for occurrences, tokens in zip(counters, known)]
+        found[split] = (sides[0], sides[1])
+        shares = " and ".join(
+            f"{one.unknown} of {one.tokens} {name} tokens ({100 * one.share:.2f} %)"
+            for one, name in zip(sides, ("source", "target"))
+        )
+        say(f"{split}: <unk> stands for {shares}")
+        for side, one in enumerate(sides):
+            if one.is_high(settings.subwords):
+                swapped = UnknownTokens.counted(counters[side], known[1 - side]) if both_given else None
+                say(f"warning: {unknown_warning(split, settings.langs[side], one, swapped)}")
+    return found
 
 
 # --- text and links -------------------------------------------------------------------------------------------
@@ -157,10 +189,13 @@ def _write_corpus(
     corpus: Corpus,
     folder: Path,
     models: tuple[Optional[str], Optional[str]],
-    symbols: tuple[Counter, Counter],
+    symbols: Symbols,
     settings: PreprocessSettings,
 ) -> tuple[ProjectionCounts, int]:
-    """Pieces, words and links of a split into the folder: (counts, pairs left out)."""
+    """Pieces, words and links of a split into the folder: (counts, pairs left out).
+
+    :param symbols: filled in on the way.
+    """
     counts = ProjectionCounts()
     left_out = 0
     text_folder = folder / TEXT_FOLDER
@@ -185,8 +220,7 @@ def _write_corpus(
                 for side in (0, 1):
                     open_text[0][side].write(block.words[side])
                     open_text[1][side].write(block.pieces[side])
-                    if corpus.is_training:
-                        symbols[side].update(block.symbols[side])
+                    symbols[side].update(block.symbols[side])
                 if word_links is not None:
                     word_links.write(block.word_links)
                 counts.add(block.counts)
@@ -269,7 +303,7 @@ def _binarize_text(
         "--source-lang", settings.source_lang,
         "--target-lang", settings.target_lang,
         "--workers", str(settings.workers),
-        *settings.fairseq_options,
+        *settings.fairseq_options.arguments(),
     ]  # fmt: skip
     if settings.joined:
         common += ["--joined-dictionary", "--srcdict", dictionaries[0]]
@@ -287,8 +321,8 @@ def _binarize_text(
     }
     for kind, some in of_kind.items():
         if some:
-            common += [f"--{kind}pref", ",".join(str(text / f"{split}.pieces") for split in some)]
-    run_fairseq_preprocess([*common, "--destdir", str(folder)])
+            common += [f"--{kind}pref", ",".join(f"{split}.pieces" for split in some)]
+    run_fairseq_preprocess([*common, "--destdir", str(folder.resolve())], text)
     for number, split in enumerate(shards, start=len(tests)):
         written = f"test{number or ''}.{settings.source_lang}-{settings.target_lang}."
         for path in folder.glob(written + "*"):
@@ -315,6 +349,7 @@ def _write_settings(
     models: tuple[Optional[str], Optional[str]],
     counts: dict[str, ProjectionCounts],
     left_out: dict[str, int],
+    unknown: dict[str, tuple[UnknownTokens, UnknownTokens]],
     settings: PreprocessSettings,
 ) -> None:
     splits = {}
@@ -322,6 +357,8 @@ def _write_settings(
         splits[corpus.split] = {
             **{name: value for name, value in asdict(counts[corpus.split]).items() if isinstance(value, int)},
             "left_out": left_out[corpus.split],
+            "source_unknown": unknown[corpus.split][0].unknown,
+            "target_unknown": unknown[corpus.split][1].unknown,
             "has_links": corpus.links is not None,
         }
     (folder / SETTINGS).write_text(

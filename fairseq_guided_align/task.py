@@ -9,6 +9,7 @@ from fairseq.tasks import register_task
 from fairseq.tasks.translation import TranslationConfig, TranslationTask
 
 from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.folder_languages import folder_pair
 from fairseq_guided_align.guided_task import GuidedTask, GuidedTaskConfig
 from fairseq_guided_align.link_sources import check_alignment_files, parse_alignment_files
 
@@ -40,6 +41,18 @@ class TranslationGuidedAlignmentTask(GuidedTask, TranslationTask):
         super().__init__(cfg, src_dict, tgt_dict)
         self.set_up_guidance(cfg)
         self._files = parse_alignment_files(cfg.alignment_files)
+
+    @classmethod
+    def setup_task(cls, cfg: TranslationGuidedAlignmentConfig, **kwargs: Any) -> Any:
+        """The task; where one language is given, the data folder knows the other, which fairseq would take instead.
+
+        :raises GuidedAlignError: the data folder has no text of the language that was given, or of several with it.
+        """
+        if (cfg.source_lang is None) != (cfg.target_lang is None):
+            pair = folder_pair(cfg.data, cfg.source_lang, cfg.target_lang)
+            if pair is not None:
+                cfg.source_lang, cfg.target_lang = pair.source, pair.target
+        return super().setup_task(cfg, **kwargs)
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         """The model of one language pair."""

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from fairseq_guided_align.cli.main import main
-from fairseq_guided_align.fairseq_data import text_lengths, write_dictionary
+from fairseq_guided_align.fairseq_data import text_lengths
 from fairseq_guided_align.pharaoh import read_links
 from fairseq_guided_align.store import LinkStore, links_path
 
@@ -223,7 +223,15 @@ def test_only_pairs_that_are_kept_have_to_agree(tmp_path: Path, capsys: pytest.C
     ("broken", "says"),
     [
         ({"train1.align": "0-0\n"}, "train1.align has 1"),
-        (dict.fromkeys(["train1.grc", "train1.en", "train1.align"], ""), "{}/train1.grc: expected training text; got"),
+        (
+            dict.fromkeys(["train1.grc", "train1.en", "train1.align"], ""),
+            "{}/train1.grc: expected text of train1, which",
+        ),
+        (
+            dict.fromkeys(["valid.grc", "valid.en", "valid.align"], ""),
+            "{}/valid.grc: expected text of valid, which --v",
+        ),
+        (dict.fromkeys(["test.grc", "test.en", "test.align"], ""), "{}/test.grc: expected text of test, which --testp"),
         ({"train.grc": "\n" * 60, "train1.grc": "\n" * 20}, "the training text is empty, or all of its lines"),
         ({"valid.align": "0-0\nnonsense\n" + "\n" * 13}, "valid.align:2: expected SOURCE-TARGET"),
         ({"train.en": None}, "no such file: "),
@@ -248,12 +256,15 @@ def test_a_failure_leaves_nothing(
 
 
 def test_fairseqs_own_failure_is_shown(text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    options = ["--subwords", "words", "--fairseq-options=--no-such-option"]
+    """fairseq counts in 64 bits what a dictionary may hold in more."""
+    dictionary = tmp_path / "dict.txt"
+    dictionary.write_bytes(b"a " + b"9" * 5000 + b"\n")
+    options = ["--subwords", "words", "--srcdict", dictionary]
     assert preprocess(text, tmp_path / "bin", *options) == 2
     error = capsys.readouterr().err
-    assert "fairseq-preprocess failed with exit code 2" in error
-    assert "--no-such-option" in error
-    assert os.listdir(tmp_path) == []
+    assert "fairseq-preprocess failed with exit code 1" in error
+    assert "Incorrect dictionary format" in error
+    assert os.listdir(tmp_path) == ["dict.txt"]
 
 
 @pytest.mark.parametrize("form", [[], ["--inverted", "--one-based"]])
@@ -396,16 +407,3 @@ def test_binarize_refuses(copy: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     shutil.rmtree(copy / "text")
     assert binarize(copy, f"valid={path}", "--level", "words") == 2
     assert "cannot be read" in capsys.readouterr().err
-
-
-def test_dictionary_as_fairseq_writes_it(tmp_path: Path) -> None:
-    from collections import Counter
-
-    theirs = Dictionary()
-    counts = Counter(["the", "cat", "the", "dog", "a", "cat", "the", "zebra"])
-    for word, count in counts.items():
-        theirs.add_symbol(word, count)
-    theirs.finalize(padding_factor=8)
-    theirs.save(str(tmp_path / "theirs"))
-    assert write_dictionary(tmp_path / "ours", counts) == len(theirs)
-    assert (tmp_path / "ours").read_bytes() == (tmp_path / "theirs").read_bytes()

@@ -231,7 +231,9 @@ def test_readers_ask_for_the_pair(case: Callable[[str], Case], trained: Any, tmp
     for pair in (None, "src-src"):
         with pytest.raises(GuidedAlignError, match=r"pairs src-tgt, tgt-src; choose one .* --lang-pair"):
             AlignmentModel(one, lang_pair=pair)
-    with pytest.raises(GuidedAlignError, match="expected a model from tgt to src; got one from src to tgt"):
+    with pytest.raises(
+        GuidedAlignError, match="expected a model of the language pair tgt-src; got one from src to tgt"
+    ):
         AlignmentModel(str(trained.checkpoint), lang_pair="tgt-src")
     output = tmp_path / "links"
     arguments = ["extract", one, "--lang-pair", "src-tgt", "--reverse-checkpoint", one, "--subwords", "words"]

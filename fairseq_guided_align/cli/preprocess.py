@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 
 from fairseq_guided_align.aligner import AlignerSettings
 from fairseq_guided_align.cli.options import (
@@ -14,8 +13,9 @@ from fairseq_guided_align.cli.options import (
     add_workers,
     folder_to_write,
 )
-from fairseq_guided_align.corpus_files import SPLITS, PreprocessSettings, find_corpora
+from fairseq_guided_align.corpus_files import SPLITS, PreprocessSettings, find_corpora, split_prefixes
 from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.fairseq_options import DATASET_FORMATS, parse_fairseq_options
 from fairseq_guided_align.preprocessing import preprocess
 from fairseq_guided_align.progress import say
 from fairseq_guided_align.projection import ProjectionSettings
@@ -111,7 +111,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--fairseq-options",
         default="",
         metavar="OPTIONS",
-        help="further options of fairseq-preprocess, as in --fairseq-options='--dataset-impl raw'",
+        help="options of fairseq-preprocess that have an effect here, as in --fairseq-options='--nwordssrc 8000':"
+        f" --dataset-impl ({', '.join(DATASET_FORMATS)}), and of dictionaries that are made --nwordssrc, --nwordstgt,"
+        " --thresholdsrc, --thresholdtgt, --padding-factor",
     )
 
 
@@ -119,8 +121,8 @@ def run(args: argparse.Namespace) -> int:
     """Carry the command out; returns its exit code."""
     keep_freed_memory()
     settings = _settings(args)
-    prefixes = {split: (getattr(args, f"{split}pref") or "").split(",") for split in SPLITS}
-    corpora = find_corpora({split: [prefix for prefix in some if prefix] for split, some in prefixes.items()}, settings)
+    prefixes = {split: split_prefixes(getattr(args, f"{split}pref") or "", args.source_lang) for split in SPLITS}
+    corpora = find_corpora(prefixes, settings)
     preprocess(corpora, args.destdir, settings)
     say(f"{args.destdir}: complete")
     return 0
@@ -180,12 +182,5 @@ def _settings(args: argparse.Namespace) -> PreprocessSettings:
         allow_missing=args.allow_missing_alignments,
         keep_text=not args.discard_text,
         workers=args.workers,
-        fairseq_options=_split_options(args.fairseq_options),
+        fairseq_options=parse_fairseq_options(args.fairseq_options),
     )
-
-
-def _split_options(options: str) -> tuple[str, ...]:
-    try:
-        return tuple(shlex.split(options))
-    except ValueError as error:
-        raise GuidedAlignError(f"--fairseq-options: expected options as in a shell; {error} in {options!r}") from error

@@ -1,0 +1,61 @@
+"""Which part of a text a dictionary does not hold, and so becomes ``<unk>``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Set
+from dataclasses import dataclass
+from typing import Optional
+
+HIGH = {"words": 0.05}
+"""From which share on a warning is due, by kind of subwords: dictionaries of words never hold all of them."""
+HIGH_OF_PIECES = 0.01
+EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class UnknownTokens:
+    """Tokens of one side of a split that become ``<unk>``.
+
+    :param unknown: their number.
+    :param tokens: of all tokens of the text.
+    :param examples: the most frequent of them, at most :data:`EXAMPLES`.
+    """
+
+    unknown: int
+    tokens: int
+    examples: tuple[str, ...] = ()
+
+    @classmethod
+    def counted(cls, occurrences: Counter, known: Set[str]) -> UnknownTokens:
+        """What is not ``known`` of a text with these occurrences of each token."""
+        missing = {token: count for token, count in occurrences.items() if token not in known}
+        frequent = sorted(missing, key=lambda token: (-missing[token], token))[:EXAMPLES]
+        return cls(sum(missing.values()), sum(occurrences.values()), tuple(frequent))
+
+    @property
+    def share(self) -> float:
+        """In [0, 1]; 0 of an empty text."""
+        return self.unknown / self.tokens if self.tokens else 0.0
+
+    def is_high(self, subwords: str) -> bool:
+        """Whether the share is more than text of this kind of subwords should have."""
+        return self.share > HIGH.get(subwords, HIGH_OF_PIECES)
+
+
+def unknown_warning(name: str, lang: str, found: UnknownTokens, swapped: Optional[UnknownTokens] = None) -> str:
+    """What to say of a side with a high share.
+
+    :param name: the split.
+    :param swapped: the same side by the other side's dictionary, where both were given.
+    """
+    advice = "is the dictionary of this text, cut into pieces in this way?"
+    if swapped is not None and swapped.share < found.share / 2:
+        advice = (
+            f"by the other language's dictionary it would be {100 * swapped.share:.1f} %: are --srcdict and --tgtdict"
+            " the right way round?"
+        )
+    return (
+        f"{name}.{lang}: {100 * found.share:.1f} % of the tokens are not in the dictionary and become <unk>, most often"
+        f" {' '.join(found.examples)}; {advice}"
+    )
