@@ -46,6 +46,8 @@ def atomic_file(path: PathLike) -> Iterator[BinaryIO]:
     :raises GuidedAlignError: the disk is full, ``path`` is a folder, or the folder cannot be written to.
     """
     if str(path) == STANDARD_OUTPUT:
+        if sys.stdout is None:
+            raise GuidedAlignError(f"{path}: cannot be written: standard output is closed")
         # What was printed before comes first. What goes wrong is told by who called, of all that goes there.
         sys.stdout.flush()
         yield sys.stdout.buffer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import sys
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -60,6 +61,8 @@ def open_bytes(path: PathLike) -> BinaryIO:
 
     :raises GuidedAlignError: there is no such file, or it cannot be read; it is UTF-16, as Windows writes it.
     """
+    if _is_standard_input(path) and sys.stdin is None:
+        raise GuidedAlignError(f"{path}: cannot be read: standard input is closed")
     try:
         # The caller closes it. The number, not the path: what another user opened cannot be opened again.
         raw = open(0, "rb", closefd=False) if _is_standard_input(path) else open(path, "rb")  # noqa: SIM115
@@ -70,17 +73,22 @@ def open_bytes(path: PathLike) -> BinaryIO:
     except OSError as error:
         raw.close()
         raise GuidedAlignError(f"{path}: cannot be read: {error.strerror}") from error
-    if start not in (_GZIP, *_UTF_16):
-        return raw
-    raw.close()
-    if start != _GZIP:
+    if start in _UTF_16:
+        raw.close()
         raise GuidedAlignError(f"{path}: expected UTF-8 text; got UTF-16; convert it: iconv -f UTF-16 -t UTF-8 FILE")
-    if is_pipe(path):
-        raise GuidedAlignError(f"{path}: expected plain text from a pipe; got gzip data; {_NO_PIPE}")
-    return cast(BinaryIO, gzip.open(path, "rb"))
+    return cast(BinaryIO, _Unzipped(raw)) if start == _GZIP else raw
 
 
-_NO_PIPE = "write it to a file first"
+class _Unzipped(gzip.GzipFile):
+    """Decompresses a stream, a pipe too, and closes it."""
+
+    def __init__(self, raw: BinaryIO) -> None:
+        self._raw = raw
+        super().__init__(fileobj=raw, mode="rb")
+
+    def close(self) -> None:
+        super().close()
+        self._raw.close()
 
 
 def is_pipe(path: PathLike) -> bool:
@@ -95,7 +103,9 @@ def _is_standard_input(path: PathLike) -> bool:
 def check_no_pipe(path: PathLike) -> None:
     """:raises GuidedAlignError: the file is a pipe, or standard input, and has to be read more than once."""
     if is_pipe(path):
-        raise GuidedAlignError(f"{path}: expected a file that can be read more than once; got a pipe; {_NO_PIPE}")
+        raise GuidedAlignError(
+            f"{path}: expected a file that can be read more than once; got a pipe; write it to a file first"
+        )
 
 
 def read_blocks(path: PathLike, block_bytes: int = BLOCK_BYTES) -> Iterator[tuple[int, bytes]]:

@@ -199,8 +199,8 @@ def piped(path: Path, data: bytes) -> Iterator[Path]:
 def test_a_pipe_is_read_once(tmp_path: Path) -> None:
     with piped(tmp_path / "links", b"a\nb\n") as path:
         assert list(read_lines(path)) == ["a", "b"]
-    with piped(tmp_path / "zipped", gzip.compress(b"a\n")) as path, pytest.raises(GuidedAlignError, match="gzip data"):
-        list(read_lines(path))
+    with piped(tmp_path / "zipped", gzip.compress(b"a\nb\n")) as path:
+        assert list(read_lines(path)) == ["a", "b"]
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(GuidedAlignError, match="can be read more than once; got a pipe"):
         count_lines(tmp_path / "pipe")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gzip
 import importlib
 import io
 import json
@@ -24,7 +25,6 @@ from fairseq_guided_align.pharaoh import read_links
 
 COMMAND = [sys.executable, "-m", "fairseq_guided_align.cli.main"]
 
-TEXT = {options.text_to_read, options.named_text_to_read, options.texts_to_read, options.text_to_write}
 NO_TEXT = {
     "--source-sentencepiece-model", "--target-sentencepiece-model", "--srcdict", "--tgtdict", "--checkpoint",
     "--reverse-checkpoint", "--reverse-data", "--data",
@@ -74,7 +74,7 @@ def test_every_file_says_what_a_dash_means(command: str) -> None:
             word in action.metavar for word in ("FILE", "LOG", "GOLD", "HYP")
         )
         if names_file and name not in NO_TEXT and (command, name) not in PICTURES:
-            assert action.type in TEXT, f"{command} {name}"
+            assert action.type in options.TEXT_TYPES, f"{command} {name}"
         if name in ("--destdir", "output"):
             assert action.type is options.folder_to_write
 
@@ -126,11 +126,15 @@ def test_project(made_up: MadeUpData, tmp_path: Path, capfdbinary: pytest.Captur
             assert capfdbinary.readouterr().out == expected
 
 
-def test_aer(made_up: MadeUpData, capsys: pytest.CaptureFixture[str]) -> None:
+def test_aer(made_up: MadeUpData, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     gold = made_up.text / "test.align"
     for files in (["-", str(gold)], [str(gold), "-"], [f"{gold},-", f"{gold},{gold}"]):
         with standard_input(gold.read_bytes()):
             assert main(["aer", *files, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["systems"][0]["aer"] == 0
+    for redirected in (None, tmp_path / "given"):
+        with standard_input(gzip.compress(gold.read_bytes()), redirected):
+            assert main(["aer", str(gold), "-", "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["systems"][0]["aer"] == 0
     with standard_input(b"0-0\n"):
         assert main(["aer", str(gold), "-"]) == 2
@@ -227,6 +231,18 @@ def test_a_stream_is_one_file(made_up: MadeUpData, capsys: pytest.CaptureFixture
         assert f"expected standard {stream} in place of one file; got - 2 times" in capsys.readouterr().err
 
 
+def test_closed_streams_are_named(made_up: MadeUpData) -> None:
+    """The number of a closed one goes to the next file that is opened."""
+    gold = str(made_up.text / "test.align")
+    for command, closed, message in (
+        (["aer", gold, "-"], "<&-", "/dev/stdin: cannot be read: standard input is closed"),
+        (["user-dir"], ">&-", "/dev/stdout: cannot be written: standard output is closed"),
+    ):
+        line = ["bash", "-c", f'exec "$@" {closed}', "-", *COMMAND, *command]
+        done = subprocess.run(line, stderr=subprocess.PIPE, text=True, check=False)
+        assert (done.returncode, message in done.stderr, "Traceback" in done.stderr) == (2, True, False)
+
+
 def test_a_folder_is_no_stream(capsys: pytest.CaptureFixture[str]) -> None:
     for command in (
         ["preprocess", "-s", "a", "-t", "b", "--trainpref", "x", "--destdir", "-"],
@@ -294,6 +310,8 @@ def test_help_in_ascii(command: str) -> None:
     code, said = printed("ascii", "strict", command, "--help")
     assert code == 0
     assert said.startswith("usage:")
+    no_text = command in ("user-dir", "preprocess", "ctranslate2")
+    assert ("- as a file of text is standard input or output." in said) is not no_text
 
 
 def test_another_way_of_handling_them_stays() -> None:

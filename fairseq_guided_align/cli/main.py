@@ -15,7 +15,7 @@ from pathlib import Path
 
 from fairseq_guided_align import __version__
 from fairseq_guided_align.atomic_files import FULL_DISK
-from fairseq_guided_align.cli.options import check_streams
+from fairseq_guided_align.cli.options import check_streams, dash_help
 from fairseq_guided_align.errors import GuidedAlignError
 
 PROG = "fairseq-guided-align"
@@ -35,8 +35,6 @@ SUBCOMMANDS = (
     "curves",
     "ctranslate2",
 )
-
-DASH = "Where a command reads or writes a file of text, - is standard input or output."
 
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
@@ -62,7 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         name = f"{PROG} {command}"
         code = _run(command, arguments[1:])
         # A reader that went away shows up here and not, as noise, when the interpreter shuts down.
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
         return code
     except GuidedAlignError as error:
         return _fail(name, str(error))
@@ -136,7 +135,7 @@ def _top_parser() -> argparse.ArgumentParser:
         prog=PROG,
         usage=f"{PROG} [--help] [--version] SUBCOMMAND ...",
         description="Supervised word alignment for fairseq translation models.",
-        epilog="\n".join(["subcommands:", *lines, "", f"{PROG} SUBCOMMAND --help shows the options of one.", DASH]),
+        epilog="\n".join(["subcommands:", *lines, "", f"{PROG} SUBCOMMAND --help shows the options of one."]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"{PROG} {__version__}")
@@ -149,6 +148,7 @@ def _run(command: str, arguments: list[str]) -> int:
     module = importlib.import_module(f"fairseq_guided_align.cli.{command.replace('-', '_')}")
     parser = argparse.ArgumentParser(prog=f"{PROG} {command}", description=module.HELP)
     module.add_arguments(parser)
+    parser.epilog = dash_help(parser) or parser.epilog
     args = parser.parse_args(arguments)
     check_streams(args)
     code: int = module.run(args)

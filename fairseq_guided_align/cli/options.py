@@ -46,6 +46,15 @@ def folder_to_write(argument: str) -> str:
     return argument
 
 
+TEXT_TYPES = (text_to_read, named_text_to_read, texts_to_read, text_to_write)
+
+
+def dash_help(parser: argparse.ArgumentParser) -> Optional[str]:
+    """What a command's help says of ``-``; None where it reads and writes no file of text."""
+    takes_text = any(action.type in TEXT_TYPES for action in parser._actions)
+    return "- as a file of text is standard input or output." if takes_text else None
+
+
 def check_streams(args: argparse.Namespace) -> None:
     """:raises GuidedAlignError: standard input or output is to be more than one file."""
     values = [value for some in vars(args).values() for value in (some if isinstance(some, list) else [some])]
