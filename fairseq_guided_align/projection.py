@@ -10,6 +10,7 @@ from typing import NamedTuple, Optional
 import numpy as np
 
 from fairseq_guided_align.byte_lines import Block, PathLike, lines_of, locate_blocks_together, read_blocks_together
+from fairseq_guided_align.end_links import take_off_end_links, told_end_links
 from fairseq_guided_align.errors import AlignmentRangeError, SubwordMismatchError
 from fairseq_guided_align.link_counts import EXAMPLES, LinkCounts, share
 from fairseq_guided_align.links import CorpusLinks
@@ -127,6 +128,7 @@ class ProjectionCounts(LinkCounts):
             f" {share(self.target_tokens_linked, self.target_tokens)} of target and"
             f" {share(self.source_tokens_linked, self.source_tokens)} of source tokens linked;"
             f" links dropped: {', '.join(lost) if lost else 'none'}{skipped}"
+            f"{told_end_links(self.end_links)}"
         )
 
 
@@ -201,6 +203,11 @@ def project_block(
     :param line_numbers: of each pair, for messages.
     :param other_words: (sentences,) words of both sides by the definition that is not in use.
     """
+    if settings.back:
+        links, end_links = take_off_end_links(links, source.pieces, target.pieces)
+    else:
+        same_words = (source.words == other_words[0]) & (target.words == other_words[1])
+        links, end_links = take_off_end_links(links, source.words, target.words, same_words)
     read = links
     evidence = SplitEvidence()
     examples = []
@@ -235,6 +242,7 @@ def project_block(
         target_tokens_linked=_distinct_tokens(sentence, made.target, target_tokens),
         of_other_words=len(read.source) - len(links.source),
         split_evidence=evidence,
+        end_links=end_links,
         examples=examples,
     )
     counts.add_read(read)

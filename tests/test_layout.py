@@ -26,6 +26,7 @@ ORDER = [
     "links",
     "pharaoh",
     "link_files",
+    "end_links",
     "symmetrise",
     "subwords",
     "word_positions",
