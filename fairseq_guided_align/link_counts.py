@@ -56,7 +56,7 @@ class LinkCounts:
 
     def check(self, path: PathLike, max_dropped: float) -> None:
         """:raises AlignmentRangeError: more than this share of the links of the file was dropped."""
-        check_links_dropped(path, self.dropped, self.links_read, max_dropped)
+        check_links_dropped(path, self.dropped, self.links_read, max_dropped, next(iter(self.examples), ""))
 
     def warnings(self, path: PathLike, one_based: bool) -> Iterator[str]:
         """What to tell the user besides the summary.

@@ -247,14 +247,44 @@ def project_block(
     )
     counts.add_read(read)
     if not projected.kept.all():
-        row = int(np.argmin(projected.kept))
-        of = int(links.sentence()[row])
-        sides = (source.pieces, target.pieces) if settings.back else (source.words, target.words)
-        counts.examples.append(
-            f"{links_path}:{line_numbers[of]}: link {links.source[row]}-{links.target[row]} (from 0) was dropped:"
-            f" the pair has {sides[0][of]} source and {sides[1][of]} target {'pieces' if settings.back else 'words'}"
-        )
+        sizes = (source.pieces, target.pieces) if settings.back else (source.words, target.words)
+        counts.examples += _first_dropped(links, projected.kept, sizes, settings.back, links_path, line_numbers)
     return ProjectedBlock(made, counts)
+
+
+def _first_dropped(
+    links: CorpusLinks,
+    kept: np.ndarray,
+    sizes: tuple[np.ndarray, np.ndarray],
+    back: bool,
+    links_path: PathLike,
+    line_numbers: Sequence[int],
+) -> list[str]:
+    """What to tell of the first link that was dropped for each reason.
+
+    :param kept: (links,) bool.
+    :param sizes: (sentences,) words of each source and of each target; pieces for ``back``.
+    """
+    sentence = links.sentence()
+    inside = (links.source < sizes[0][sentence]) & (links.target < sizes[1][sentence])
+    told = []
+    for of_reason in (~inside, inside & ~kept):
+        if not of_reason.any():
+            continue
+        row = int(np.argmax(of_reason))
+        of = int(sentence[row])
+        start = f"{links_path}:{line_numbers[of]}: link {links.source[row]}-{links.target[row]} (from 0) was dropped:"
+        if not inside[row]:
+            reason = f"the pair has {sizes[0][of]} source and {sizes[1][of]} target {'pieces' if back else 'words'}"
+        elif back:
+            reason = "one of its pieces spells no word: it is a lone space, or words and pieces of the pair differ"
+        else:
+            reason = (
+                "no piece spells one of its words: the pieces leave its text out, as they do with control characters,"
+                " or words and pieces of the pair differ"
+            )
+        told.append(f"{start} {reason}")
+    return told
 
 
 def _other_words_warning(where: str, words: tuple[int, int], other_words: tuple[int, int], word_split: str) -> str:
