@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import count, islice
 from pathlib import Path
 from typing import Optional
 
@@ -95,8 +96,10 @@ def write_dictionary(path: PathLike, counts: Counter, symbols: Iterable[str] = (
     with atomic_file(path) as stream:
         for symbol in ordered:
             stream.write(f"{symbol} {counts[symbol]}\n".encode())
-        for number in range(fill):
-            stream.write(f"madeupword{number:04d} 0\n".encode())
+        # The text may have such words itself, and a dictionary has each once.
+        made_up = (word for word in map("madeupword{:04d}".format, count()) if word not in kept)
+        for word in islice(made_up, fill):
+            stream.write(f"{word} 0\n".encode())
     return len(ordered) + fill + len(SPECIAL_SYMBOLS)
 
 

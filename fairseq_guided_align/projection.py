@@ -72,6 +72,7 @@ class ProjectionCounts(LinkCounts):
     """What went in and came out. Tokens are of the new units.
 
     :param of_other_words: links left out because their pair's can only count words by the other definition.
+    :param special_tokens: pieces that are spelled like fairseq's own tokens.
     :param split_evidence: by which definition the links count words.
     """
 
@@ -83,6 +84,7 @@ class ProjectionCounts(LinkCounts):
     source_tokens_linked: int = 0
     target_tokens_linked: int = 0
     of_other_words: int = 0
+    special_tokens: int = 0
     split_evidence: SplitEvidence = field(default_factory=SplitEvidence)
 
     @property

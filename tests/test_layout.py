@@ -29,6 +29,7 @@ ORDER = [
     "end_links",
     "symmetrise",
     "subwords",
+    "special_tokens",
     "word_positions",
     "split_evidence",
     "alignment_report",
