@@ -153,3 +153,39 @@ def test_text_that_is_typed_in_has_no_padding_within(made_up: Any) -> None:
     unknown, end = task.source_dictionary.unk(), task.source_dictionary.eos()
     assert [one.tolist() for one in tokens] == [[10, unknown, 10, end], [unknown, 10, end], [10, end]]
     assert lengths == [4, 3, 2]
+
+
+def test_a_folder_of_fairseqs_own_whose_text_has_padding_within(tmp_path: Path) -> None:
+    import torch
+    from conftest import binarise
+    from test_task import make_task
+
+    from fairseq_guided_align.forced_attention import real_tokens
+
+    lines = ["a <pad> b c d", "a b", "<pad> c", "d <pad> <pad>"]
+    for split in ("train", "valid", "test"):
+        for lang in ("src", "tgt"):
+            (tmp_path / f"{split}.{lang}").write_text("".join(line + "\n" for line in lines))
+        links = [" ".join(f"{k}-{k}" for k in range(len(line.split()))) for line in lines]
+        (tmp_path / f"{split}.align").write_text("".join(line + "\n" for line in links))
+    binarise(tmp_path, tmp_path / "bin")
+    task = make_task(tmp_path / "bin")
+    task.load_dataset("train")
+    pairs = task.dataset("train")
+    batch = pairs.collater([pairs[i] for i in range(len(lines))])
+    source, target = batch["net_input"]["src_tokens"], batch["target"]
+    width = target.size(1)
+    pad = task.source_dictionary.pad()
+    linked = {}
+    for column, row in batch["alignments"].tolist():
+        sentence = row // width
+        word = task.source_dictionary[source[sentence, column]]
+        # Every word is linked to its own copy, and padding to nothing.
+        assert word == task.target_dictionary[target.flatten()[row]] != "<pad>"
+        linked.setdefault(int(batch["id"][sentence]), []).append(word)
+    assert {number: sorted(words) for number, words in linked.items()} == {
+        0: ["a", "b", "c", "d"], 1: ["a", "b"], 2: ["c"], 3: ["d"],
+    }  # fmt: skip
+    assert batch["link_counts"]["dropped"] == 4
+    tokens = torch.tensor([[pad, pad, 5, pad, 6, 2], [5, pad, pad, 6, 2, pad]])
+    assert real_tokens(tokens, pad).tolist() == [[False, False, True, True, True, True], [True] * 5 + [False]]
