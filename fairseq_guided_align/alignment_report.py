@@ -9,6 +9,7 @@ from typing import Optional
 import numpy as np
 
 from fairseq_guided_align.byte_lines import PathLike, count_lines, decode_line, is_pipe, read_blocks_together
+from fairseq_guided_align.end_links import take_off_end_links
 from fairseq_guided_align.errors import AlignmentFormatError, AlignmentLengthError, AlignmentRangeError
 from fairseq_guided_align.link_files import as_pharaoh
 from fairseq_guided_align.links import CorpusLinks
@@ -26,8 +27,9 @@ MANY = 20
 class AlignmentReport:
     """Counts over sentence pairs; ``problems`` holds the first of each kind, with file and line.
 
-    A link is out of range when it points outside its sentence; such links count nowhere else. ``lines`` is the number
-    of each file that can be read twice; whether a pipe has as many is seen at its end.
+    ``lines`` is the number of each file that can be read twice; whether a pipe has as many is seen at its end.
+    ``end_links`` are of ``</s>``, as Marian writes them, which every command takes off; they count nowhere else.
+    A link is out of range when it points outside its sentence; such links count nowhere else.
     """
 
     sentences: int = 0
@@ -44,6 +46,7 @@ class AlignmentReport:
     out_of_range_if_inverted: int = 0
     out_of_range_if_one_based: int = 0
     at_position_zero: int = 0
+    end_links: int = 0
     unreadable_lines: int = 0
     undecodable_lines: int = 0
     lines: dict[str, int] = field(default_factory=dict)
@@ -131,11 +134,14 @@ def _report(
         for path, block in zip(paths[1:], blocks[1:]):
             _check_text(report, block, path, first_line, problems)
         source_words, target_words = count_words(blocks[1], word_split), count_words(blocks[2], word_split)
-        _add(report, found, source_words, target_words, links, first_line, one_based, problems)
         other_words = (
             count_other_words(blocks[1], source_words, word_split),
             count_other_words(blocks[2], target_words, word_split),
         )
+        same_words = (source_words == other_words[0]) & (target_words == other_words[1])
+        found, end_links = take_off_end_links(found, source_words, target_words, same_words)
+        report.end_links += end_links
+        _add(report, found, source_words, target_words, links, first_line, one_based, problems)
         report.split_evidence += evidence_of(found, (source_words, target_words), other_words)[0]
         blocks = [separated(block, word_split) for block in blocks]
         sentence = found.sentence()

@@ -9,6 +9,7 @@ from typing import NamedTuple, Optional
 import numpy as np
 
 from fairseq_guided_align.byte_lines import Block, PathLike, lines_of, locate_blocks, read_blocks
+from fairseq_guided_align.end_links import take_off_end_links
 from fairseq_guided_align.errors import AlignmentLengthError
 from fairseq_guided_align.fairseq_data import TextLengths
 from fairseq_guided_align.link_counts import LinkCounts
@@ -71,10 +72,15 @@ def _read(task: _Task) -> tuple[CorpusLinks, LinkCounts]:
     if file.inverted:
         links = links.inverted()
     seen = LinkCounts()
+    known = file.lengths is not None and first + len(links) <= len(file.lengths[0])
+    if known:
+        assert file.lengths is not None
+        sizes = [side[first : first + len(links)] for side in file.lengths]
+        links, seen.end_links = take_off_end_links(links, sizes[0], sizes[1])
     seen.add_read(links)
-    if file.lengths is not None and first + len(links) <= len(file.lengths[0]):
+    if known:
         sentence = links.sentence()
-        sources, targets = (side[first : first + len(links)][sentence] for side in file.lengths)
+        sources, targets = (side[sentence] for side in sizes)
         inside = (links.source < sources) & (links.target < targets)
         if not inside.all():
             row = int(np.argmin(inside))

@@ -27,6 +27,7 @@ from fairseq_guided_align.projection import (
     match_block,
     project_block,
 )
+from fairseq_guided_align.special_tokens import flagged_symbols, write_line
 from fairseq_guided_align.subwords import join_bpe
 from fairseq_guided_align.words import count_other_words, separated, split_words
 
@@ -95,6 +96,7 @@ def cut_and_project(task: BlockTask) -> CutBlock:
     corpus, settings, first_line = task.corpus, task.settings, task.first_line
     pieces = []
     words = []
+    special_tokens: list[list[int]] = []
     for side in (0, 1):
         lines = _decoded(task.text[side], corpus.text[side], first_line)
         model = task.models[side]
@@ -102,7 +104,10 @@ def cut_and_project(task: BlockTask) -> CutBlock:
             cut = [" ".join(one) for one in encoder(model).encode(lines)]
         else:
             cut = [" ".join(line.split()) for line in lines]
-        pieces.append(cut)
+        own = own_symbols(settings, side)
+        for_fairseq = [write_line(line, own) for line in cut]
+        special_tokens.append([count for _, count in for_fairseq])
+        pieces.append([line for line, _ in for_fairseq])
         if task.words is not None:
             words.append(_decoded(task.words[side], corpus.words[side], first_line))
         elif settings.subwords == "bpe":
@@ -146,6 +151,8 @@ def cut_and_project(task: BlockTask) -> CutBlock:
         (other_words[0], other_words[1]),
     )
     projected.counts.add_mismatches(mismatches)
+    kept = range(len(special_tokens[0])) if keep is None else np.flatnonzero(keep).tolist()
+    projected.counts.special_tokens = sum(side[i] for side in special_tokens for i in kept)
     counted = [Counter[str](), Counter[str]()]
     for side in (0, 1):
         for line in pieces[side]:
@@ -159,6 +166,12 @@ def cut_and_project(task: BlockTask) -> CutBlock:
         (counted[0], counted[1]),
         left_out,
     )
+
+
+def own_symbols(settings: PreprocessSettings, side: int) -> frozenset[str]:
+    """Pieces for which the side's given dictionary has symbols in place of fairseq's own tokens."""
+    given = settings.dictionary(side)
+    return frozenset() if given is None else flagged_symbols(given)
 
 
 def _kept(pieces: Sequence[Sequence[str]], settings: PreprocessSettings) -> Optional[np.ndarray]:

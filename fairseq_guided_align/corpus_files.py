@@ -56,6 +56,10 @@ class PreprocessSettings:
     def langs(self) -> tuple[str, str]:
         return self.source_lang, self.target_lang
 
+    def dictionary(self, side: int) -> Optional[str]:
+        """The given dictionary of a side, which is that of both where there is one for both; None to make one."""
+        return self.dictionaries[side] or (self.dictionaries[1 - side] if self.joined else None)
+
 
 @dataclass(frozen=True)
 class Corpus:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, NamedTuple, Protocol, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Protocol, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -124,19 +124,58 @@ class GuidedPairDataset(BaseWrapperDataset):
         by_id = {item["id"]: item for item in samples}
         ordered = [by_id[index] for index in batch["id"].tolist()]
         padding = self.dataset.src_dict.pad()
+        source, target = batch["net_input"]["src_tokens"], batch["target"]
+        links = [item["links"] for item in ordered]
+        dropped = sum(item["links_dropped"] for item in ordered)
+        bucketed = self.dataset.buckets is not None
+        if not bucketed and any(
+            _has_padding_within(tokens, [item[side] for item in ordered], padding)
+            for side, tokens in (("source", source), ("target", target))
+        ):
+            before = sum(map(len, links))
+            links = [self._without_padding(item, padding) for item in ordered]
+            dropped += before - sum(map(len, links))
         batch.update(
             collate_links(
-                [item["links"] for item in ordered],
-                _offsets(batch["net_input"]["src_tokens"], padding, self.dataset.left_pad_source) + self._source.prefix,
-                _offsets(batch["target"], padding, self.dataset.left_pad_target) + self._target.prefix,
-                batch["target"].size(1),
-                sum(item["links_dropped"] for item in ordered),
+                links,
+                _offsets(source, None if bucketed else [item["source"] for item in ordered], padding)
+                * self.dataset.left_pad_source
+                + self._source.prefix,
+                _offsets(target, None if bucketed else [item["target"] for item in ordered], padding)
+                * self.dataset.left_pad_target
+                + self._target.prefix,
+                target.size(1),
+                dropped,
             )
         )
         return batch
 
+    def _without_padding(self, item: Dict[str, Any], padding: int) -> SentenceLinks:
+        """A sentence's links without those of words that fairseq takes for padding, which nothing attends to."""
+        links = item["links"]
+        kept = np.ones(len(links), bool)
+        for side, positions, prefix in (
+            ("source", links.source, self._source.prefix),
+            ("target", links.target, self._target.prefix),
+        ):
+            kept &= item[side].numpy()[positions + prefix] != padding
+        return SentenceLinks(links.source[kept], links.target[kept], links.weight[kept], links.sure[kept])
 
-def _offsets(tokens: torch.Tensor, padding: int, left_padded: bool) -> np.ndarray:
-    if not left_padded:
-        return np.zeros(len(tokens), dtype=np.int64)
-    return tokens.eq(padding).sum(dim=1).numpy()
+
+def _has_padding_within(tokens: torch.Tensor, sentences: Sequence[torch.Tensor], padding: int) -> bool:
+    """Whether a text has words that are spelled like padding, as a folder of stock ``fairseq-preprocess`` may.
+
+    :param tokens: (batch, width), the sentences padded.
+    """
+    return int(tokens.eq(padding).sum()) > tokens.numel() - sum(map(len, sentences))
+
+
+def _offsets(tokens: torch.Tensor, sentences: Optional[Sequence[torch.Tensor]], padding: int) -> np.ndarray:
+    """(batch,) int64, tokens of padding on the left of each sentence, for what is padded there.
+
+    :param tokens: (batch, width), the sentences padded.
+    :param sentences: None where they are padded themselves.
+    """
+    if sentences is None:
+        return tokens.eq(padding).sum(dim=1).numpy()
+    return tokens.size(1) - np.array([len(sentence) for sentence in sentences], np.int64)

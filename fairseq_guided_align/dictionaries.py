@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import count, islice
 
 from fairseq_guided_align.atomic_files import atomic_file
 from fairseq_guided_align.byte_lines import PathLike, read_lines
@@ -48,8 +49,10 @@ def write_dictionary(
     with atomic_file(path) as stream:
         for symbol in ordered:
             stream.write(f"{symbol} {counts[symbol]}\n".encode())
-        for number in range(fill):
-            stream.write(f"madeupword{number:04d} 0\n".encode())
+        # The text may have such words itself, and a dictionary has each once.
+        made_up = (word for word in map("madeupword{:04d}".format, count()) if word not in kept)
+        for word in islice(made_up, fill):
+            stream.write(f"{word} 0\n".encode())
     return len(ordered) + fill + len(SPECIAL_SYMBOLS)
 
 
@@ -61,8 +64,8 @@ def read_symbols(path: PathLike) -> frozenset[str]:
     symbols = set(SPECIAL_SYMBOLS)
     for number, line in enumerate(read_lines(path), start=1):
         text = line.rstrip().removesuffix(" #fairseq:overwrite")
-        symbol, space, count = text.rpartition(" ")
-        if not space or not count.removeprefix("-").isdecimal():
+        symbol, space, occurrences = text.rpartition(" ")
+        if not space or not occurrences.removeprefix("-").isdecimal():
             raise GuidedAlignError(
                 f"{path}:{number}: expected a dictionary of fairseq's, a token and its number of occurrences on each"
                 f" line, such as `the 120`; got {line[:80]!r}"

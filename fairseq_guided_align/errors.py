@@ -21,9 +21,10 @@ class AlignmentStoreError(GuidedAlignError):
     """A binary file of links that is truncated, foreign, of another version, or cannot be written."""
 
 
-def check_links_dropped(name: object, dropped: int, links: int, largest_share: float) -> None:
+def check_links_dropped(name: object, dropped: int, links: int, largest_share: float, first: str = "") -> None:
     """Few links outside their sentences are noise; many say that links and text do not belong together.
 
+    :param first: what to tell of the first of them.
     :raises AlignmentRangeError: more than ``largest_share`` of the ``links`` were dropped.
     """
     if dropped > largest_share * links:
@@ -31,6 +32,7 @@ def check_links_dropped(name: object, dropped: int, links: int, largest_share: f
             f"{name}: {dropped} of {links} links point outside their sentences or at words that no piece spells, more"
             f" than the share of {largest_share:g} that is let pass; are they links of this text, cut into these words,"
             " in this direction, counting from 0? `fairseq-guided-align check` shows them; --max-dropped lets more pass"
+            f"{first and '; the first: '}{first}"
         )
 
 

@@ -23,6 +23,7 @@ from fairseq_guided_align.forced_attention import forced_attentions, heads_to_re
 from fairseq_guided_align.guided_heads import GuidedHeads, parse_indices
 from fairseq_guided_align.links import SentenceLinks
 from fairseq_guided_align.loaded_models import load_model
+from fairseq_guided_align.special_tokens import index_of
 from fairseq_guided_align.symmetrise import symmetrise
 from fairseq_guided_align.text_pieces import PiecedSentence, SplitWords
 
@@ -269,7 +270,7 @@ class AlignmentModel:
 
         def side(sentences: Sequence[PiecedSentence], dictionary: Any) -> tuple[Any, Any, Any]:
             tokens = [
-                torch.tensor([*(dictionary.index(piece) for piece in sentence.pieces), dictionary.eos()])
+                torch.tensor([*(index_of(piece, dictionary) for piece in sentence.pieces), dictionary.eos()])
                 for sentence in sentences
             ]
             sizes = [len(one) for one in tokens]

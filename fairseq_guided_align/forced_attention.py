@@ -41,6 +41,15 @@ def rows_of_tokens(attention: Tensor, position: str) -> Tensor:
     return torch.cat([attention[1:], attention[-1:]]) if position == "next" else attention
 
 
+def real_tokens(tokens: Tensor, padding: int) -> Tensor:
+    """(..., tokens) bool: False for padding at either end; within a sentence it is a word that is spelled so.
+
+    :param tokens: (..., tokens) indices.
+    """
+    real = tokens.ne(padding)
+    return real.cumsum(-1).gt(0) & real.flip(-1).cumsum(-1).flip(-1).gt(0)
+
+
 @torch.no_grad()
 def forced_attentions(
     model: torch.nn.Module, guided: GuidedHeads, sample: Dict[str, Any], padding: int
@@ -60,8 +69,8 @@ def forced_attentions(
     else:
         read = returned_attention(model(**net_input))
     attention = read.float().cpu()
-    target_is_real = sample["target"].ne(padding).cpu()
-    source_is_real = net_input["src_tokens"].ne(padding).cpu()
+    target_is_real = real_tokens(sample["target"], padding).cpu()
+    source_is_real = real_tokens(net_input["src_tokens"], padding).cpu()
     return [
         rows_of_tokens(matrix[rows][:, columns], guided.position)[:-1].numpy()
         for matrix, rows, columns in zip(attention, target_is_real, source_is_real)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fairseq_guided_align.attention import AttentionReader, cross_attentions
 from fairseq_guided_align.errors import GuidedAlignError
-from fairseq_guided_align.forced_attention import heads_to_read, rows_of_tokens
+from fairseq_guided_align.forced_attention import heads_to_read, real_tokens, rows_of_tokens
 from fairseq_guided_align.guided_heads import GuidedHeads
 from fairseq_guided_align.printed_alignment import PrintedAlignment, PrintedForm
 
@@ -92,7 +92,7 @@ class AlignmentPrinter:
         """
         rows = rows_of_tokens(attention, self._guided.position)
         tokens = hypothesis["tokens"]
-        real = source.ne(self._source_dictionary.pad())
+        real = real_tokens(source, self._source_dictionary.pad())
         hypothesis["attention"] = rows.t()
         hypothesis["alignment"] = PrintedAlignment(
             lambda: rows[:, real].float().cpu().numpy(),

@@ -21,6 +21,7 @@ from fairseq_guided_align.generation import GuidedSequenceGenerator, GuidedSeque
 from fairseq_guided_align.guided_heads import GuidedHeads
 from fairseq_guided_align.pair_links import PairLinks
 from fairseq_guided_align.printed_alignment import PrintedForm
+from fairseq_guided_align.special_tokens import line_for
 from fairseq_guided_align.subword_settings import subword_kind
 from fairseq_guided_align.subwords import KINDS
 from fairseq_guided_align.training_pictures import (
@@ -312,6 +313,11 @@ class GuidedTask(FairseqTask):
         if str(self.options.alignment_level) == "pieces":
             return None
         return subword_kind(self.options.data, self.options.alignment_subwords, "--alignment-subwords")
+
+    def get_interactive_tokens_and_lengths(self, lines: List[str], encode_fn: Callable[[str], str]) -> Any:
+        """Tokens of text that is typed or piped in; what is spelled like fairseq's own tokens is text there, too."""
+        dictionary = self.source_dictionary
+        return super().get_interactive_tokens_and_lengths(lines, lambda line: line_for(encode_fn(line), dictionary))
 
     def build_dataset_for_inference(self, *args: Any, **kwargs: Any) -> Any:
         """Text that is typed or piped in, for ``fairseq-interactive``."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from fairseq_guided_align.alignment_report import one_based_warning
 from fairseq_guided_align.byte_lines import PathLike
+from fairseq_guided_align.end_links import told_end_links
 from fairseq_guided_align.errors import check_links_dropped
 from fairseq_guided_align.links import CorpusLinks
 
@@ -19,7 +20,8 @@ EXAMPLES = 5
 class LinkCounts:
     """What was read; ``examples`` holds the first of what was lost, with file and line.
 
-    ``sentences_with_links_read`` had links in the file, ``sentences_with_links`` still have some.
+    ``sentences_with_links_read`` had links in the file, ``sentences_with_links`` still have some. ``end_links`` are of
+    ``</s>``, as Marian writes them; they were taken off first, and count nowhere else.
     """
 
     sentences: int = 0
@@ -28,6 +30,7 @@ class LinkCounts:
     links_read: int = 0
     out_of_range: int = 0
     at_position_zero: int = 0
+    end_links: int = 0
     examples: list[str] = field(default_factory=list)
 
     def add_read(self, links: CorpusLinks) -> None:
@@ -53,7 +56,7 @@ class LinkCounts:
 
     def check(self, path: PathLike, max_dropped: float) -> None:
         """:raises AlignmentRangeError: more than this share of the links of the file was dropped."""
-        check_links_dropped(path, self.dropped, self.links_read, max_dropped)
+        check_links_dropped(path, self.dropped, self.links_read, max_dropped, next(iter(self.examples), ""))
 
     def warnings(self, path: PathLike, one_based: bool) -> Iterator[str]:
         """What to tell the user besides the summary.
@@ -72,6 +75,7 @@ class LinkCounts:
         return (
             f"{name}: {self.sentences} sentence pairs, {share(self.sentences_with_links, self.sentences)} with links;"
             f" {self.links_read - self.dropped} links; links dropped: {dropped}"
+            f"{told_end_links(self.end_links)}"
         )
 
 

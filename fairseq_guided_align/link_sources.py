@@ -122,7 +122,7 @@ def find_links(
     """
     if text_file is not None:
         text = read_link_file(text_file, one_based, sentences)
-        links: Links = InvertedLinks(text) if inverted else text
+        links: Links = text.inverted() if inverted else text
         found: Union[str, Path] = text_file
     else:
         for source, target in ((source_lang, target_lang), (target_lang, source_lang)):

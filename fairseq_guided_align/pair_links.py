@@ -13,6 +13,7 @@ from fairseq.data.indexed_dataset import IndexedRawTextDataset, MMapIndexedDatas
 from fairseq_guided_align.alignment_report import one_based_warning
 from fairseq_guided_align.coverage import CHUNK, LinkCoverage, first_outside, measure_coverage
 from fairseq_guided_align.dataset import GuidedPairDataset, pair_counts, token_counts
+from fairseq_guided_align.end_links import take_off_end_links, told_end_links
 from fairseq_guided_align.errors import AlignmentRangeError, GuidedAlignError
 from fairseq_guided_align.link_sources import ConcatenatedLinks, Links, find_links
 from fairseq_guided_align.links import CorpusLinks
@@ -60,8 +61,9 @@ class PairLinks:
         if all(links is None for links in found):
             return None
         parts = [links if links is not None else _no_links(size) for links, size in zip(found, sizes)]
+        parts, end_links = _without_end_links(pairs, parts)
         coverage = _coverage(name, pairs, parts, repeats)
-        logger.info(f"links of {name}: {coverage}")
+        logger.info(f"links of {name}: {coverage}{told_end_links(end_links)}")
         _warn(name, pairs, parts, coverage)
         if self.required and not coverage.links:
             raise GuidedAlignError(
@@ -91,6 +93,18 @@ class PairLinks:
                 "--allow-missing-alignments goes on without them"
             )
         return links
+
+
+def _without_end_links(pairs: LanguagePairDataset, parts: List[Links]) -> Tuple[List[Links], int]:
+    """Links that others' files gave, without those of ``</s>``, and the number of these."""
+    found, total = [], 0
+    for links, source, target in zip(parts, _shards(pairs.src)[0], _shards(pairs.tgt)[0]):
+        # Our own files have none: whatever writes them has taken them off.
+        if isinstance(links, CorpusLinks):
+            links, taken = take_off_end_links(links, token_counts(source).written, token_counts(target).written)
+            total += taken
+        found.append(links)
+    return found, total
 
 
 def _coverage(name: str, pairs: LanguagePairDataset, parts: List[Links], repeats: List[int]) -> LinkCoverage:

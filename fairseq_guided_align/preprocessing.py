@@ -32,6 +32,7 @@ from fairseq_guided_align.pharaoh import format_block
 from fairseq_guided_align.progress import line_counter, say
 from fairseq_guided_align.projection import ProjectionCounts, encoder
 from fairseq_guided_align.sentencepiece_models import train_model
+from fairseq_guided_align.special_tokens import flagged_symbols, special_token_warning, written
 from fairseq_guided_align.store import links_path, write_links
 from fairseq_guided_align.subword_settings import SETTINGS
 from fairseq_guided_align.subwords import join_bpe
@@ -88,6 +89,7 @@ def _preprocess(
         dictionaries = _dictionaries(folder, models, of_training, settings)
         unknown = _unknown_tokens(symbols, dictionaries, settings)
         _binarize_text(corpora, folder, dictionaries, settings)
+        _keep_flags(folder, dictionaries, settings)
         _verify_text(counts, folder, settings)
         _write_settings(folder, corpora, models, counts, left_out, unknown, settings)
         for path in text_folder.iterdir():
@@ -142,15 +144,14 @@ def _dictionaries(
         both = symbols[0] + symbols[1]
         symbols = (both, both)
     paths = []
-    for side, given in enumerate(settings.dictionaries):
-        if given is None and settings.joined:
-            given = settings.dictionaries[1 - side]
+    for side in (0, 1):
+        given = settings.dictionary(side)
         if given is not None:
             paths.append(str(Path(given).resolve()))
             continue
         vocabulary: set[str] = set()
         for model in set(models if settings.joined else models[side : side + 1]):
-            vocabulary.update(encoder(model).vocabulary() if model else ())
+            vocabulary.update(map(written, encoder(model).vocabulary()) if model else ())
         path = folder / TEXT_FOLDER / ("dict.txt" if settings.joined else f"dict.{settings.langs[side]}.txt")
         limits = settings.fairseq_options.sizes[0 if settings.joined else side]
         size = write_dictionary(path, symbols[side], vocabulary, limits)
@@ -245,6 +246,8 @@ def _write_corpus(
         for warning in counts.word_warnings(corpus.links, settings.projection.word_split):
             say(f"warning: {warning}")
         say(counts.summary(corpus.split))
+    if counts.special_tokens:
+        say(f"warning: {special_token_warning(corpus.split, counts.special_tokens)}")
     if left_out:
         say(f"{corpus.split}: {left_out} pairs left out: a side too long, or empty, or lengths too different")
         if not counts.sentences:
@@ -327,6 +330,13 @@ def _binarize_text(
         written = f"test{number or ''}.{settings.source_lang}-{settings.target_lang}."
         for path in folder.glob(written + "*"):
             path.rename(folder / f"{split}.{path.name.partition('.')[2]}")
+
+
+def _keep_flags(folder: Path, dictionaries: tuple[str, str], settings: PreprocessSettings) -> None:
+    """fairseq writes a dictionary without the flags of symbols that take the place of others, and cannot read it."""
+    for lang, dictionary in zip(settings.langs, dictionaries):
+        if flagged_symbols(dictionary):
+            shutil.copyfile(dictionary, folder / f"dict.{lang}.txt")
 
 
 def _verify_text(counts: dict[str, ProjectionCounts], folder: Path, settings: PreprocessSettings) -> None:

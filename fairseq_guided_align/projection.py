@@ -10,6 +10,7 @@ from typing import NamedTuple, Optional
 import numpy as np
 
 from fairseq_guided_align.byte_lines import Block, PathLike, lines_of, locate_blocks_together, read_blocks_together
+from fairseq_guided_align.end_links import take_off_end_links, told_end_links
 from fairseq_guided_align.errors import AlignmentRangeError, SubwordMismatchError
 from fairseq_guided_align.link_counts import EXAMPLES, LinkCounts, share
 from fairseq_guided_align.links import CorpusLinks
@@ -71,6 +72,7 @@ class ProjectionCounts(LinkCounts):
     """What went in and came out. Tokens are of the new units.
 
     :param of_other_words: links left out because their pair's can only count words by the other definition.
+    :param special_tokens: pieces that are spelled like fairseq's own tokens.
     :param split_evidence: by which definition the links count words.
     """
 
@@ -82,6 +84,7 @@ class ProjectionCounts(LinkCounts):
     source_tokens_linked: int = 0
     target_tokens_linked: int = 0
     of_other_words: int = 0
+    special_tokens: int = 0
     split_evidence: SplitEvidence = field(default_factory=SplitEvidence)
 
     @property
@@ -127,6 +130,7 @@ class ProjectionCounts(LinkCounts):
             f" {share(self.target_tokens_linked, self.target_tokens)} of target and"
             f" {share(self.source_tokens_linked, self.source_tokens)} of source tokens linked;"
             f" links dropped: {', '.join(lost) if lost else 'none'}{skipped}"
+            f"{told_end_links(self.end_links)}"
         )
 
 
@@ -201,6 +205,11 @@ def project_block(
     :param line_numbers: of each pair, for messages.
     :param other_words: (sentences,) words of both sides by the definition that is not in use.
     """
+    if settings.back:
+        links, end_links = take_off_end_links(links, source.pieces, target.pieces)
+    else:
+        same_words = (source.words == other_words[0]) & (target.words == other_words[1])
+        links, end_links = take_off_end_links(links, source.words, target.words, same_words)
     read = links
     evidence = SplitEvidence()
     examples = []
@@ -235,18 +244,49 @@ def project_block(
         target_tokens_linked=_distinct_tokens(sentence, made.target, target_tokens),
         of_other_words=len(read.source) - len(links.source),
         split_evidence=evidence,
+        end_links=end_links,
         examples=examples,
     )
     counts.add_read(read)
     if not projected.kept.all():
-        row = int(np.argmin(projected.kept))
-        of = int(links.sentence()[row])
-        sides = (source.pieces, target.pieces) if settings.back else (source.words, target.words)
-        counts.examples.append(
-            f"{links_path}:{line_numbers[of]}: link {links.source[row]}-{links.target[row]} (from 0) was dropped:"
-            f" the pair has {sides[0][of]} source and {sides[1][of]} target {'pieces' if settings.back else 'words'}"
-        )
+        sizes = (source.pieces, target.pieces) if settings.back else (source.words, target.words)
+        counts.examples += _first_dropped(links, projected.kept, sizes, settings.back, links_path, line_numbers)
     return ProjectedBlock(made, counts)
+
+
+def _first_dropped(
+    links: CorpusLinks,
+    kept: np.ndarray,
+    sizes: tuple[np.ndarray, np.ndarray],
+    back: bool,
+    links_path: PathLike,
+    line_numbers: Sequence[int],
+) -> list[str]:
+    """What to tell of the first link that was dropped for each reason.
+
+    :param kept: (links,) bool.
+    :param sizes: (sentences,) words of each source and of each target; pieces for ``back``.
+    """
+    sentence = links.sentence()
+    inside = (links.source < sizes[0][sentence]) & (links.target < sizes[1][sentence])
+    told = []
+    for of_reason in (~inside, inside & ~kept):
+        if not of_reason.any():
+            continue
+        row = int(np.argmax(of_reason))
+        of = int(sentence[row])
+        start = f"{links_path}:{line_numbers[of]}: link {links.source[row]}-{links.target[row]} (from 0) was dropped:"
+        if not inside[row]:
+            reason = f"the pair has {sizes[0][of]} source and {sizes[1][of]} target {'pieces' if back else 'words'}"
+        elif back:
+            reason = "one of its pieces spells no word: it is a lone space, or words and pieces of the pair differ"
+        else:
+            reason = (
+                "no piece spells one of its words: the pieces leave its text out, as they do with control characters,"
+                " or words and pieces of the pair differ"
+            )
+        told.append(f"{start} {reason}")
+    return told
 
 
 def _other_words_warning(where: str, words: tuple[int, int], other_words: tuple[int, int], word_split: str) -> str:

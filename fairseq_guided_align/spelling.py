@@ -30,6 +30,9 @@ from fairseq_guided_align.words import has_rare_space, split_words
 SurfacesOf = Callable[[str, Sequence[str]], Optional[Sequence[str]]]
 """Asked for a line of words and its pieces: the part of the line that each piece stands for, or None."""
 
+_ESCAPED = re.compile(r"&(?:#\d+|[a-z]+);|@[-/]@")
+"""What Moses' tokenizer makes of ``'`` (``&apos;``) and others, and of a hyphen within a word (``@-@``)."""
+
 _BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
 
 
@@ -343,6 +346,18 @@ def _difference(words: str, pieces: str) -> str:
     return (
         f"expected pieces that spell the words; they differ at letter {position + 1} (whitespace not counted):"
         f" the words go on {_excerpt(words, position)}, the pieces {_excerpt(pieces, position)}"
+        f"{_about_escapes(words, pieces)}"
+    )
+
+
+def _about_escapes(words: str, pieces: str) -> str:
+    """A hint where one of the two has more characters escaped, as Moses' tokenizer does; nothing elsewhere."""
+    more = len(_ESCAPED.findall(words)) - len(_ESCAPED.findall(pieces))
+    if not more:
+        return ""
+    return (
+        f"; the {'words' if more > 0 else 'pieces'} have characters escaped, as Moses' tokenizer.perl does: run it with"
+        " -no-escape and without -a, or undo it, which moves no word: deescape-special-chars.perl, and sed 's/@-@/-/g'"
     )
 
 

@@ -205,3 +205,53 @@ def test_the_reader_of_the_output_goes_away(corpus: Path) -> None:
     )
     assert "Traceback" not in run.stderr
     assert run.stdout.count("\n") == 1
+
+
+def project_pair(folder: Path, words: str, pieces: str, links: str, *options: str) -> int:
+    for name, line in (("words", words), ("pieces", pieces), ("links", links)):
+        (folder / name).write_text(line + "\n", "utf-8")
+    sides = [f"--{side}-{what}={folder}/{what}" for side in ("source", "target") for what in ("words", "pieces")]
+    return main(["project", "--links", f"{folder}/links", *sides, "--output", f"{folder}/out", *options])
+
+
+def test_why_a_link_inside_its_sentence_was_dropped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # The model leaves a zero-width space out, which is a word here.
+    words, pieces = "das \u200b haus", "▁das ▁haus ▁"
+    assert project_pair(tmp_path, words, pieces, "0-0 1-1 2-2 3-0", "--max-dropped", "1") == 0
+    assert (tmp_path / "out").read_text() == "0-0 1-1\n"
+    said = capsys.readouterr().err
+    assert "links:1: link 1-1 (from 0) was dropped: no piece spells one of its words: the pieces leave its text" in said
+    assert "links:1: link 3-0 (from 0) was dropped: the pair has 3 source and 3 target words" in said
+    assert "1 outside their sentence, 1 of words that no piece spells" in said
+    assert project_pair(tmp_path, words, pieces, "0-0 1-1 2-2 2-0") == 2
+    assert "; the first: " in (said := capsys.readouterr().err)
+    assert "link 1-1 (from 0) was dropped: no piece spells" in said
+    assert project_pair(tmp_path, words, pieces, "0-0 2-1", "--back", "--max-dropped", "1") == 0
+    assert "link 2-1 (from 0) was dropped: one of its pieces spells no word: it is a lone" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "pieces", "escaped"),
+    [
+        ("the man &apos;s", "▁the ▁man ' s", "words"),
+        ("AT &amp; T", "▁AT ▁& ▁T", "words"),
+        ("well @-@ known", "▁well - known", "words"),
+        ("&#91; 3 &#93;", "▁[ 3 ]", "words"),
+        ("the man 's", "▁the ▁man ▁& apos ; s", "pieces"),
+    ],
+)
+def test_what_moses_escaped_is_said(
+    words: str, pieces: str, escaped: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert project_pair(tmp_path, words, pieces, "0-0") == 2
+    said = capsys.readouterr().err
+    assert f"; the {escaped} have characters escaped, as Moses' tokenizer.perl does: run it with -no-escape" in said
+    assert "deescape-special-chars.perl" in said
+
+
+def test_text_that_is_escaped_on_both_sides_is_matched_and_other_differences_are_no_escapes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert project_pair(tmp_path, "the man &apos;s", "▁the ▁man ▁& apos ; s", "2-2") == 0
+    assert project_pair(tmp_path, "the cat", "▁the ▁dog", "1-1") == 2
+    assert "tokenizer.perl" not in capsys.readouterr().err

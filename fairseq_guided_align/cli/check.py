@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 from fairseq_guided_align.alignment_report import AlignmentReport, report_on
 from fairseq_guided_align.cli.options import add_word_split, text_to_read
+from fairseq_guided_align.end_links import told_end_links
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.split_evidence import split_contradiction_warning, split_warning
 
@@ -79,7 +80,7 @@ def _lines(name: str, report: AlignmentReport, one_based: bool, word_split: str)
             f"  {report.sentences} sentence pairs, {_share(report.sentences_with_links, report.sentences)} with links,"
             f" {report.empty_sentences} with an empty side",
             f"  {report.links} links: {report.links - report.possible} sure, {report.possible} possible,"
-            f" {report.weighted} with a weight",
+            f" {report.weighted} with a weight{told_end_links(report.end_links)}",
             f"  {_share(report.source_words_linked, report.source_words)} of {report.source_words} source tokens and"
             f" {_share(report.target_words_linked, report.target_words)} of {report.target_words} target tokens linked",
         ]

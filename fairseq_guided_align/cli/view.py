@@ -11,6 +11,7 @@ import numpy as np
 from fairseq_guided_align.atomic_files import STANDARD_OUTPUT, atomic_file
 from fairseq_guided_align.byte_lines import raise_length_error, read_lines
 from fairseq_guided_align.cli.options import add_word_split, named_text_to_read, text_to_read, text_to_write
+from fairseq_guided_align.end_links import take_off_end_links, told_end_links
 from fairseq_guided_align.errors import AlignmentRangeError, GuidedAlignError, SubwordMismatchError
 from fairseq_guided_align.link_files import filled, read_link_file
 from fairseq_guided_align.links import CorpusLinks, SentenceLinks
@@ -19,7 +20,7 @@ from fairseq_guided_align.piece_words import spread_over_pieces
 from fairseq_guided_align.progress import say
 from fairseq_guided_align.spelling import match_sentence
 from fairseq_guided_align.subwords import KINDS, subword_links_to_word_links
-from fairseq_guided_align.words import DEFAULT_SPLIT, split_words
+from fairseq_guided_align.words import DEFAULT_SPLIT, has_rare_space, split_words
 
 HELP = "write one HTML page to look through links: gold, hard and soft, of several systems"
 
@@ -244,10 +245,13 @@ def _links(path: str, one_based: bool, text_path: str, source: list[list[str]], 
     links = read_link_file(path, one_based, len(source))
     if len(links) != len(source):
         raise_length_error([text_path, path])
+    sizes = [np.array([len(line) for line in side], np.int64) for side in (source, target)]
+    one_definition = [not has_rare_space(" ".join([*one, *other]).encode()) for one, other in zip(source, target)]
+    links, end_links = take_off_end_links(links, sizes[0], sizes[1], np.array(one_definition, bool))
+    if end_links:
+        say(f"{path}{told_end_links(end_links)}")
     sentence = links.sentence()
-    outside = (links.source >= np.array([len(line) for line in source], np.int64)[sentence]) | (
-        links.target >= np.array([len(line) for line in target], np.int64)[sentence]
-    )
+    outside = (links.source >= sizes[0][sentence]) | (links.target >= sizes[1][sentence])
     if bool(outside.any()):
         first = int(np.flatnonzero(outside)[0])
         line, base = int(sentence[first]), int(one_based)
