@@ -50,21 +50,20 @@ def refuse_empty_texts() -> None:
     def loaded(path: str, dictionary: Any = None, *args: Any, **kwargs: Any) -> Any:
         # Alignments are read without a dictionary; theirs may well be empty.
         is_text = dictionary is not None
-        if is_text and is_empty_text(path):
-            raise _empty(path)
+        _check_not_empty(path, is_text and is_empty_text(path))
         dataset = load(path, dictionary, *args, **kwargs)
-        if is_text and dataset is not None and not len(dataset):
-            raise _empty(path)
+        _check_not_empty(path, is_text and dataset is not None and not len(dataset))
         return dataset
 
     data_utils.load_indexed_dataset = loaded
 
 
-def _empty(path: str) -> GuidedAlignError:
-    return GuidedAlignError(
-        f"{path}: expected binarised text; it holds no sentence; binarise the right file, or leave this split out:"
-        " --disable-validation trains without a validation set"
-    )
+def _check_not_empty(path: str, is_empty: bool) -> None:
+    if is_empty:
+        raise GuidedAlignError(
+            f"{path}: expected binarised text; it holds no sentence; binarise the right file, or leave this split out:"
+            " --disable-validation trains without a validation set"
+        )
 
 
 def _check_validation_sets(config: Any) -> None:
