@@ -35,6 +35,7 @@ def register() -> None:
 
     folder_mends.know_the_languages()
     folder_mends.know_the_validation_sets()
+    folder_mends.refuse_empty_texts()
     # these register themselves with fairseq
     from fairseq_guided_align import criterion, multilingual_task, task  # noqa: F401
     from fairseq_guided_align.help_options import show_options_in_help

@@ -213,7 +213,7 @@ def translate(
 
     :param translator: ``ctranslate2.Translator``.
     :param guided: of :func:`guided_of`.
-    :param sentences: source pieces of each sentence.
+    :param sentences: source pieces of each sentence; one without pieces has an empty translation, without a search.
     :param method: see :func:`~fairseq_guided_align.extraction.read_links_off`; likewise ``threshold``.
     :param options: of ``translate_batch``, such as ``beam_size`` and ``num_hypotheses``.
     """
@@ -229,6 +229,10 @@ def translate(
         scores = result.scores or [float("nan")] * len(result.hypotheses)
         found = []
         for pieces, rows, score in zip(result.hypotheses, result.attention, scores):
+            if not rows:
+                # CTranslate2 leaves out a sentence without pieces: its translation is empty
+                found.append(LinkedTranslation([], score, SentenceLinks.from_pairs([]), np.zeros((0, 1), np.float32)))
+                continue
             if not pieces or pieces[-1] != end:
                 # cut at the longest length allowed: the row after the last token was never computed
                 rows, pieces = [*rows, rows[-1]], [*pieces, end]

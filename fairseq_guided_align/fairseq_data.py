@@ -79,6 +79,20 @@ def text_lengths(
     return TextLengths(path)
 
 
+def is_empty_text(path: PathLike) -> bool:
+    """Whether a binarised text has a file of no bytes, or an index of no sentence, which fairseq cannot read.
+
+    :param path: without ``.idx`` and ``.bin``; False where neither is there.
+    """
+    index, tokens = Path(f"{path}.idx"), Path(f"{path}.bin")
+    if not (index.is_file() and tokens.is_file()):
+        return False
+    with open(index, "rb") as stream:
+        header = stream.read(_LENGTHS_START)
+    no_sentence = header.startswith(_INDEX_MAGIC) and len(header) == _LENGTHS_START and not any(header[-8:])
+    return not header or not tokens.stat().st_size or no_sentence
+
+
 def run_fairseq_preprocess(options: Sequence[str], folder: PathLike) -> None:
     """Stock ``fairseq-preprocess``, as a process of its own.
 

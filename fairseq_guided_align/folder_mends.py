@@ -1,4 +1,4 @@
-"""What fairseq gets wrong about the names of files in a data folder, mended while the plugin is loaded."""
+"""What fairseq gets wrong about the files of a data folder, mended while the plugin is loaded."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.fairseq_data import is_empty_text
 from fairseq_guided_align.folder_languages import folder_pair, languages
 
 
@@ -37,6 +38,32 @@ def know_the_validation_sets() -> None:
     from fairseq.data import data_utils
 
     data_utils.raise_if_valid_subsets_unintentionally_ignored = _check_validation_sets
+
+
+def refuse_empty_texts() -> None:
+    """Say which text has no sentence; fairseq up to 0.12.3 ends in a traceback sooner or later, which does not."""
+    from fairseq.data import data_utils
+
+    load = data_utils.load_indexed_dataset
+
+    @functools.wraps(load)
+    def loaded(path: str, dictionary: Any = None, *args: Any, **kwargs: Any) -> Any:
+        # Alignments are read without a dictionary; theirs may well be empty.
+        is_text = dictionary is not None
+        _check_not_empty(path, is_text and is_empty_text(path))
+        dataset = load(path, dictionary, *args, **kwargs)
+        _check_not_empty(path, is_text and dataset is not None and not len(dataset))
+        return dataset
+
+    data_utils.load_indexed_dataset = loaded
+
+
+def _check_not_empty(path: str, is_empty: bool) -> None:
+    if is_empty:
+        raise GuidedAlignError(
+            f"{path}: expected binarised text; it holds no sentence; binarise the right file, or leave this split out:"
+            " --disable-validation trains without a validation set"
+        )
 
 
 def _check_validation_sets(config: Any) -> None:

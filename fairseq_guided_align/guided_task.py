@@ -6,6 +6,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional
 
 import torch
 from fairseq import utils
+from fairseq.data import RoundRobinZipDatasets
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from fairseq.distributed.utils import get_data_parallel_rank
 from fairseq.search import DiverseBeamSearch
@@ -125,6 +126,17 @@ class GuidedTask(FairseqTask):
         Kept in the checkpoint, so that validating it weighs the costs as training's own validation did.
         """
         return self.state.finished_updates
+
+    @classmethod
+    def load_dictionary(cls, filename: str) -> Any:
+        """A dictionary of the data folder.
+
+        :raises GuidedAlignError: it holds nothing but special symbols, so it is not that of any text.
+        """
+        dictionary = super().load_dictionary(filename)
+        if len(dictionary) == dictionary.nspecial:
+            raise GuidedAlignError(f"{filename}: expected a dictionary of the binarised text; it holds no token")
+        return dictionary
 
     # Training and validation
 
@@ -253,6 +265,23 @@ class GuidedTask(FairseqTask):
         super().reduce_metrics(logging_outputs, criterion)
         log_scores(logging_outputs)
 
+    def filter_indices_by_size(self, indices: Any, dataset: Any, *args: Any, **kwargs: Any) -> Any:
+        """Without what is too long for the model; something has to be left, of every language pair.
+
+        :raises GuidedAlignError: nothing is left.
+        """
+        kept = super().filter_indices_by_size(indices, dataset, *args, **kwargs)
+        left = [("", kept, dataset)]
+        if isinstance(dataset, RoundRobinZipDatasets):
+            left = [(f" of {pair}", dataset._ordered_indices[pair], own) for pair, own in dataset.datasets.items()]
+        for pair, ordered, own in left:
+            if not len(ordered):
+                raise GuidedAlignError(
+                    f"no sentence pair{pair} is left of {len(own)}: all are too long for the model; raise "
+                    "--max-source-positions and --max-target-positions, or cut the text into sentences"
+                )
+        return kept
+
     def pair_links(self, source: str, target: str, files: Mapping[str, str], inverted: bool) -> PairLinks:
         """Where a language pair's links come from, as the options say."""
         return PairLinks(
@@ -266,7 +295,7 @@ class GuidedTask(FairseqTask):
         )
 
     def check_aer_can_be_measured(self, split: str, name: str) -> None:
-        """Refuse ``--eval-aer`` for a split without links.
+        """Refuse ``--eval-aer`` for a split without links, whose AER would be the best there is.
 
         :raises GuidedAlignError: names the split as ``name``.
         """
@@ -302,12 +331,18 @@ class GuidedTask(FairseqTask):
         }
         return super().build_generator(models, args, *others, **kwargs)
 
-    def inference_step(self, generator: Any, models: List[Any], sample: Any, *args: Any, **kwargs: Any) -> Any:
+    def inference_step(
+        self, generator: Any, models: List[Any], sample: Any, prefix_tokens: Optional[Tensor] = None, **kwargs: Any
+    ) -> Any:
         """Hypotheses of a batch."""
+        if prefix_tokens is not None:
+            # The prefix of an empty reference is none; fairseq up to 0.12.3 searches for ever after a bare </s>.
+            end, padding = self.target_dictionary.eos(), self.target_dictionary.pad()
+            prefix_tokens = prefix_tokens.masked_fill(prefix_tokens[:, :1].eq(end), padding)
         if isinstance(getattr(generator, "search", None), DiverseBeamSearch):
             # fairseq up to 0.12.3 takes the numbers of the sentences for their positions in the batch
             sample = {key: value for key, value in sample.items() if key != "id"}
-        return super().inference_step(generator, models, sample, *args, **kwargs)
+        return super().inference_step(generator, models, sample, prefix_tokens=prefix_tokens, **kwargs)
 
     def _word_kind(self) -> Optional[str]:
         if str(self.options.alignment_level) == "pieces":

@@ -139,8 +139,9 @@ class MultilingualTranslationGuidedAlignmentTask(GuidedTask, MultilingualTransla
             files, inverted = self._files.get(pair.reversed, {}), not inverted
         name = f"{split} {pair}"
         found = self.pair_links(pair.source, pair.target, files, inverted).beside(pairs, split, data_dir, name)
-        if found is None:
+        if found is None or not found[1].links:
             self.check_aer_can_be_measured(split, name)
+        if found is None:
             return pairs
         self.link_coverage[name] = found[1]
         return found[0]

@@ -79,7 +79,7 @@ class TranslationGuidedAlignmentTask(GuidedTask, TranslationTask):
         data_dir = paths[(epoch - 1) % len(paths)] if split == self.cfg.train_subset else paths[0]
         links = self.pair_links(self.cfg.source_lang, self.cfg.target_lang, self._files, self.cfg.alignment_inverted)
         found = links.beside(pairs, split, data_dir, split)
-        if found is None:
+        if found is None or not found[1].links:
             self.check_aer_can_be_measured(split, split)
-        else:
+        if found is not None:
             self.datasets[split], self.link_coverage[split] = found

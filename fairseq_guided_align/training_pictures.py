@@ -54,7 +54,7 @@ class TrainingPictures:
     :param log_folder: of ``--tensorboard-logdir``.
     :param pictured: of each language pair of the split.
     :param numbers: of the sentences, from 1; the same ones of each language pair.
-    :raises GuidedAlignError: there is no such sentence, or no matplotlib.
+    :raises GuidedAlignError: there is no such sentence, its target is empty, or there is no matplotlib.
     """
 
     def __init__(self, log_folder: str, pictured: Sequence[PicturedPairs], numbers: Sequence[int]) -> None:
@@ -67,6 +67,13 @@ class TrainingPictures:
                 raise GuidedAlignError(
                     f"--attention-images: {one.name!r} has {len(one.pairs)} sentence pairs; got number {last}"
                 )
+            for number in numbers:
+                # Only </s> is left of an empty target.
+                if len(one.pairs[number - 1]["target"]) < 2:
+                    raise GuidedAlignError(
+                        f"--attention-images: sentence {number} of {one.name!r} has an empty target, so there is "
+                        "nothing to draw; name others"
+                    )
         self._folder = os.path.join(log_folder, FOLDER)
         self._pictured = pictured
         self._numbers = numbers

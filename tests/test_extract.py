@@ -145,7 +145,7 @@ def test_the_other_model_has_to_be_of_the_opposite_direction(
 ) -> None:
     arguments = ["extract", str(trained.checkpoint), "--reverse-checkpoint", str(trained.checkpoint)]
     assert main([*arguments, "--combine", "union"]) == 2
-    assert "expected a model from tgt to src; got one from src to tgt" in capsys.readouterr().err
+    assert "expected a model of the language pair tgt-src; got one from src to tgt" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -93,9 +93,18 @@ def run(args: argparse.Namespace) -> int:
     kind = None
     if args.level == "words" or args.gold:
         kind = subword_kind(first.data, args.subwords, "--subwords")
+    pairs = []
+    # Before the first picture is written.
     for pair in read_pairs(models, args.split, [n - 1 for n in numbers], kind, gold, not args.no_gold, args.word_split):
         sentence = pair.pieces if args.level == "pieces" else pair.words
         assert sentence is not None
+        if not sentence.target:
+            raise GuidedAlignError(
+                f"sentence {pair.number + 1} of {args.split!r}: its target is empty, so there is nothing to draw; name"
+                " others with --sentences"
+            )
+        pairs.append((pair, sentence))
+    for pair, sentence in pairs:
         panels = _panels([name for name, _ in models], sentence.readings, args.each_head)
         with font_warnings_as_lines():
             figure = attention_figure(
