@@ -23,7 +23,7 @@ def register() -> None:
     global _registered
     if _registered:
         return
-    from fairseq_guided_align import compat
+    from fairseq_guided_align import checkpoint_files, compat
 
     compat.require_fairseq()
     compat.allow_checkpoint_types()
@@ -31,6 +31,8 @@ def register() -> None:
     compat.read_bare_replace_unk()
     compat.keep_last_batch()
     compat.train_in_bfloat16_without_a_tpu()
+    compat.remember_the_plateau()
+    checkpoint_files.copy_checkpoints_whole()
     # these register themselves with fairseq
     from fairseq_guided_align import criterion, multilingual_task, task  # noqa: F401
     from fairseq_guided_align.help_options import show_options_in_help
