@@ -23,6 +23,7 @@ ORDER = [
     "atomic_files",
     "checkpoint_files",
     "dictionary_prints",
+    "averaging",
     "worker_processes",
     "links",
     "pharaoh",

@@ -26,6 +26,7 @@ SUBCOMMANDS = (
     "project",
     "binarize",
     "align",
+    "average",
     "extract",
     "aer",
     "plot",
