@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import shutil
 import subprocess
 import sys
 import time
-import zipfile
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -110,30 +108,6 @@ class _Running:
             self.process.terminate()
         self.process.wait()
         self._log.close()
-
-
-def mend_checkpoints(folder: Path) -> Optional[Path]:
-    """Prepares the folder of an interrupted training for going on; returns the checkpoint it will go on from.
-
-    fairseq writes checkpoints in place, so an interruption can leave a cut one, on which the next start would fail.
-    Cut ones are deleted, and checkpoint_last.pt is made the newest of the others, if it is gone.
-    """
-    last = folder / "checkpoint_last.pt"
-    whole = []
-    for path in folder.glob("checkpoint*.pt*"):
-        # The directory of a zip archive stands at its end.
-        if path.suffix == ".pt" and zipfile.is_zipfile(path):
-            whole.append(path)
-        else:
-            path.unlink()
-    if not whole:
-        return None
-    if last not in whole:
-        newest = max(whole, key=lambda path: path.stat().st_mtime_ns)
-        temporary = folder / "last.tmp"
-        shutil.copyfile(newest, temporary)
-        os.replace(temporary, last)
-    return last
 
 
 def figures_of(line: str) -> Optional[dict[str, float]]:

@@ -23,7 +23,7 @@ def register() -> None:
     global _registered
     if _registered:
         return
-    from fairseq_guided_align import compat
+    from fairseq_guided_align import checkpoint_files, compat
 
     compat.require_fairseq()
     compat.allow_checkpoint_types()
@@ -31,6 +31,8 @@ def register() -> None:
     compat.read_bare_replace_unk()
     compat.keep_last_batch()
     compat.train_in_bfloat16_without_a_tpu()
+    compat.remember_the_plateau()
+    checkpoint_files.copy_checkpoints_whole()
     from fairseq_guided_align import folder_mends
 
     folder_mends.know_the_languages()

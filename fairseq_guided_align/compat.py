@@ -136,3 +136,27 @@ def train_in_bfloat16_without_a_tpu() -> None:
         return found
 
     options.parse_args_and_arch = parsed
+
+
+def remember_the_plateau() -> None:
+    """Let ``--lr-scheduler reduce_lr_on_plateau`` remember in checkpoints for how long nothing has become better.
+
+    fairseq up to 0.12.3 keeps the best figure only, so each resumed run has its patience anew.
+    """
+    from fairseq.optim.lr_scheduler.reduce_lr_on_plateau import ReduceLROnPlateauLRSchedule as Schedule
+
+    counters = ("num_bad_epochs", "cooldown_counter")
+    state_dict, load_state_dict = Schedule.state_dict, Schedule.load_state_dict
+
+    @functools.wraps(state_dict)
+    def with_counters(self: Any) -> Any:
+        return {**state_dict(self), **{name: getattr(self.lr_scheduler, name) for name in counters}}
+
+    @functools.wraps(load_state_dict)
+    def load_counters(self: Any, state: Any) -> None:
+        load_state_dict(self, state)
+        for name in counters:
+            if name in state:
+                setattr(self.lr_scheduler, name, state[name])
+
+    Schedule.state_dict, Schedule.load_state_dict = with_counters, load_counters

@@ -16,6 +16,7 @@ from torch import Tensor
 from fairseq_guided_align.attention import AttentionReader, find_decoder, returned_attention
 from fairseq_guided_align.batching import batch_links
 from fairseq_guided_align.criterion_options import GuidedAlignmentCrossEntropyConfig
+from fairseq_guided_align.dictionary_prints import store_prints
 from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError
 from fairseq_guided_align.guided_cost import GuidedCost, TokenCosts
 from fairseq_guided_align.guided_heads import GuidedHeads, parse_indices
@@ -60,6 +61,7 @@ class GuidedAlignmentCrossEntropy(FairseqCriterion):
         self.softmax = VocabularySoftmax(
             str(cfg.vocabulary_softmax), cfg.label_smoothing, self.padding_idx, cfg.report_accuracy
         )
+        self._prepared = False
         # what is guided, once prepare has chosen it
         self.guided_heads: Optional[GuidedHeads] = None
         # told what was read, so that nobody has to run the model a second time
@@ -126,9 +128,13 @@ class GuidedAlignmentCrossEntropy(FairseqCriterion):
                 "train through the probabilities of its adaptive softmax; leave it out: --vocabulary-softmax chunked "
                 "saves its memory, too"
             )
+        model_cfg = self._model_configuration()
+        if model_cfg is not None and not self._prepared:
+            with open_dict(model_cfg) if OmegaConf.is_config(model_cfg) else nullcontext():
+                store_prints(self.task, model_cfg)
+        self._prepared = True
         if self.guided_heads is not None or not self.guides:
             return
-        model_cfg = self._model_configuration()
         self.guided_heads = choose_heads(self.cfg, model, model_cfg)
         if model_cfg is not None:
             with open_dict(model_cfg) if OmegaConf.is_config(model_cfg) else nullcontext():

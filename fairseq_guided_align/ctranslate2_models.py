@@ -19,6 +19,7 @@ import torch
 from omegaconf import OmegaConf
 
 import fairseq_guided_align
+from fairseq_guided_align.dictionary_prints import check_prints, prints_of_folder, stored_prints
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.extraction import read_links_off
 from fairseq_guided_align.guided_heads import GuidedHeads
@@ -70,6 +71,8 @@ def convert(
     config = state["cfg"]["model"]
     source, target, prefix = _languages(checkpoint, config, data, lang_pair)
     guided = _guided_heads(checkpoint, config)
+    langs = stored_prints(config) or (source, target)
+    check_prints(config, prints_of_folder(data, [one for one in langs if one]) or {"": ""}, data, checkpoint)
     config = flat_settings(state["cfg"], state["model"])
     guided.check_against([config.decoder_attention_heads] * config.decoder_layers)
     with tempfile.TemporaryDirectory() as folder:

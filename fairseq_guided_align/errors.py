@@ -38,3 +38,7 @@ def check_links_dropped(name: object, dropped: int, links: int, largest_share: f
 
 class SubwordMismatchError(GuidedAlignError):
     """Words and subword pieces of one sentence that do not spell the same text."""
+
+
+class DictionaryMismatchError(GuidedAlignError):
+    """A checkpoint and a data folder whose dictionaries differ."""

@@ -10,18 +10,19 @@ from fairseq.data import RoundRobinZipDatasets
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from fairseq.distributed.utils import get_data_parallel_rank
 from fairseq.search import DiverseBeamSearch
-from fairseq.tasks import FairseqTask
 from omegaconf import II
 from torch import Tensor
 
 from fairseq_guided_align.attention import AttentionReader, check_has_attention, cross_attentions
 from fairseq_guided_align.coverage import LinkCoverage
-from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.dictionary_prints import check_prints, prints_of
+from fairseq_guided_align.errors import DictionaryMismatchError, GuidedAlignError
 from fairseq_guided_align.forced_attention import heads_to_read
 from fairseq_guided_align.generation import GuidedSequenceGenerator, GuidedSequenceScorer
 from fairseq_guided_align.guided_heads import GuidedHeads
 from fairseq_guided_align.pair_links import PairLinks
 from fairseq_guided_align.printed_alignment import PrintedForm
+from fairseq_guided_align.resuming import ResumableTask, watch_training
 from fairseq_guided_align.special_tokens import line_for
 from fairseq_guided_align.subword_settings import subword_kind
 from fairseq_guided_align.subwords import KINDS
@@ -95,9 +96,10 @@ class GuidedTaskConfig(FairseqDataclass):
         default=500, metadata={"help": "updates from one picture of --attention-images to the next"}
     )
     tensorboard_logdir: Optional[str] = II("common.tensorboard_logdir")
+    update_ordered_indices_seed: bool = II("dataset.update_ordered_indices_seed")
 
 
-class GuidedTask(FairseqTask):
+class GuidedTask(ResumableTask):
     """Comes before a task of fairseq's among the bases of ours.
 
     The choice of guided heads is checked when training starts, and decoding reads the heads that were guided.
@@ -159,6 +161,8 @@ class GuidedTask(FairseqTask):
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         """The model, which remembers the heads that its checkpoint says were guided."""
         guided = GuidedHeads.stored(cfg)
+        if from_checkpoint:
+            check_prints(cfg, prints_of(self), self.options.data)
         model = super().build_model(cfg, from_checkpoint)
         model.guided_heads = guided
         self._model = model
@@ -166,6 +170,7 @@ class GuidedTask(FairseqTask):
 
     def build_criterion(self, cfg: Any, *args: Any, **kwargs: Any) -> Any:
         """The criterion, with its choice of layers and heads checked against the model before training starts."""
+        watch_training()
         criterion = super().build_criterion(cfg, *args, **kwargs)
         self._guides = getattr(criterion, "guides", False)
         if self._model is not None and hasattr(criterion, "prepare"):
@@ -181,6 +186,16 @@ class GuidedTask(FairseqTask):
             self.check_readable("--attention-images")
         self._validates = True
         return criterion
+
+    def before_resuming(self, path: str, state: Dict[str, Any], continues: bool) -> None:
+        """Compare the dictionaries of the checkpoint that training begins with to those of the data."""
+        trained = state["args"] if state.get("args") is not None else state["cfg"]["model"]
+        try:
+            check_prints(trained, prints_of(self), self.options.data, path)
+        except DictionaryMismatchError as error:
+            if continues:
+                raise
+            logger.warning(f"--finetune-from-model begins with weights of other dictionaries: {error}")
 
     def check_readable(self, option: str) -> None:
         """Refuse an option that reads attention for a model which has none.

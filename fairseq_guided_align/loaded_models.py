@@ -9,7 +9,8 @@ from dataclasses import fields
 from typing import Any, NamedTuple, Optional
 
 import fairseq_guided_align
-from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.dictionary_prints import check_prints, prints_of
+from fairseq_guided_align.errors import DictionaryMismatchError, GuidedAlignError
 from fairseq_guided_align.folder_languages import LanguagePair, parse_pairs
 from fairseq_guided_align.guided_heads import GuidedHeads
 
@@ -50,6 +51,8 @@ def load_model(checkpoint: str, data: Optional[str] = None, lang_pair: Optional[
         lang_pair, settings.source_lang, settings.target_lang = pair, pair.source, pair.target
     try:
         models, config, task = checkpoint_utils.load_model_ensemble_and_task([checkpoint], state=state)
+    except DictionaryMismatchError as error:
+        raise DictionaryMismatchError(f"{checkpoint}: {str(error).partition(': ')[2]}") from error
     except OSError as error:
         raise GuidedAlignError(f"{checkpoint}: what it was trained with cannot be read: {error}") from error
     except RuntimeError as error:
@@ -60,8 +63,11 @@ def load_model(checkpoint: str, data: Optional[str] = None, lang_pair: Optional[
             f"{' that it was trained on' if data is None else ' ' + data}; name the one that it was trained on, as "
             "it was then, with --data"
         ) from error
-    task = _own_task(task)
-    model = models[0]
+    own = _own_task(task)
+    if own is not task:
+        # Our task has compared them when it built the model.
+        check_prints(config.model, prints_of(task), own.options.data, checkpoint)
+    task, model = own, models[0]
     if multilingual:
         model = model.models[lang_pair]
     elif lang_pair is not None and lang_pair != f"{task.options.source_lang}-{task.options.target_lang}":

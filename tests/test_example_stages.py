@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import io
-import os
 import sys
 import time
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -180,50 +178,6 @@ def test_a_failing_training_stops_the_others(tmp_path: Path) -> None:
     with pytest.raises(StageError, match=r"exit code 1(?s:.)*ZeroDivisionError"):
         training.train(jobs, 20, screen=io.StringIO())
     assert time.monotonic() - start < 30
-
-
-def checkpoint(path: Path, content: str, age: float) -> None:
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("data", content)
-    os.utime(path, (1e9 - age, 1e9 - age))
-
-
-def content(path: Path) -> str:
-    with zipfile.ZipFile(path) as archive:
-        return archive.read("data").decode()
-
-
-def cut(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-30])
-
-
-def test_a_cut_checkpoint_gives_way_to_the_newest_whole_one(tmp_path: Path) -> None:
-    checkpoint(tmp_path / "checkpoint_1_25.pt", "25", age=2)
-    checkpoint(tmp_path / "checkpoint_1_50.pt", "50", age=1)
-    checkpoint(tmp_path / "checkpoint_last.pt", "50", age=0)
-    (tmp_path / "checkpoint_best.pt.tmp").write_bytes(b"half")
-    cut(tmp_path / "checkpoint_last.pt")
-    assert training.mend_checkpoints(tmp_path) == tmp_path / "checkpoint_last.pt"
-    assert content(tmp_path / "checkpoint_last.pt") == "50"
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "checkpoint_1_25.pt",
-        "checkpoint_1_50.pt",
-        "checkpoint_last.pt",
-    ]
-
-
-def test_a_whole_last_checkpoint_stays(tmp_path: Path) -> None:
-    checkpoint(tmp_path / "checkpoint_1_25.pt", "25", age=0)
-    checkpoint(tmp_path / "checkpoint_last.pt", "20", age=9)
-    training.mend_checkpoints(tmp_path)
-    assert content(tmp_path / "checkpoint_last.pt") == "20"
-
-
-def test_without_a_whole_checkpoint_training_starts_afresh(tmp_path: Path) -> None:
-    checkpoint(tmp_path / "checkpoint_last.pt", "25", age=0)
-    cut(tmp_path / "checkpoint_last.pt")
-    assert training.mend_checkpoints(tmp_path) is None
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_time_left_counts_from_where_this_run_started() -> None:

@@ -23,7 +23,7 @@ from examples.greek_english import corpus
 from examples.greek_english.settings import MAIN, QUICK, SOURCE, TARGET, Settings
 from examples.made_up_text import make_text
 from examples.stages import Pipeline, Stage, StageError, duration
-from examples.training import Training, mend_checkpoints, train
+from examples.training import Training, train
 
 HERE = Path(__file__).resolve().parent
 USER_DIR = Path(fairseq_guided_align.__file__).resolve().parent
@@ -212,7 +212,7 @@ class Example:
                 *("--validate-interval", "1000", "--save-interval", "1000"),
             ]
             show(command)
-            if mend_checkpoints(folder / model):
+            if (folder / model / "checkpoint_last.pt").exists():
                 say("      goes on from the last checkpoint")
             trainings.append(Training(runnable(command), folder / model / "train.log"))
         threads = max(1, (os.cpu_count() or 1) // len(models))

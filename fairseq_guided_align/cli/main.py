@@ -28,6 +28,7 @@ SUBCOMMANDS = (
     "project",
     "binarize",
     "align",
+    "average",
     "extract",
     "aer",
     "plot",

@@ -1,0 +1,45 @@
+"""``fairseq-guided-align average``: one checkpoint out of the last ones of a training."""
+
+from __future__ import annotations
+
+import argparse
+
+from fairseq_guided_align.errors import GuidedAlignError
+
+HELP = "average the weights of several checkpoints of one training"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    parser.description = (
+        "Writes a checkpoint whose weights are the mean of those of others; the choice of guided heads stays. It is "
+        "for translating and aligning: the optimizer's state is left out, so training does not go on from it."
+    )
+    parser.add_argument(
+        "checkpoints", metavar="CHECKPOINT", nargs="+", help="checkpoints of fairseq-train; with --last, their folder"
+    )
+    parser.add_argument("--output", "-o", metavar="FILE", required=True, help="checkpoint to write")
+    parser.add_argument("--last", type=int, metavar="N", help="the last N checkpoints of the folder")
+    parser.add_argument(
+        "--by",
+        choices=("updates", "epochs"),
+        help="with --last: those of --save-interval-updates, checkpoint_EPOCH_UPDATES.pt, or those after each epoch, "
+        "checkpointEPOCH.pt (default: the kind that the folder has)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Average; 0."""
+    from fairseq_guided_align.averaging import average_checkpoints, last_checkpoints
+
+    paths = args.checkpoints
+    if args.last is not None:
+        if args.last < 2:
+            raise GuidedAlignError(f"--last: expected at least 2 checkpoints to average; got {args.last}")
+        if len(paths) > 1:
+            raise GuidedAlignError(f"--last: expected one folder of checkpoints; got {', '.join(paths)}")
+        paths = last_checkpoints(paths[0], args.last, args.by)
+    elif args.by is not None:
+        raise GuidedAlignError("--by goes with --last")
+    average_checkpoints(paths, args.output)
+    return 0
