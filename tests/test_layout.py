@@ -64,6 +64,7 @@ ORDER = [
     "coverage",
     "decode_links",
     "metrics",
+    "scored_text",
     "significance",
     "fonts",
     "picture_text",
