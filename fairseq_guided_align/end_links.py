@@ -42,6 +42,6 @@ def take_off_end_links(
     return links.where(~of_end), int(of_end.sum())
 
 
-def told_end_links(count: int) -> str:
+def told_end_links(count: int, start: str = "; ") -> str:
     """What to tell of links that were taken off; nothing of none."""
-    return f"; {count} links of </s> taken off, as Marian writes them" if count else ""
+    return f"{start}{count} links of </s> taken off, as Marian writes them" if count else ""

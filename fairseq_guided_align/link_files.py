@@ -61,7 +61,16 @@ def read_link_file(path: PathLike, one_based: bool = False, sentences: Optional[
     :raises AlignmentLengthError: a NAACL file has links of more pairs.
     :raises GuidedAlignError: the file cannot be read.
     """
-    return _read_naacl(path, sentences) if is_naacl(path) else pharaoh.read_links(path, one_based)
+    if is_naacl(path):
+        return _read_naacl(path, sentences)
+    try:
+        return pharaoh.read_links(path, one_based)
+    except AlignmentFormatError as error:
+        if not Path(path).is_fifo():
+            raise
+        raise AlignmentFormatError(
+            f"{error}. Other forms than Pharaoh text are recognised in files, not in pipes"
+        ) from error
 
 
 def naacl_sentences(path: PathLike) -> int:

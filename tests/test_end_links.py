@@ -150,3 +150,44 @@ def test_what_is_not_marians_is_left_for_the_counts_of_links_outside() -> None:
     # Pairs whose number of words is in doubt do not tell.
     assert off(["0-0 2-2", "0-0"], [2, 2], [2, 2], [False, True])[1] == 0
     assert off(["0-0 2-2", "0-0 2-2"], [2, 2], [2, 2], [False, True])[1] == 2
+
+
+def aer(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict:
+    assert main(["aer", *map(str, arguments), "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_aer_takes_them_off_where_it_is_given_the_text(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clean, marian = corpus / "clean.align", corpus / "marian.align"
+    text = ["--source", corpus / "clean.s", "--target", corpus / "clean.t"]
+    assert aer(capsys, clean, marian)["systems"][0]["precision"] < 1
+    scores = aer(capsys, clean, marian, *text)
+    assert (scores["systems"][0]["precision"], scores["systems"][0]["aer"], scores["warnings"]) == (1, 0, [])
+    assert scores["end_links_taken_off"] == {str(clean): 0, str(marian): 53}
+    assert main(["aer", str(clean), str(marian), *map(str, text)]) == 0
+    assert f"{marian}: 53 links of </s> taken off, as Marian writes them" in capsys.readouterr().out
+    twice = [
+        f"{clean},{clean}",
+        f"{marian},{marian}",
+        "--source",
+        f"{text[1]},{text[1]}",
+        "--target",
+        f"{text[3]},{text[3]}",
+    ]
+    assert aer(capsys, *twice)["systems"][0]["aer"] == 0
+
+
+def test_aer_warns_of_links_of_other_words(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for lang in "st":
+        (corpus / f"a.{lang}").write_text("x 10\u00a0000 y\nx y\n", "utf-8")
+    (corpus / "a.align").write_text("0-0 1-1 2-2 3-3\n0-0 1-1\n")
+    files = [corpus / "a.align", corpus / "a.align", "--source", corpus / "a.s", "--target", corpus / "a.t"]
+    warnings = aer(capsys, *files)["warnings"]
+    assert len(warnings) == 4
+    assert "give --word-split whitespace" in warnings[0]
+    assert warnings[1].endswith("1 of 6 links point outside their sentence pairs in the text")
+    assert aer(capsys, *files, "--word-split", "whitespace")["warnings"] == []
+    for wrong in (["--word-split", "spaces"], ["--source", str(corpus / "a.s")]):
+        assert main(["aer", str(files[0]), str(files[1]), *wrong]) == 2
+    assert main(["aer", str(corpus / "clean.align"), str(corpus / "clean.align"), *map(str, files[2:])]) == 2
+    assert "clean.align: expected 2 lines, one for each sentence pair of the text; got 50" in capsys.readouterr().err

@@ -72,6 +72,7 @@ ORDER = [
     "coverage",
     "decode_links",
     "metrics",
+    "scored_text",
     "significance",
     "visible_text",
     "fonts",

@@ -175,3 +175,16 @@ def test_the_form_of_giza_is_recognised_with_what_to_do(
     said = capsys.readouterr().err
     assert f"{path}:1: expected links as Pharaoh text or in NAACL's form; got GIZA++'s A3 form" in said
     assert "symal" in said
+
+
+def test_from_a_pipe_the_message_says_that_a_file_would_be_read(corpus: Path) -> None:
+    import os
+    import threading
+
+    pipe = corpus / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_text(NAACL), daemon=True)
+    writer.start()
+    with pytest.raises(GuidedAlignError, match=r"pipe:1: expected SOURCE-TARGET.*recognised in files, not in pipes"):
+        read_link_file(pipe)
+    writer.join()

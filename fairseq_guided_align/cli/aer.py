@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Optional
@@ -14,12 +15,15 @@ import numpy as np
 from fairseq_guided_align import __version__
 from fairseq_guided_align.alignment_report import MANY, one_based_warning
 from fairseq_guided_align.byte_lines import count_lines, is_pipe, raise_length_error
-from fairseq_guided_align.cli.options import texts_to_read
+from fairseq_guided_align.cli.options import add_word_split, text_to_read, texts_to_read
+from fairseq_guided_align.end_links import told_end_links
 from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError
 from fairseq_guided_align.link_files import is_naacl, naacl_sentences, read_link_file
 from fairseq_guided_align.links import CorpusLinks
 from fairseq_guided_align.metrics import LinkCounts, count_corpus
+from fairseq_guided_align.scored_text import ScoredText
 from fairseq_guided_align.significance import Comparison, Interval, bootstrap_interval, paired_bootstrap
+from fairseq_guided_align.words import DEFAULT_SPLIT
 
 HELP = "score alignment files against gold links: precision, recall, F1, AER"
 
@@ -58,6 +62,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--one-based", action="store_true", help="positions in every HYP count from 1, not 0")
     parser.add_argument("--gold-one-based", action="store_true", help="positions in GOLD count from 1, not 0")
     parser.add_argument(
+        "--source",
+        metavar="FILE",
+        type=text_to_read,
+        help="source text, to notice links outside it and to take off Marian's links of </s>",
+    )
+    parser.add_argument("--target", metavar="FILE", type=text_to_read, help="target text, likewise")
+    add_word_split(parser, None, "only with --source and --target; default: spaces")
+    parser.add_argument(
         "--score-empty",
         action="store_true",
         help="score pairs with an empty line in GOLD as well: any link in them is wrong",
@@ -88,9 +100,14 @@ class SystemScore:
 def run(args: argparse.Namespace) -> int:
     """Carry the command out; returns its exit code."""
     sampling = _sampling(args)
-    sizes = _sizes([args.gold, *args.systems])
+    text = _text(args)
+    sizes: Sequence[Optional[int]] = _sizes([args.gold, *args.systems]) if text is None else text.shards
     gold = _read(args.gold, args.gold_one_based, sizes)
     warnings = _one_based_warnings(args.gold, gold, args.gold_one_based, "--gold-one-based")
+    end_links: dict[str, int] = {}
+    if text is not None:
+        gold, end_links[args.gold], found = text.looked_at(args.gold, gold)
+        warnings += found
     scored = np.ones(len(gold), dtype=bool) if args.score_empty else np.diff(gold.offsets) > 0
     if not scored.any():
         raise GuidedAlignError(f"{args.gold}: expected gold links; got {len(gold)} lines without any")
@@ -99,6 +116,9 @@ def run(args: argparse.Namespace) -> int:
         predicted = _read(name, args.one_based, sizes)
         if len(predicted) != len(gold):
             _raise_length_error(args.gold, name)
+        if text is not None:
+            predicted, end_links[name], found = text.looked_at(name, predicted)
+            warnings += found
         warnings += _one_based_warnings(name, predicted, args.one_based, "--one-based") or _other_text_warnings(
             name, predicted, gold, scored
         )
@@ -115,7 +135,7 @@ def run(args: argparse.Namespace) -> int:
     left_out = len(gold) - int(scored.sum())
     signature = _signature(args, gold, left_out, resampled=bool(args.confidence or comparisons))
     if args.json:
-        print(json.dumps(_as_json(signature, left_out, systems, comparisons, warnings), indent=2))
+        print(json.dumps(_as_json(signature, left_out, systems, comparisons, warnings, end_links), indent=2))
         return 0
     print(_table(systems))
     for system, comparison in zip(systems[1:], comparisons):
@@ -123,6 +143,9 @@ def run(args: argparse.Namespace) -> int:
     if left_out:
         why = f"whose line in {args.gold} is empty (--score-empty scores them)"
         print(f"left out: {left_out} of {len(gold)} pairs, {why}")
+    for name, count in end_links.items():
+        if count:
+            print(told_end_links(count, f"{name}: "))
     print(f"signature: {signature}")
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
@@ -132,6 +155,17 @@ def run(args: argparse.Namespace) -> int:
 def _files(argument: str) -> list[str]:
     """Files of one corpus. A file whose own name has a comma is meant by it."""
     return [argument] if Path(argument).exists() else argument.split(",")
+
+
+def _text(args: argparse.Namespace) -> Optional[ScoredText]:
+    """The text that the links are of; None where it was not given."""
+    if (args.source is None) != (args.target is None):
+        raise GuidedAlignError("--source and --target go together: one file for each side")
+    if args.source is None:
+        if args.word_split:
+            raise GuidedAlignError("--word-split goes with --source and --target")
+        return None
+    return ScoredText.read(_files(args.source), _files(args.target), args.word_split or DEFAULT_SPLIT)
 
 
 def _sizes(arguments: list[str]) -> list[Optional[int]]:
@@ -149,7 +183,7 @@ def _sizes(arguments: list[str]) -> list[Optional[int]]:
     return sizes
 
 
-def _read(argument: str, one_based: bool, sizes: list[Optional[int]]) -> CorpusLinks:
+def _read(argument: str, one_based: bool, sizes: Sequence[Optional[int]]) -> CorpusLinks:
     files = _files(argument)
     if len(files) != len(sizes) and any(map(is_naacl, files)):
         raise GuidedAlignError(
@@ -278,7 +312,12 @@ def _sentence(first: str, second: str, comparison: Comparison) -> str:
 
 
 def _as_json(
-    signature: str, left_out: int, systems: list[SystemScore], comparisons: list[Comparison], warnings: list[str]
+    signature: str,
+    left_out: int,
+    systems: list[SystemScore],
+    comparisons: list[Comparison],
+    warnings: list[str],
+    end_links: dict[str, int],
 ) -> dict[str, Any]:
     return {
         "signature": signature,
@@ -288,5 +327,6 @@ def _as_json(
             {"baseline": systems[0].name, "system": system.name, "metric": "aer", **asdict(comparison)}
             for system, comparison in zip(systems[1:], comparisons)
         ],
+        "end_links_taken_off": end_links,
         "warnings": warnings,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from fairseq_guided_align.cli.options import checkpoint_to_write
 from fairseq_guided_align.errors import GuidedAlignError
 
 HELP = "average the weights of several checkpoints of one training"
@@ -18,7 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "checkpoints", metavar="CHECKPOINT", nargs="+", help="checkpoints of fairseq-train; with --last, their folder"
     )
-    parser.add_argument("--output", "-o", metavar="FILE", required=True, help="checkpoint to write")
+    parser.add_argument(
+        "--output", "-o", metavar="FILE", type=checkpoint_to_write, required=True, help="checkpoint to write"
+    )
     parser.add_argument("--last", type=int, metavar="N", help="the last N checkpoints of the folder")
     parser.add_argument(
         "--by",

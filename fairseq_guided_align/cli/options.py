@@ -39,6 +39,13 @@ def text_to_write(argument: str) -> str:
     return STANDARD_OUTPUT if argument == "-" else argument
 
 
+def checkpoint_to_write(argument: str) -> str:
+    """A checkpoint that a command makes, which no stream can be."""
+    if argument == "-":
+        raise argparse.ArgumentTypeError("expected a file; - is standard output (./- is a file of that name)")
+    return argument
+
+
 def folder_to_write(argument: str) -> str:
     """A folder that a command makes, which no stream can be."""
     if argument == "-":

@@ -249,7 +249,7 @@ def _links(path: str, one_based: bool, text_path: str, source: list[list[str]], 
     one_definition = [not has_rare_space(" ".join([*one, *other]).encode()) for one, other in zip(source, target)]
     links, end_links = take_off_end_links(links, sizes[0], sizes[1], np.array(one_definition, bool))
     if end_links:
-        say(f"{path}{told_end_links(end_links)}")
+        say(told_end_links(end_links, f"{path}: "))
     sentence = links.sentence()
     outside = (links.source >= sizes[0][sentence]) | (links.target >= sizes[1][sentence])
     if bool(outside.any()):
