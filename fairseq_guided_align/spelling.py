@@ -56,11 +56,6 @@ def match_sentence(
             return walked
     spelt = [_without_marks(piece, kind) for piece in pieces]
     lengths = _agreeing_lengths(words, pieces, spelt, kind, (_same, _normalized, _casefolded))
-    if lengths is None and kind == "bpe" and CONTINUATION in pieces:
-        # What fairseq splits at may have been all the text of a piece that goes on.
-        marks_alone = ["" if piece == CONTINUATION else text for piece, text in zip(pieces, spelt)]
-        lengths = _agreeing_lengths(words, pieces, marks_alone, kind, (_same, _normalized, _casefolded))
-        spelt = spelt if lengths is None else marks_alone
     if lengths is None and surfaces_of is not None:
         surfaces = surfaces_of(" ".join(words), pieces)
         if surfaces is not None:
@@ -215,28 +210,59 @@ def _nfkc(line: bytes) -> Optional[bytes]:
 
 
 def _walk_bpe(words: Sequence[str], pieces: Sequence[str]) -> Optional[WordPieces]:
-    """Pieces of each word in turn, which also understands words that themselves end in ``@@``; None if they differ."""
+    """Pieces of each word in turn; None if they differ.
+
+    It also understands words that themselves end in ``@@``, and white space within words, at which fairseq splits
+    pieces, so that nothing but its mark may be left of one.
+    """
     counts = []
     position = 0
     for word in words:
-        rest, begun = word, position
-        while rest:
-            if position == len(pieces):
+        begun = position
+        parts = word.split()
+        for number, part in enumerate(parts):
+            if number or word[0].isspace():
+                position = _after_lone_marks(pieces, position, part)
+            space_follows = number < len(parts) - 1 or word[-1].isspace()
+            ended = _walk_part(part, pieces, position, space_follows)
+            if ended is None:
                 return None
-            piece = pieces[position]
-            position += 1
-            if piece == rest:
-                break
-            text = _without_marks(piece, "bpe")
-            if text is piece or not text or not rest.startswith(text) or rest == text:
-                return None
-            rest = rest[len(text) :]
+            position = ended
+        if not parts or word[-1].isspace():
+            position = _after_lone_marks(pieces, position, "")
         counts.append(position - begun)
     if position != len(pieces):
         return None
     count = np.array(counts, np.int64)
     start = np.cumsum(count) - count
     return WordPieces(np.array([0, len(words)]), np.array([len(pieces)]), start, count, start)
+
+
+def _after_lone_marks(pieces: Sequence[str], position: int, text: str) -> int:
+    """The position after pieces that are a mark alone, but for one that is needed to spell the text."""
+    ended = position
+    while ended < len(pieces) and pieces[ended] == CONTINUATION:
+        ended += 1
+    return ended - 1 if ended > position and text == CONTINUATION else ended
+
+
+def _walk_part(text: str, pieces: Sequence[str], position: int, space_follows: bool) -> Optional[int]:
+    """The position after the pieces that spell a text without white space; None if they do not.
+
+    :param space_follows: white space of the same word, so that the last piece may be marked as going on.
+    """
+    while text:
+        if position == len(pieces):
+            return None
+        piece = pieces[position]
+        position += 1
+        if piece == text:
+            break
+        spelt = _without_marks(piece, "bpe")
+        if spelt is piece or not text.startswith(spelt) or (spelt == text and not space_follows):
+            return None
+        text = text[len(spelt) :]
+    return position
 
 
 Lengths = tuple[np.ndarray, np.ndarray, np.ndarray]

@@ -262,7 +262,15 @@ def test_white_space_that_was_all_of_a_piece_leaves_its_mark_alone() -> None:
     from fairseq_guided_align.spelling import match_sentence
 
     # `subword-nmt` cuts at spaces alone, fairseq at the no-break space as well: 10@@ <NBSP>@@ 000.
-    assert match_sentence([f"10{NBSP}000", "b"], ["10@@", "@@", "000", "b"], "bpe").words.tolist() == [2]
+    one = match_sentence([f"10{NBSP}000", "b"], ["10@@", "@@", "000", "b"], "bpe")
+    assert one.word_of_piece(0).tolist() == [0, 0, 0, 1]
+    # A word @@ beside it, and words that end in white space or in @@.
+    several = match_sentence(
+        [f"10{NBSP}000", "@@", f"x{NBSP}", "y@@", f"{NBSP}@@"],
+        ["10@@", "@@", "0@@", "00", "@@", "x@@", "y@@", "@@", "@@"],
+        "bpe",
+    )
+    assert several.word_of_piece(0).tolist() == [0, 0, 0, 0, 1, 2, 3, 4, 4]
 
 
 def test_links_beside_a_literal_mark_are_not_shifted(tmp_path: Path) -> None:
