@@ -102,10 +102,9 @@ def run_fairseq_preprocess(options: Sequence[str], folder: PathLike) -> None:
     :raises OSError: it could not write, for a full disk or the like; with the error's number.
     """
     command = [sys.executable, "-m", "fairseq_cli.preprocess", *options]
-    environment = dict(os.environ)
-    if "PYTHONPATH" in environment:
-        paths = environment["PYTHONPATH"].split(os.pathsep)
-        environment["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, paths))
+    # Where Python finds fairseq must not change with the folder.
+    paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, [*paths, os.curdir]))}
     result = subprocess.run(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, cwd=folder, env=environment
     )
