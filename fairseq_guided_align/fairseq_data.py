@@ -102,11 +102,11 @@ def run_fairseq_preprocess(options: Sequence[str], folder: PathLike) -> None:
     :raises OSError: it could not write, for a full disk or the like; with the error's number.
     """
     command = [sys.executable, "-m", "fairseq_cli.preprocess", *options]
-    # It must be able to say every file's name, and is read as UTF-8.
-    environment = {**os.environ, "PYTHONIOENCODING": "utf-8"}
-    if "PYTHONPATH" in environment:
-        paths = environment["PYTHONPATH"].split(os.pathsep)
-        environment["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, paths))
+    # Where Python finds fairseq must not change with the folder. It must be able to say every file's name, and is read
+    # as UTF-8.
+    paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    paths = list(map(os.path.abspath, [*paths, os.curdir]))
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8", "PYTHONPATH": os.pathsep.join(paths)}
     result = subprocess.run(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, cwd=folder, env=environment
     )

@@ -28,7 +28,8 @@ REFUSED = {
 }
 """Options that would spoil the data folder, and why."""
 
-_SIZES = {"threshold": "--threshold", "nwords": "--nwords"}
+_SIZES = ("threshold", "nwords")
+"""Of :class:`DictionarySize` what fairseq-preprocess has an option of for each side."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +86,9 @@ def parse_fairseq_options(text: str) -> FairseqOptions:
     parser = _Parser(add_help=False, allow_abbrev=False)
     parser.add_argument("--dataset-impl", choices=DATASET_FORMATS)
     parser.add_argument("--padding-factor", type=int)
-    for option in _SIZES.values():
+    for name in _SIZES:
         for side in ("src", "tgt"):
-            parser.add_argument(f"{option}{side}", type=int)
+            parser.add_argument(f"--{name}{side}", type=int)
     found, rest = parser.parse_known_args(given)
     if rest:
         raise GuidedAlignError(

@@ -7,9 +7,10 @@ from collections.abc import Set
 from dataclasses import dataclass
 from typing import Optional
 
-HIGH = {"words": 0.05}
-"""From which share on a warning is due, by kind of subwords: dictionaries of words never hold all of them."""
 HIGH_OF_PIECES = 0.01
+"""Above this share a warning is due."""
+HIGH_OF_WORDS = 0.05
+"""Likewise of plain words, of which no dictionary holds all."""
 EXAMPLES = 5
 
 
@@ -40,7 +41,7 @@ class UnknownTokens:
 
     def is_high(self, subwords: str) -> bool:
         """Whether the share is more than text of this kind of subwords should have."""
-        return self.share > HIGH.get(subwords, HIGH_OF_PIECES)
+        return self.share > (HIGH_OF_WORDS if subwords == "words" else HIGH_OF_PIECES)
 
 
 def unknown_warning(name: str, lang: str, found: UnknownTokens, swapped: Optional[UnknownTokens] = None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,13 @@ class TrainedModel:
 
     checkpoint: Path
     log: list[dict[str, Any]]
+
+
+@pytest.fixture(autouse=True)
+def log_levels() -> None:
+    """Loading a model quiets these loggers for the rest of the process, which is that of other tests as well."""
+    for name in ("fairseq", "fairseq_guided_align"):
+        logging.getLogger(name).setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")

@@ -73,7 +73,7 @@ def test_options_of_dictionaries_do_what_fairseq_does(text: Path, options: list[
         assert (text.parent / "bin" / name).read_bytes() == (folder / name).read_bytes(), name
 
 
-@pytest.mark.parametrize("implementation", ["mmap", "lazy", "raw"])
+@pytest.mark.parametrize("implementation", ["lazy", "raw"])
 def test_the_format_of_the_text(text: Path, implementation: str) -> None:
     assert preprocess(text, f"--fairseq-options=--dataset-impl {implementation}") == 0
     prefix = str(text.parent / "bin" / "valid.de-en.de")

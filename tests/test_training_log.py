@@ -122,3 +122,9 @@ def test_a_log_without_figures_is_an_error(tmp_path: Path) -> None:
         read_training_log(tmp_path / "log")
     with pytest.raises(GuidedAlignError, match="missing: cannot be read"):
         read_training_log(tmp_path / "missing")
+
+
+def test_figures_of_language_pairs_whose_codes_have_hyphens_and_dots() -> None:
+    line = "epoch 001 | valid on 'valid1' subset | zh-Hans-en:aer 0.25 | tok.de-tok.en:loss 2.5 | num_updates 12"
+    expected = LogPoint("valid1", 1, 12, {"zh-Hans-en:aer": 0.25, "tok.de-tok.en:loss": 2.5})
+    assert parse_line(STAMP + line) == expected
