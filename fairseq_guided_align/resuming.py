@@ -80,16 +80,17 @@ class ResumableTask(FairseqTask):
 
 
 def _shuffle_as_told(batches: Any) -> None:
-    """Let an iterator of fairseq 0.12.3 shuffle from the epoch on that ``--curriculum`` names, resumed or not.
+    """Let an iterator of fairseq's shuffle from the epoch on that ``--curriculum`` names, resumed or not.
 
     It takes for all epochs what was said of the first of the run.
     """
     make = batches._get_iterator_for_epoch
 
     def made(epoch: int, shuffle: bool, fix_batches_to_gpus: bool = False, offset: int = 0) -> Any:
-        sampler = getattr(batches, "epoch_batch_sampler", None)
-        if sampler is not None:
-            sampler.shuffle, sampler.fix_batches_to_gpus = shuffle, fix_batches_to_gpus
+        # fairseq 0.12.2 and 0.12.3 call it otherwise.
+        for sampler in (getattr(batches, "epoch_batch_sampler", None), batches.batch_sampler):
+            if hasattr(sampler, "make_batches_for_epoch"):
+                sampler.shuffle, sampler.fix_batches_to_gpus = shuffle, fix_batches_to_gpus
         return make(epoch, shuffle, fix_batches_to_gpus=fix_batches_to_gpus, offset=offset)
 
     batches._get_iterator_for_epoch = made
