@@ -11,7 +11,7 @@ import functools
 import logging
 import os
 import sys
-from typing import Any, Dict, Iterator, Optional
+from typing import Any, Dict, Iterator, List, Optional
 
 import torch
 from fairseq import checkpoint_utils
@@ -88,7 +88,8 @@ def _shuffle_as_told(batches: Any) -> None:
 
     def made(epoch: int, shuffle: bool, fix_batches_to_gpus: bool = False, offset: int = 0) -> Any:
         # fairseq 0.12.2 and 0.12.3 call it otherwise.
-        for sampler in (getattr(batches, "epoch_batch_sampler", None), batches.batch_sampler):
+        samplers: List[Any] = [getattr(batches, "epoch_batch_sampler", None), batches.batch_sampler]
+        for sampler in samplers:
             if hasattr(sampler, "make_batches_for_epoch"):
                 sampler.shuffle, sampler.fix_batches_to_gpus = shuffle, fix_batches_to_gpus
         return make(epoch, shuffle, fix_batches_to_gpus=fix_batches_to_gpus, offset=offset)
