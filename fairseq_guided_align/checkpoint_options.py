@@ -65,10 +65,6 @@ def _check_without_validation(cfg: Any, options: Any) -> None:
     for option, asked in (
         ("--eval-aer", options.eval_aer),
         ("--eval-bleu", getattr(options, "eval_bleu", False)),
-        (
-            f"--best-checkpoint-metric {cfg.checkpoint.best_checkpoint_metric}",
-            cfg.checkpoint.best_checkpoint_metric != "loss",
-        ),
         ("--patience", cfg.checkpoint.patience > 0),
         ("--keep-best-checkpoints", cfg.checkpoint.keep_best_checkpoints > 0),
         ("--lr-scheduler reduce_lr_on_plateau", scheduler == "reduce_lr_on_plateau"),

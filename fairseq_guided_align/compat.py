@@ -75,7 +75,18 @@ def avoid_encoder_fast_path() -> None:
         construct(self, *args, **kwargs)
         self.ever_training = True
 
+    load = TransformerEncoderLayerBase._load_from_state_dict
+
+    @functools.wraps(load)
+    def loaded(self: Any, *args: Any, **kwargs: Any) -> None:
+        load(self, *args, **kwargs)
+        # That path's copies of the weights, which training leaves at zero and loading does not.
+        for one in ("in_proj", "out_proj", "fc1", "fc2"):
+            for part in ("weight", "bias"):
+                getattr(self, f"{one}_{part}").data.zero_()
+
     TransformerEncoderLayerBase.__init__ = constructed
+    TransformerEncoderLayerBase._load_from_state_dict = loaded
 
 
 def read_bare_replace_unk() -> None:

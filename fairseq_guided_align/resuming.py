@@ -11,7 +11,7 @@ import functools
 import logging
 import os
 import sys
-from typing import Any, Dict, Iterator, Optional
+from typing import Any, Dict, Iterator, List, Optional
 
 import torch
 from fairseq import checkpoint_utils
@@ -80,16 +80,18 @@ class ResumableTask(FairseqTask):
 
 
 def _shuffle_as_told(batches: Any) -> None:
-    """Let an iterator of fairseq 0.12.3 shuffle from the epoch on that ``--curriculum`` names, resumed or not.
+    """Let an iterator of fairseq's shuffle from the epoch on that ``--curriculum`` names, resumed or not.
 
     It takes for all epochs what was said of the first of the run.
     """
     make = batches._get_iterator_for_epoch
 
     def made(epoch: int, shuffle: bool, fix_batches_to_gpus: bool = False, offset: int = 0) -> Any:
-        sampler = getattr(batches, "epoch_batch_sampler", None)
-        if sampler is not None:
-            sampler.shuffle, sampler.fix_batches_to_gpus = shuffle, fix_batches_to_gpus
+        # fairseq 0.12.2 and 0.12.3 call it otherwise.
+        samplers: List[Any] = [getattr(batches, "epoch_batch_sampler", None), batches.batch_sampler]
+        for sampler in samplers:
+            if hasattr(sampler, "make_batches_for_epoch"):
+                sampler.shuffle, sampler.fix_batches_to_gpus = shuffle, fix_batches_to_gpus
         return make(epoch, shuffle, fix_batches_to_gpus=fix_batches_to_gpus, offset=offset)
 
     batches._get_iterator_for_epoch = made

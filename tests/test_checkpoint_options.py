@@ -32,7 +32,6 @@ METRIC, HIGHEST = "--best-checkpoint-metric", "--maximize-best-checkpoint-metric
         ([METRIC, "aer", "--eval-aer", HIGHEST], "aer: lower is better"),
         ([HIGHEST], "loss: lower is better"),
         (["--disable-validation", "--eval-aer"], "--eval-aer goes by what the validation measures"),
-        (["--disable-validation", METRIC, "ppl"], "--best-checkpoint-metric ppl goes by what the validation measures"),
         (["--disable-validation", "--patience", 3], "--patience goes by"),
         (["--disable-validation", "--keep-best-checkpoints", 3], "--keep-best-checkpoints goes by"),
         (["--disable-validation", "--lr-scheduler", "reduce_lr_on_plateau"], "reduce_lr_on_plateau goes by"),

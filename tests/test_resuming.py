@@ -135,11 +135,19 @@ CASES: dict[str, tuple[str, list[str], list[object]]] = {
             "--arch", "multilingual_transformer", "--lang-pairs", "src-tgt,tgt-src", "--eval-aer",
         ],
     ),
-    "several language pairs, folders in turns, batches of each epoch": (
-        "in turns", ['"num_updates": "17"'],
+    "several language pairs, batches of each epoch": (
+        "plain",
+        ['"num_updates": "17"'],
         [
             "--task", "multilingual_translation_guided_alignment", "--criterion", "guided_alignment_ce",
             "--arch", "multilingual_transformer", "--lang-pairs", "src-tgt,tgt-src", "--grouped-shuffling",
+        ],
+    ),
+    "several language pairs, folders in turns": (
+        "in turns", ['"num_updates": "17"'],
+        [
+            "--task", "multilingual_translation_guided_alignment", "--criterion", "guided_alignment_ce",
+            "--arch", "multilingual_transformer", "--lang-pairs", "src-tgt,tgt-src",
         ],
     ),
     "shuffled from the second epoch on, seeded by the epoch": (
