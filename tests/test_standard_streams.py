@@ -312,7 +312,7 @@ def test_help_in_ascii(command: str) -> None:
     code, said = printed("ascii", "strict", command, "--help")
     assert code == 0
     assert said.startswith("usage:")
-    no_text = command in ("user-dir", "preprocess", "ctranslate2")
+    no_text = command in ("user-dir", "preprocess", "ctranslate2", "average")
     assert ("- as a file of text is standard input or output." in said) is not no_text
 
 
