@@ -155,7 +155,7 @@ def unknown_of_fairseq(text: Path, split: str, lang: str) -> int:
 
 
 def test_what_becomes_unknown_is_counted_as_fairseq_reads_it(text: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """In held-out text alone, by the dictionary's size, written as <unk> in the text itself, or spelled like a token."""
+    """In held-out text alone, by the dictionary's size, written as <unk>, or spelled like one of fairseq's tokens."""
     (text / "valid.de").write_text("aa bb <unk> qq\naa cc\nqq\n<s> bb\n")
     assert preprocess(text, "--fairseq-options=--nwordssrc 6") == 0
     error = capsys.readouterr().err
