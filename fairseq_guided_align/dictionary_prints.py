@@ -91,6 +91,6 @@ def check_prints(model_config: Any, found: Mapping[str, str], data: str, name: s
     if differing:
         raise DictionaryMismatchError(
             f"{name}: was trained with other dictionaries than {data} has: dict.{differing[0]}.txt"
-            f"{' and dict.' + differing[1] + '.txt' if differing[1:] else ''} has other entries, or the same in "
+            f"{' and dict.' + differing[1] + '.txt' if differing[1:] else ''} {'have' if differing[1:] else 'has'} other entries, or the same in "
             "another order; name the data folder that it was trained on, as it was then"
         )
