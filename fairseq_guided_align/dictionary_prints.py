@@ -89,8 +89,8 @@ def check_prints(model_config: Any, found: Mapping[str, str], data: str, name: s
         trained = dict(zip(found, trained.values()))
     differing = [lang for lang, one in found.items() if trained.get(lang, one) != one]
     if differing:
+        files = " and ".join(f"dict.{lang}.txt" for lang in differing)
         raise DictionaryMismatchError(
-            f"{name}: was trained with other dictionaries than {data} has: dict.{differing[0]}.txt"
-            f"{' and dict.' + differing[1] + '.txt' if differing[1:] else ''} {'have' if differing[1:] else 'has'} other entries, or the same in "
-            "another order; name the data folder that it was trained on, as it was then"
+            f"{name}: was trained with other dictionaries than {data} has: in {files}, entries differ, or their "
+            "order; name the data folder that it was trained on, as it was then"
         )
