@@ -15,6 +15,7 @@ from torch import Tensor
 
 from fairseq_guided_align.cross_entropy_kernel import cross_entropy_of_logits, why_no_kernel
 from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.half_products import HALF, add_product, product, torch_version
 
 CHUNK_ENTRIES = 2**25
 """Entries of a chunk's matrix: large enough for fast products, small beside a model."""
@@ -26,8 +27,6 @@ tokens and a vocabulary of 32,768, 16 chunks take 1.27 times as long as 4 (bench
 CHUNK_ROWS = {"cpu": (256, 1024), "cuda": (1024, 2**14)}
 """Fewest and most tokens of a chunk. With fewer, going through the weights once a chunk takes too long; with more, a
 chunk of a small vocabulary outgrows the processor's cache."""
-
-HALF = (torch.float16, torch.bfloat16)
 
 SCALE = {torch.float16: 2.0**14}
 """Factor of p - q, which lies within [-1, 1]: near the top of its range, float16 resolves more of the small
@@ -70,7 +69,7 @@ def why_not_in_chunks(weight: Tensor) -> Optional[str]:
         return f"chunks have not been tried on the device {device}"
     if device == "cuda" and (weight.dtype in HALF or _autocasts(device)):
         needed = (2, 8) if torch.version.hip is None else (2, 10)
-        if _torch_version() < needed:
+        if torch_version() < needed:
             return (
                 "half precision takes products with float32 results, new in torch 2.8 (on ROCm: 2.10); this is "
                 f"{torch.__version__}"
@@ -246,7 +245,7 @@ def _loss_and_gradients(
     for start in range(0, count, chunk_rows):
         part = slice(start, min(start + chunk_rows, count))
         x, label = features[part], labels[part]
-        logits = _product(x, weight.t(), None if buffer is None else buffer[: x.size(0)])
+        logits = product(x, weight.t(), None if buffer is None else buffer[: x.size(0)])
         if bias is not None:
             logits += bias
         torch.gather(logits, 1, label, out=label_logit[part])
@@ -298,16 +297,16 @@ def _by_kernel(
         part = slice(start, min(start + chunk_rows, count))
         x = features[part]
         rows = slice(0, x.size(0))
-        _product(x, weight.t(), logits[rows])
+        product(x, weight.t(), logits[rows])
         p = None if differences is None else differences[rows]
         cross_entropy_of_logits(
             logits[rows], target[part], padding_index, others, scale, smoothed[part], likelihood[part],
             None if hits is None else hits[part], p,
         )  # fmt: skip
         if of_features is not None and p is not None:
-            _product(p, weight, of_features[part])
+            product(p, weight, of_features[part])
         if of_weight is not None and p is not None:
-            _add_product(of_weight, p.t(), x, 1 / scale)
+            add_product(of_weight, p.t(), x, 1 / scale)
     if of_features is not None and scale != 1:
         of_features *= 1 / scale
     loss = SequenceLoss(smoothed.sum(), smoothed, likelihood, None if hits is None else hits.sum())
@@ -390,10 +389,10 @@ class _Gradients:
         """From a chunk's ``p - q`` as :meth:`operand` made it."""
         of_features, of_weight, _ = self.found
         if of_features is not None:
-            _product(difference, self._weight, of_features[part])
+            product(difference, self._weight, of_features[part])
         if of_weight is not None:
             x = self._features[part] * self._mask_column[part]
-            _add_product(of_weight, difference.t(), x, 1 / self._scale)
+            add_product(of_weight, difference.t(), x, 1 / self._scale)
 
     def finish(self, others: float, weight_sum: Optional[Tensor]) -> None:
         """Leave padding out of the features' gradient, and subtract what q puts on every token of the vocabulary."""
@@ -409,28 +408,6 @@ class _Gradients:
             of_weight -= others * torch.mv(self._features.t().to(mask.dtype), mask)
         if of_bias is not None:
             of_bias -= others * mask.sum()
-
-
-def _product(a: Tensor, b: Tensor, out: Optional[Tensor] = None) -> Tensor:
-    """``a @ b``, in float32 where the operands are in half precision."""
-    if a.dtype not in HALF:
-        return torch.mm(a, b, out=out)
-    return torch.mm(a, b, out_dtype=torch.float32, out=out)
-
-
-def _add_product(total: Tensor, a: Tensor, b: Tensor, factor: float) -> None:
-    """Add ``factor * a @ b`` to ``total``, which is in float32 where the operands are in half precision."""
-    if a.dtype not in HALF:
-        total.addmm_(a, b, alpha=factor)
-    elif _torch_version() >= (2, 11) and torch.version.hip is None:
-        torch.addmm(total, a, b, alpha=factor, out_dtype=torch.float32, out=total)
-    else:
-        # a total in float32 was refused beside operands in half precision
-        total.add_(_product(a, b), alpha=factor)
-
-
-def _torch_version() -> Tuple[int, ...]:
-    return tuple(int(number) for number in torch.__version__.split(".")[:2])
 
 
 def _autocasts(device: str) -> bool:

@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from fairseq_guided_align import chunked_cross_entropy as module
 from fairseq_guided_align.chunked_cross_entropy import chunked_cross_entropy, why_not_in_chunks
 from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.half_products import add_product
 from fairseq_guided_align.losses import label_smoothed_cross_entropy
 
 PAD = 1
@@ -194,7 +195,7 @@ def test_half_products_are_added_in_single_precision(
     total = torch.empty(11, 4, device="meta")
     a, b = (torch.empty(*shape, dtype=torch.float16, device="meta") for shape in ((11, 5), (5, 4)))
     with Sizes() as seen:
-        module._add_product(total, a, b, 0.5)
+        add_product(total, a, b, 0.5)
     assert seen.names == operations
 
 

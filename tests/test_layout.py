@@ -62,6 +62,7 @@ ORDER = [
     "guided_heads",
     "attention",
     "losses",
+    "half_products",
     "cross_entropy_kernel",
     "chunked_cross_entropy",
     "output_projection",
