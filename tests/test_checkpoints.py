@@ -117,6 +117,8 @@ def test_loading_stays_weights_only_by_default(tmp_path: Path) -> None:
 def test_what_is_no_checkpoint_is_told(
     made_up: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, content: str
 ) -> None:
+    if command == "ctranslate2":
+        pytest.importorskip("ctranslate2")
     path = tmp_path / "file.pt"
     if content == "text":
         path.write_text("no checkpoint\n")
