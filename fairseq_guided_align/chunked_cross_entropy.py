@@ -177,7 +177,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         if options.kernel:
             compute_loss = _by_kernel
         else:
-            # elsewhere, finding the real tokens would make the host wait for the device
+            # Elsewhere, finding the real tokens would make the host wait for the device
             compute_loss = _without_padding if device == "cpu" else _loss_and_gradients
         with torch.autocast(device, enabled=False) if _autocasts(device) else nullcontext():
             loss, ctx.gradients = compute_loss(

@@ -27,7 +27,7 @@ TELLING_KEYS = ("loss_per_token", "alignment_loss", "aer")
 
 _INNER = re.compile(r"epoch (\d+):\s+\d+ / \d+ (.*)")
 _WHOLE = re.compile(r"epoch (\d+) \| (?:valid on '([^']+)' subset \| )?(.*)")
-# a figure of one of several language pairs is named de-en:loss, and codes of languages may have dots
+# A figure of one of several language pairs is named de-en:loss, and codes of languages may have dots
 _PAIR = re.compile(r"([A-Za-z_][\w:.-]*)[= ](\S+?)(?:,|\s|$)")
 
 
