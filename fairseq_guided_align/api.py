@@ -22,10 +22,10 @@ from typing import Any, Optional
 
 import numpy as np
 
+from fairseq_guided_align.aligning.extraction import AlignedText, AlignmentModel, read_links_off
 from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError
-from fairseq_guided_align.extraction import AlignedText, AlignmentModel, read_links_off
-from fairseq_guided_align.links import SentenceLinks
-from fairseq_guided_align.text_pieces import PiecedSentence, text_cutters
+from fairseq_guided_align.links.link import SentenceLinks
+from fairseq_guided_align.subwords.text_pieces import PiecedSentence, text_cutters
 
 __all__ = ["Model", "Score", "Translation", "load"]
 

@@ -14,16 +14,16 @@ import sys
 import atheris
 
 with atheris.instrument_imports(include=["fairseq_guided_align"]):
-    from fairseq_guided_align import pharaoh
     from fairseq_guided_align.errors import GuidedAlignError
-    from fairseq_guided_align.spelling import match_lines
-    from fairseq_guided_align.subwords import (
+    from fairseq_guided_align.links import pharaoh
+    from fairseq_guided_align.subwords.conversion import (
         KINDS,
         POLICIES,
         corpus_subword_links_to_word_links,
         word_links_to_subword_links,
         word_of_piece,
     )
+    from fairseq_guided_align.subwords.spelling import match_lines
 
 LETTERS = b"ab @- \n\t\r0123456789:=?p.e"
 

@@ -13,17 +13,17 @@ from typing import Any, Optional
 import numpy as np
 
 from fairseq_guided_align import __version__
-from fairseq_guided_align.alignment_report import MANY, one_based_warning
-from fairseq_guided_align.byte_lines import count_lines, is_pipe, raise_length_error
 from fairseq_guided_align.cli.options import add_word_split, text_to_read, texts_to_read
-from fairseq_guided_align.end_links import told_end_links
 from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError
-from fairseq_guided_align.link_files import is_naacl, naacl_sentences, read_link_file
-from fairseq_guided_align.links import CorpusLinks
-from fairseq_guided_align.metrics import LinkCounts, count_corpus
-from fairseq_guided_align.scored_text import ScoredText
-from fairseq_guided_align.significance import Comparison, Interval, bootstrap_interval, paired_bootstrap
-from fairseq_guided_align.words import DEFAULT_SPLIT
+from fairseq_guided_align.files.byte_lines import count_lines, is_pipe, raise_length_error
+from fairseq_guided_align.links.end_links import told_end_links
+from fairseq_guided_align.links.link import CorpusLinks
+from fairseq_guided_align.links.one_based import MANY, one_based_warning
+from fairseq_guided_align.links.reading import is_naacl, naacl_sentences, read_link_file
+from fairseq_guided_align.links.words import DEFAULT_SPLIT
+from fairseq_guided_align.scores.metrics import LinkCounts, count_corpus
+from fairseq_guided_align.scores.scored_text import ScoredText
+from fairseq_guided_align.scores.significance import Comparison, Interval, bootstrap_interval, paired_bootstrap
 
 HELP = "score alignment files against gold links: precision, recall, F1, AER"
 

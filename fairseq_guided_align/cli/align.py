@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 
-from fairseq_guided_align.aligner import LONGEST_SENTENCE, AlignedText, AlignerSettings, align_text
-from fairseq_guided_align.atomic_files import atomic_file
-from fairseq_guided_align.byte_lines import count_lines, is_pipe, raise_length_error, read_lines
 from fairseq_guided_align.cli.options import add_word_split, text_to_read, text_to_write
-from fairseq_guided_align.pharaoh import format_block
-from fairseq_guided_align.progress import line_counter, say
-from fairseq_guided_align.symmetrise import METHODS
-from fairseq_guided_align.words import split_words
+from fairseq_guided_align.files.atomic import atomic_file
+from fairseq_guided_align.files.byte_lines import count_lines, is_pipe, raise_length_error, read_lines
+from fairseq_guided_align.files.progress import line_counter, say
+from fairseq_guided_align.links.aligner import LONGEST_SENTENCE, AlignedText, AlignerSettings, align_text
+from fairseq_guided_align.links.pharaoh import format_block
+from fairseq_guided_align.links.symmetrisation import METHODS
+from fairseq_guided_align.links.words import split_words
 
 HELP = "make word links with eflomal, in both directions, symmetrised"
 

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Average; 0."""
-    from fairseq_guided_align.averaging import average_checkpoints, last_checkpoints
+    from fairseq_guided_align.checkpoints.averaging import average_checkpoints, last_checkpoints
 
     paths = args.checkpoints
     if args.last is not None:

@@ -6,8 +6,6 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from fairseq_guided_align.binarization import LinkFile, binarize_file
-from fairseq_guided_align.byte_lines import count_lines
 from fairseq_guided_align.cli.options import (
     add_link_reading,
     add_policy,
@@ -16,12 +14,10 @@ from fairseq_guided_align.cli.options import (
     named_text_to_read,
     tell_counts,
 )
-from fairseq_guided_align.errors import GuidedAlignError
-from fairseq_guided_align.fairseq_data import lengths_path, text_lengths
-from fairseq_guided_align.link_counts import LinkCounts
-from fairseq_guided_align.link_files import as_pharaoh, naacl_sentences
-from fairseq_guided_align.progress import line_counter, say
-from fairseq_guided_align.projection import (
+from fairseq_guided_align.corpus.binarization import LinkFile, binarize_file
+from fairseq_guided_align.corpus.fairseq_data import lengths_path, text_lengths
+from fairseq_guided_align.corpus.link_counts import LinkCounts
+from fairseq_guided_align.corpus.subword_links import (
     ProjectionCounts,
     ProjectionFiles,
     ProjectionSettings,
@@ -29,9 +25,13 @@ from fairseq_guided_align.projection import (
     project_task,
     projection_tasks,
 )
-from fairseq_guided_align.store import link_writer, links_path
-from fairseq_guided_align.subword_settings import SETTINGS, subword_settings, word_split_of
-from fairseq_guided_align.worker_processes import keep_freed_memory
+from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.files.byte_lines import count_lines
+from fairseq_guided_align.files.progress import line_counter, say
+from fairseq_guided_align.files.workers import keep_freed_memory
+from fairseq_guided_align.links.reading import as_pharaoh, naacl_sentences
+from fairseq_guided_align.links.store import link_writer, links_path
+from fairseq_guided_align.subwords.settings import SETTINGS, subword_settings, word_split_of
 
 HELP = "binarise links alone, for a data folder whose text is binarised"
 

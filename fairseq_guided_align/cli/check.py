@@ -6,11 +6,11 @@ import argparse
 import json
 from dataclasses import asdict
 
-from fairseq_guided_align.alignment_report import AlignmentReport, report_on
 from fairseq_guided_align.cli.options import add_word_split, text_to_read
-from fairseq_guided_align.end_links import told_end_links
+from fairseq_guided_align.corpus.report import AlignmentReport, report_on
 from fairseq_guided_align.errors import GuidedAlignError
-from fairseq_guided_align.split_evidence import split_contradiction_warning, split_warning
+from fairseq_guided_align.links.end_links import told_end_links
+from fairseq_guided_align.links.split_evidence import split_contradiction_warning, split_warning
 
 HELP = "check alignment files against their texts: lines, ranges, coverage"
 

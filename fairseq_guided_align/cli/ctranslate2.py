@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Convert; 0."""
-    from fairseq_guided_align.ctranslate2_models import convert
+    from fairseq_guided_align.aligning.ctranslate2_models import convert
 
     convert(args.checkpoint, args.data, args.output, args.quantization, args.force, args.lang_pair)
     return 0

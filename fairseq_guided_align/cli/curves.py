@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fairseq_guided_align.cli.options import named_text_to_read
 from fairseq_guided_align.errors import GuidedAlignError
-from fairseq_guided_align.training_log import TELLING_KEYS, read_training_log
+from fairseq_guided_align.pictures.training_log import TELLING_KEYS, read_training_log
 
 HELP = "draw training curves from the logs of fairseq-train"
 
@@ -44,11 +44,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Carry the command out; returns its exit code."""
     # matplotlib takes a moment, which --help need not wait for.
-    from fairseq_guided_align.plots import save_figure
-    from fairseq_guided_align.training_curves import Run, curves_figure
+    from fairseq_guided_align.pictures.curves import Run, curves_figure
+    from fairseq_guided_align.pictures.plots import save_figure
 
     # after these two, which say what to do where matplotlib is not installed
-    from fairseq_guided_align.fonts import font_warnings_as_lines  # isort: skip
+    from fairseq_guided_align.pictures.fonts import font_warnings_as_lines  # isort: skip
 
     named = [_named(argument) for argument in args.logs]
     names = [name for name, _ in named]

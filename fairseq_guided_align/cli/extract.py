@@ -9,15 +9,15 @@ from typing import Any, Optional
 
 import numpy as np
 
-from fairseq_guided_align.atomic_files import atomic_file
-from fairseq_guided_align.byte_lines import check_no_pipe, decode_line, read_blocks_together
 from fairseq_guided_align.cli.options import add_word_split, text_to_read, text_to_write
 from fairseq_guided_align.errors import GuidedAlignError
-from fairseq_guided_align.pharaoh import format_line
-from fairseq_guided_align.progress import line_counter, say
-from fairseq_guided_align.subword_settings import SETTINGS, subword_settings
-from fairseq_guided_align.subwords import KINDS
-from fairseq_guided_align.symmetrise import METHODS as SYMMETRISATIONS
+from fairseq_guided_align.files.atomic import atomic_file
+from fairseq_guided_align.files.byte_lines import check_no_pipe, decode_line, read_blocks_together
+from fairseq_guided_align.files.progress import line_counter, say
+from fairseq_guided_align.links.pharaoh import format_line
+from fairseq_guided_align.links.symmetrisation import METHODS as SYMMETRISATIONS
+from fairseq_guided_align.subwords.conversion import KINDS
+from fairseq_guided_align.subwords.settings import SETTINGS, subword_settings
 
 HELP = "write the links that a trained model sees in given text"
 
@@ -95,7 +95,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the links; 0."""
     _check(args)
-    from fairseq_guided_align.extraction import AlignmentModel
+    from fairseq_guided_align.aligning.extraction import AlignmentModel
 
     model = AlignmentModel(args.checkpoint, args.data, args.attention, args.device, lang_pair=args.lang_pair)
     reverse = None
@@ -150,7 +150,7 @@ def _check(args: argparse.Namespace) -> None:
 
 def _lines(args: argparse.Namespace, model: Any, reverse: Any) -> Iterator[Optional[str]]:
     """A line of output for each sentence pair; None for one that is too long."""
-    from fairseq_guided_align.extraction import links_of_both_directions, read_links_off
+    from fairseq_guided_align.aligning.extraction import links_of_both_directions, read_links_off
 
     matrices = _matrices(args, model, is_reverse=False)
     if reverse is None:
@@ -186,7 +186,7 @@ def _lines(args: argparse.Namespace, model: Any, reverse: Any) -> Iterator[Optio
 
 def _matrices(args: argparse.Namespace, model: Any, is_reverse: bool) -> Iterator[Optional[np.ndarray]]:
     """Attention of every pair in the order of the text, at the level asked for."""
-    from fairseq_guided_align.text_pieces import text_cutters
+    from fairseq_guided_align.subwords.text_pieces import text_cutters
 
     known = args.subwords or subword_settings(model.data).get("subwords")
     if args.source is None:

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fairseq_guided_align import __version__
-from fairseq_guided_align.atomic_files import FULL_DISK
 from fairseq_guided_align.cli.options import check_streams, dash_help
 from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.files.atomic import FULL_DISK
 
 PROG = "fairseq-guided-align"
 

@@ -6,13 +6,13 @@ import argparse
 import re
 from typing import Any, Optional
 
-from fairseq_guided_align.atomic_files import STANDARD_OUTPUT
-from fairseq_guided_align.byte_lines import STANDARD_INPUT, PathLike
+from fairseq_guided_align.corpus.link_counts import LinkCounts
 from fairseq_guided_align.errors import GuidedAlignError
-from fairseq_guided_align.link_counts import LinkCounts
-from fairseq_guided_align.progress import say
-from fairseq_guided_align.subwords import POLICIES
-from fairseq_guided_align.words import DEFAULT_SPLIT, WORD_SPLITS
+from fairseq_guided_align.files.atomic import STANDARD_OUTPUT
+from fairseq_guided_align.files.byte_lines import STANDARD_INPUT, PathLike
+from fairseq_guided_align.files.progress import say
+from fairseq_guided_align.links.words import DEFAULT_SPLIT, WORD_SPLITS
+from fairseq_guided_align.subwords.conversion import POLICIES
 
 Options = Any
 """A parser or one of its groups of options."""

@@ -8,7 +8,7 @@ from typing import Any, Optional
 
 from fairseq_guided_align.cli.options import add_word_split, text_to_read
 from fairseq_guided_align.errors import GuidedAlignError
-from fairseq_guided_align.subwords import KINDS
+from fairseq_guided_align.subwords.conversion import KINDS
 
 HELP = "draw attention matrices of sentences, of one or several checkpoints"
 
@@ -74,15 +74,15 @@ def run(args: argparse.Namespace) -> int:
     numbers = parse_numbers(args.sentences)
     if not 10 <= args.dpi <= 2000:
         raise GuidedAlignError(f"--dpi: expected a number in 10..2000; got {args.dpi:g}")
-    from fairseq_guided_align.link_files import filled, read_link_file
-    from fairseq_guided_align.plots import FORMATS, attention_figure, save_figure
+    from fairseq_guided_align.links.reading import filled, read_link_file
+    from fairseq_guided_align.pictures.plots import FORMATS, attention_figure, save_figure
 
     if Path(args.out).suffix.lower() not in FORMATS:
         raise GuidedAlignError(f"{args.out}: expected a file name that ends in {', '.join(FORMATS)}")
     gold = read_link_file(args.gold, args.gold_one_based) if args.gold else None
-    from fairseq_guided_align.fonts import font_warnings_as_lines
-    from fairseq_guided_align.split_reading import read_pairs
-    from fairseq_guided_align.subword_settings import subword_kind
+    from fairseq_guided_align.aligning.split_reading import read_pairs
+    from fairseq_guided_align.pictures.fonts import font_warnings_as_lines
+    from fairseq_guided_align.subwords.settings import subword_kind
 
     if args.word_split and args.level == "pieces" and not args.gold:
         raise GuidedAlignError("--word-split goes with --level words, or with --gold")
@@ -125,7 +125,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _models(args: argparse.Namespace) -> tuple[list[tuple[str, Any]], int]:
     """The models, one a panel, with their names; and the most panels in a row."""
-    from fairseq_guided_align.extraction import AlignmentModel
+    from fairseq_guided_align.aligning.extraction import AlignmentModel
 
     models: list[tuple[str, Any]] = []
     columns = MOST_COLUMNS
@@ -181,7 +181,7 @@ def _single_heads(model: Any) -> list[Any]:
 
 
 def _panels(names: list[str], readings: list[Any], each_head: bool) -> list[Any]:
-    from fairseq_guided_align.plots import Panel
+    from fairseq_guided_align.pictures.plots import Panel
 
     panels = []
     for name, reading in zip(names, readings):

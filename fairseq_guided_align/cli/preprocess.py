@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-from fairseq_guided_align.aligner import AlignerSettings
 from fairseq_guided_align.cli.options import (
     add_link_reading,
     add_on_mismatch,
@@ -13,16 +12,17 @@ from fairseq_guided_align.cli.options import (
     add_workers,
     folder_to_write,
 )
-from fairseq_guided_align.corpus_files import SPLITS, PreprocessSettings, find_corpora, split_prefixes
+from fairseq_guided_align.corpus.fairseq_options import DATASET_FORMATS, parse_fairseq_options
+from fairseq_guided_align.corpus.files import SPLITS, PreprocessSettings, find_corpora, split_prefixes
+from fairseq_guided_align.corpus.preprocessing import preprocess
+from fairseq_guided_align.corpus.subword_links import ProjectionSettings
 from fairseq_guided_align.errors import GuidedAlignError
-from fairseq_guided_align.fairseq_options import DATASET_FORMATS, parse_fairseq_options
-from fairseq_guided_align.preprocessing import preprocess
-from fairseq_guided_align.progress import say
-from fairseq_guided_align.projection import ProjectionSettings
-from fairseq_guided_align.sentencepiece_models import MODEL_TYPES
-from fairseq_guided_align.subwords import KINDS
-from fairseq_guided_align.symmetrise import METHODS
-from fairseq_guided_align.worker_processes import keep_freed_memory
+from fairseq_guided_align.files.progress import say
+from fairseq_guided_align.files.workers import keep_freed_memory
+from fairseq_guided_align.links.aligner import AlignerSettings
+from fairseq_guided_align.links.symmetrisation import METHODS
+from fairseq_guided_align.subwords.conversion import KINDS
+from fairseq_guided_align.subwords.sentencepiece_models import MODEL_TYPES
 
 HELP = "from raw text and word links to a data folder that fairseq trains on"
 

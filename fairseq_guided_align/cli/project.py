@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 from contextlib import ExitStack, closing
 
-from fairseq_guided_align.atomic_files import atomic_file
-from fairseq_guided_align.byte_lines import count_lines
 from fairseq_guided_align.cli.options import (
     add_link_reading,
     add_on_mismatch,
@@ -17,18 +15,20 @@ from fairseq_guided_align.cli.options import (
     text_to_read,
     text_to_write,
 )
-from fairseq_guided_align.errors import GuidedAlignError
-from fairseq_guided_align.link_files import as_pharaoh
-from fairseq_guided_align.progress import line_counter, say
-from fairseq_guided_align.projection import (
+from fairseq_guided_align.corpus.subword_links import (
     ProjectionCounts,
     ProjectionFiles,
     ProjectionSettings,
     Side,
     project_to_text,
 )
-from fairseq_guided_align.subwords import KINDS
-from fairseq_guided_align.worker_processes import keep_freed_memory
+from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.files.atomic import atomic_file
+from fairseq_guided_align.files.byte_lines import count_lines
+from fairseq_guided_align.files.progress import line_counter, say
+from fairseq_guided_align.files.workers import keep_freed_memory
+from fairseq_guided_align.links.reading import as_pharaoh
+from fairseq_guided_align.subwords.conversion import KINDS
 
 HELP = "turn links between words into links between subword pieces, or back"
 

@@ -6,7 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
-from fairseq_guided_align.atomic_files import STANDARD_OUTPUT, atomic_file
+from fairseq_guided_align.files.atomic import STANDARD_OUTPUT, atomic_file
 
 HELP = "print the folder to pass to fairseq's --user-dir"
 

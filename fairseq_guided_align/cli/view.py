@@ -8,19 +8,19 @@ from typing import Any, Optional
 
 import numpy as np
 
-from fairseq_guided_align.atomic_files import STANDARD_OUTPUT, atomic_file
-from fairseq_guided_align.byte_lines import raise_length_error, read_lines
 from fairseq_guided_align.cli.options import add_word_split, named_text_to_read, text_to_read, text_to_write
-from fairseq_guided_align.end_links import take_off_end_links, told_end_links
 from fairseq_guided_align.errors import AlignmentRangeError, GuidedAlignError, SubwordMismatchError
-from fairseq_guided_align.link_files import filled, read_link_file
-from fairseq_guided_align.links import CorpusLinks, SentenceLinks
-from fairseq_guided_align.page import PageData, Pair, page_html, view
-from fairseq_guided_align.piece_words import spread_over_pieces
-from fairseq_guided_align.progress import say
-from fairseq_guided_align.spelling import match_sentence
-from fairseq_guided_align.subwords import KINDS, subword_links_to_word_links
-from fairseq_guided_align.words import DEFAULT_SPLIT, has_rare_space, split_words
+from fairseq_guided_align.files.atomic import STANDARD_OUTPUT, atomic_file
+from fairseq_guided_align.files.byte_lines import raise_length_error, read_lines
+from fairseq_guided_align.files.progress import say
+from fairseq_guided_align.links.end_links import take_off_end_links, told_end_links
+from fairseq_guided_align.links.link import CorpusLinks, SentenceLinks
+from fairseq_guided_align.links.reading import filled, read_link_file
+from fairseq_guided_align.links.words import DEFAULT_SPLIT, has_rare_space, split_words
+from fairseq_guided_align.pictures.page import PageData, Pair, page_html, view
+from fairseq_guided_align.subwords.conversion import KINDS, subword_links_to_word_links
+from fairseq_guided_align.subwords.piece_words import spread_over_pieces
+from fairseq_guided_align.subwords.spelling import match_sentence
 
 HELP = "write one HTML page to look through links: gold, hard and soft, of several systems"
 
@@ -124,10 +124,10 @@ def _of_models(args: argparse.Namespace) -> tuple[PageData, int]:
         raise GuidedAlignError("--checkpoint: expected a NAME of its own for each")
     gold = read_link_file(args.gold, args.gold_one_based) if args.gold else None
     # torch and fairseq take seconds, which links in files need not wait for.
-    from fairseq_guided_align.decode_links import threshold_links
-    from fairseq_guided_align.extraction import AlignmentModel, read_links_off
-    from fairseq_guided_align.split_reading import ReadSentence, read_pairs
-    from fairseq_guided_align.subword_settings import subword_kind
+    from fairseq_guided_align.aligning.extraction import AlignmentModel, read_links_off
+    from fairseq_guided_align.aligning.split_reading import ReadSentence, read_pairs
+    from fairseq_guided_align.attention.hard_links import threshold_links
+    from fairseq_guided_align.subwords.settings import subword_kind
 
     models: list[tuple[str, Any]] = [
         (name, AlignmentModel(path, args.data, device=args.device, lang_pair=args.lang_pair)) for name, path in named

@@ -1,0 +1,47 @@
+"""Links of ``</s>``, which Marian writes: each pair ends with one from the source's ``</s>`` to the target's.
+
+To other programs they point one position outside their sentences. A file's single links say nothing; where most pairs
+of many have such a link, they are Marian's.
+"""
+
+from __future__ import annotations
+
+from typing import Optional
+
+import numpy as np
+
+from fairseq_guided_align.links.link import CorpusLinks
+
+MOST = 0.5
+"""More than this share of the pairs with links must have a link from ``</s>`` to ``</s>``."""
+
+
+def take_off_end_links(
+    links: CorpusLinks, sources: np.ndarray, targets: np.ndarray, telling: Optional[np.ndarray] = None
+) -> tuple[CorpusLinks, int]:
+    """The links without those of ``</s>``, and the number of these; the links as they are, if they are not Marian's.
+
+    :param sources: (pairs,) source tokens of each, without ``</s>``.
+    :param targets: (pairs,) likewise of the target.
+    :param telling: (pairs,) bool, the pairs whose numbers of tokens are beyond doubt; all where None.
+    """
+    sentence = links.sentence()
+    after_source, after_target = sources[sentence], targets[sentence]
+    of_end = (links.source == after_source) | (links.target == after_target)
+    if not of_end.any():
+        return links, 0
+    has_links = np.diff(links.offsets) > 0
+    has_end = np.zeros(len(links), bool)
+    has_end[sentence[(links.source == after_source) & (links.target == after_target)]] = True
+    asked = has_links if telling is None else has_links & telling
+    # In a file that counts from 1, the full stops are linked there, and nothing at position 0.
+    from_zero = bool(((links.source == 0) | (links.target == 0)).any())
+    if not (from_zero and asked.any() and has_end[asked].mean() > MOST):
+        return links, 0
+    of_end &= (links.source <= after_source) & (links.target <= after_target)
+    return links.where(~of_end), int(of_end.sum())
+
+
+def told_end_links(count: int, start: str = "; ") -> str:
+    """What to tell of links that were taken off; nothing of none."""
+    return f"{start}{count} links of </s> taken off, as Marian writes them" if count else ""
