@@ -25,6 +25,8 @@ import numpy as np
 from fairseq_guided_align.aligning.extraction import AlignedText, AlignmentModel, read_links_off
 from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError
 from fairseq_guided_align.links.link import SentenceLinks
+from fairseq_guided_align.subwords.pieces import text_of
+from fairseq_guided_align.subwords.special_tokens import pieces_of
 from fairseq_guided_align.subwords.text_pieces import PiecedSentence, text_cutters
 
 __all__ = ["Model", "Score", "Translation", "load"]
@@ -219,7 +221,7 @@ class Model:
         self, source: PiecedSentence, hypothesis: Any, level: str, method: str, threshold: Optional[float]
     ) -> Translation:
         dictionary = self._model.task.target_dictionary
-        pieces = [dictionary[token] for token in hypothesis["tokens"].tolist()[:-1]]
+        pieces = pieces_of(hypothesis["tokens"], dictionary)
         target = PiecedSentence.of_pieces(pieces, self._cut_target.kind)
         attention = hypothesis["attention"].t()[:-1].float().cpu().numpy()
         # the columns of padding, which fairseq puts on the left by default
@@ -228,7 +230,7 @@ class Model:
         if level == "words":
             attention = AlignedText(source, target, attention).words()
         links = read_links_off(attention, self._model.guided, method, threshold)
-        return Translation(self._cut_target.joined(pieces), pieces, float(hypothesis["score"]), links, attention)
+        return Translation(text_of(pieces, self._cut_target.kind), pieces, float(hypothesis["score"]), links, attention)
 
 
 def _check_level(level: str) -> None:

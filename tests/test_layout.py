@@ -17,7 +17,7 @@ TEXT_ONLY_ROOMS = ["files", "links", "scores", "pictures"]
 TEXT_ONLY = [
     "errors",
     "subwords.conversion",
-    "subwords.piece_words",
+    "subwords.pieces",
     *(f"cli.{command}" for command in ("main", "user_dir", "check", "aer", "curves", "view")),
 ]
 # Formulas that anybody can use on tensors.

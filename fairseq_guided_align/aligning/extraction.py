@@ -16,7 +16,6 @@ from fairseq_guided_align.attention.guided_heads import GuidedHeads, parse_indic
 from fairseq_guided_align.attention.hard_links import (
     argmax_links,
     combine_directions,
-    merge_pieces,
     mutual_argmax_links,
     threshold_links,
 )
@@ -24,8 +23,9 @@ from fairseq_guided_align.attention.reader import heads_of_layers
 from fairseq_guided_align.errors import AlignmentRangeError, GuidedAlignError
 from fairseq_guided_align.links.link import SentenceLinks
 from fairseq_guided_align.links.symmetrisation import symmetrise
-from fairseq_guided_align.subwords.special_tokens import index_of
+from fairseq_guided_align.subwords.special_tokens import index_of, pieces_of
 from fairseq_guided_align.subwords.text_pieces import PiecedSentence, SplitWords
+from fairseq_guided_align.subwords.word_attention import word_attention
 
 METHODS = ("argmax", "mutual-argmax", "threshold")
 CHUNK = 10_000
@@ -58,10 +58,7 @@ class AlignedText:
 
     def words(self) -> np.ndarray:
         """Attention between words, (target words, source words + 1); the last column is ``</s>``'s."""
-        columns = np.append(self.source.word, self.source.words)
-        rows = merge_pieces(self.attention, columns, self.target.word)
-        # words at the end that no piece spells have no row
-        return np.pad(rows, ((0, self.target.words - len(rows)), (0, 0)))
+        return word_attention(self.attention, self.source, self.target)
 
 
 def read_links_off(
@@ -193,7 +190,7 @@ class AlignmentModel:
     def split_words(self, name: str, kind: str, word_split: Optional[str] = None) -> tuple[SplitWords, SplitWords]:
         """What tells the words of a split's source and target pieces.
 
-        :param kind: how pieces make up words, one of ``subwords.conversion.KINDS``.
+        :param kind: how pieces make up words, one of ``subwords.pieces.KINDS``.
         :param word_split: what the words are, one of ``links.words.WORD_SPLITS``; None: as the data folder says.
         """
         options = self.options
@@ -206,7 +203,7 @@ class AlignmentModel:
     ) -> Iterator[Optional[AlignedText]]:
         """Aligned pairs of a split, in its order; None for a pair that is too long for the model.
 
-        :param kind: how pieces make up words, one of ``subwords.conversion.KINDS``.
+        :param kind: how pieces make up words, one of ``subwords.pieces.KINDS``.
         :param max_tokens: tokens of a batch, padding included.
         :param word_split: as in :meth:`split_words`.
         """
@@ -242,8 +239,8 @@ class AlignmentModel:
             yield (
                 number,
                 AlignedPair(
-                    _pieces(item["source"], self.task.source_dictionary),
-                    _pieces(item["target"], self.task.target_dictionary),
+                    pieces_of(item["source"], self.task.source_dictionary),
+                    pieces_of(item["target"], self.task.target_dictionary),
                     attention,
                 ),
             )
@@ -322,10 +319,6 @@ class AlignmentModel:
         padding = self.task.source_dictionary.pad()
         for batch in self.batches(pairs, numbers, max_tokens):
             yield from zip(batch["id"].tolist(), forced_attentions(self.model, self.guided, batch, padding))
-
-
-def _pieces(tokens: torch.Tensor, dictionary: Any) -> list[str]:
-    return [dictionary[token] for token in tokens.tolist()[:-1]]
 
 
 def _other_heads(guided: GuidedHeads, layers: Optional[str], heads: Optional[str], sizes: Sequence[int]) -> GuidedHeads:

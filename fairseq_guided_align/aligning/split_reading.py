@@ -11,8 +11,7 @@ from fairseq_guided_align.aligning.extraction import AlignedPair, AlignedText, A
 from fairseq_guided_align.attention.guided_heads import GuidedHeads
 from fairseq_guided_align.errors import AlignmentRangeError, GuidedAlignError
 from fairseq_guided_align.links.link import CorpusLinks, SentenceLinks
-from fairseq_guided_align.subwords.conversion import subword_links_to_word_links
-from fairseq_guided_align.subwords.piece_words import spread_over_pieces
+from fairseq_guided_align.subwords.conversion import spread_over_pieces, subword_links_to_word_links
 from fairseq_guided_align.subwords.text_pieces import PiecedSentence
 
 
@@ -71,7 +70,7 @@ def read_pairs(
     :param models: with their names; all of the same text in the same pieces.
     :param split: of their data folders.
     :param numbers: positions in the split, from 0.
-    :param kind: how pieces make up words, one of ``subwords.conversion.KINDS``; None: pieces only.
+    :param kind: how pieces make up words, one of ``subwords.pieces.KINDS``; None: pieces only.
     :param gold: links between words, of every pair of the split; None: those of the data folder.
     :param with_gold: False leaves gold links out.
     :param word_split: what the words are, one of ``links.words.WORD_SPLITS``; None: as the data folder says.

@@ -8,7 +8,7 @@ from typing import Any, Optional
 
 from fairseq_guided_align.cli.options import add_word_split, text_to_read
 from fairseq_guided_align.errors import GuidedAlignError
-from fairseq_guided_align.subwords.conversion import KINDS
+from fairseq_guided_align.subwords.pieces import KINDS
 
 HELP = "draw attention matrices of sentences, of one or several checkpoints"
 

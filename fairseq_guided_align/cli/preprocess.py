@@ -21,7 +21,7 @@ from fairseq_guided_align.files.progress import say
 from fairseq_guided_align.files.workers import keep_freed_memory
 from fairseq_guided_align.links.aligner import AlignerSettings
 from fairseq_guided_align.links.symmetrisation import METHODS
-from fairseq_guided_align.subwords.conversion import KINDS
+from fairseq_guided_align.subwords.pieces import KINDS
 from fairseq_guided_align.subwords.sentencepiece_models import MODEL_TYPES
 
 HELP = "from raw text and word links to a data folder that fairseq trains on"

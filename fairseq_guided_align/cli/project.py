@@ -28,7 +28,7 @@ from fairseq_guided_align.files.byte_lines import count_lines
 from fairseq_guided_align.files.progress import line_counter, say
 from fairseq_guided_align.files.workers import keep_freed_memory
 from fairseq_guided_align.links.reading import as_pharaoh
-from fairseq_guided_align.subwords.conversion import KINDS
+from fairseq_guided_align.subwords.pieces import KINDS
 
 HELP = "turn links between words into links between subword pieces, or back"
 

@@ -18,8 +18,8 @@ from fairseq_guided_align.links.link import CorpusLinks, SentenceLinks
 from fairseq_guided_align.links.reading import filled, read_link_file
 from fairseq_guided_align.links.words import DEFAULT_SPLIT, has_rare_space, split_words
 from fairseq_guided_align.pictures.page import PageData, Pair, page_html, view
-from fairseq_guided_align.subwords.conversion import KINDS, subword_links_to_word_links
-from fairseq_guided_align.subwords.piece_words import spread_over_pieces
+from fairseq_guided_align.subwords.conversion import spread_over_pieces, subword_links_to_word_links
+from fairseq_guided_align.subwords.pieces import KINDS
 from fairseq_guided_align.subwords.spelling import match_sentence
 
 HELP = "write one HTML page to look through links: gold, hard and soft, of several systems"

@@ -28,7 +28,7 @@ from fairseq_guided_align.files.byte_lines import (
 from fairseq_guided_align.links.link import CorpusLinks
 from fairseq_guided_align.links.pharaoh import format_block, parse_block
 from fairseq_guided_align.links.words import count_other_words, separated, split_words
-from fairseq_guided_align.subwords.conversion import join_bpe
+from fairseq_guided_align.subwords.pieces import text_of
 from fairseq_guided_align.subwords.special_tokens import flagged_symbols, write_line
 
 
@@ -111,7 +111,7 @@ def cut_and_project(task: BlockTask) -> CutBlock:
         if task.words is not None:
             words.append(_decoded(task.words[side], corpus.words[side], first_line))
         elif settings.subwords == "bpe":
-            words.append([join_bpe(" ".join(split_words(line))) for line in lines])
+            words.append([text_of(split_words(line), "bpe") for line in lines])
         else:
             words.append(lines)
     if task.links is None:

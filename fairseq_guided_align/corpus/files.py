@@ -21,7 +21,7 @@ SPLITS = ("train", "valid", "test")
 class PreprocessSettings:
     """Everything that the result depends on, apart from the texts.
 
-    :param subwords: one of ``subwords.conversion.KINDS``: what the pieces are, or how the text is already cut.
+    :param subwords: one of ``subwords.pieces.KINDS``: what the pieces are, or how the text is already cut.
     :param words_suffix: for each side, suffix of the text in words that the links refer to, where it is another than
         the text: ``PREFIX.SUFFIX``.
     :param models: for each side a SentencePiece model to use, or None to train one.

@@ -35,7 +35,7 @@ from fairseq_guided_align.links.pharaoh import format_block
 from fairseq_guided_align.links.reading import as_pharaoh
 from fairseq_guided_align.links.store import links_path, write_links
 from fairseq_guided_align.links.words import split_words
-from fairseq_guided_align.subwords.conversion import join_bpe
+from fairseq_guided_align.subwords.pieces import text_of
 from fairseq_guided_align.subwords.sentencepiece_models import train_model
 from fairseq_guided_align.subwords.settings import SETTINGS
 from fairseq_guided_align.subwords.special_tokens import flagged_symbols, special_token_warning, written
@@ -273,7 +273,7 @@ def _align_missing(corpora: Sequence[Corpus], text_folder: Path, settings: Prepr
             for line in read_lines(corpus.words[side]):
                 words = split_words(line, settings.projection.word_split)
                 joined = settings.subwords == "bpe" and corpus.words == corpus.text
-                yield join_bpe(" ".join(words)) if joined else " ".join(words)
+                yield text_of(words, "bpe" if joined else "words")
 
     chunks = align_text(words(0), words(1), settings.aligner)
     aligned: list[Corpus] = []

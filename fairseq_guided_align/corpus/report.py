@@ -16,7 +16,7 @@ from fairseq_guided_align.links.pharaoh import parse_block, parse_line
 from fairseq_guided_align.links.reading import as_pharaoh
 from fairseq_guided_align.links.split_evidence import SplitEvidence, evidence_of
 from fairseq_guided_align.links.words import DEFAULT_SPLIT, count_other_words, count_words, separated
-from fairseq_guided_align.subwords.conversion import CONTINUATION, SPACE_MARK, goes_on
+from fairseq_guided_align.subwords.pieces import CONTINUATION, SPACE_MARK, goes_on
 from fairseq_guided_align.subwords.word_positions import WordPositions
 
 

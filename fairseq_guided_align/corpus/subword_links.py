@@ -29,13 +29,10 @@ from fairseq_guided_align.links.split_evidence import (
     split_warning,
 )
 from fairseq_guided_align.links.words import DEFAULT_SPLIT, SHOWN, count_other_words, other_split, separated
-from fairseq_guided_align.subwords.conversion import (
-    WordPieces,
-    corpus_subword_links_to_word_links,
-    word_links_to_subword_links,
-)
+from fairseq_guided_align.subwords.conversion import corpus_subword_links_to_word_links, word_links_to_subword_links
 from fairseq_guided_align.subwords.sentencepiece_models import PieceEncoder
 from fairseq_guided_align.subwords.spelling import match_lines
+from fairseq_guided_align.subwords.word_pieces import WordPieces
 
 LINES_IN_BLOCK = 1000
 
@@ -46,7 +43,7 @@ class Side:
 
     :param words: text of words, in which the word links' positions count.
     :param pieces: the same text cut into subword pieces.
-    :param kind: one of ``subwords.conversion.KINDS``.
+    :param kind: one of ``subwords.pieces.KINDS``.
     :param model: SentencePiece model that cut it; asked only where words and pieces have different characters.
     """
 
@@ -325,8 +322,8 @@ def match_block(
             raise SubwordMismatchError(f"{where(index)}: {difference}")
         found.append((index, difference))
 
-    surfaces_of = None if side.model is None else encoder(str(side.model)).surfaces_of
-    matched = match_lines(words, pieces, side.kind, surfaces_of, note)
+    places_of = None if side.model is None else encoder(str(side.model)).places_of
+    matched = match_lines(words, pieces, side.kind, places_of, note)
     if mismatches is not None:
         mismatches.extend(f"{where(index)}: {difference}" for index, difference in found)
     return matched

@@ -16,6 +16,7 @@ from fairseq_guided_align.attention.guided_heads import GuidedHeads
 from fairseq_guided_align.attention.reader import AttentionReader, cross_attentions
 from fairseq_guided_align.decoding.printed_alignment import PrintedAlignment, PrintedForm
 from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.subwords.special_tokens import pieces_of
 
 
 class ModelReaders(ExitStack):
@@ -96,15 +97,11 @@ class AlignmentPrinter:
         hypothesis["attention"] = rows.t()
         hypothesis["alignment"] = PrintedAlignment(
             lambda: rows[:, real].float().cpu().numpy(),
-            lambda: _pieces(source[real], self._source_dictionary),
-            lambda: _pieces(tokens, self._target_dictionary),
+            lambda: pieces_of(source[real], self._source_dictionary),
+            lambda: pieces_of(tokens, self._target_dictionary),
             self._guided,
             self._form,
         )
-
-
-def _pieces(tokens: Tensor, dictionary: Any) -> List[str]:
-    return [dictionary[token] for token in tokens.tolist()[:-1]]
 
 
 class GuidedSequenceGenerator(SequenceGenerator):

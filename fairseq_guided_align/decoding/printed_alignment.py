@@ -12,7 +12,8 @@ import numpy as np
 from fairseq_guided_align.attention.guided_heads import GuidedHeads
 from fairseq_guided_align.attention.hard_links import argmax_links
 from fairseq_guided_align.errors import GuidedAlignError
-from fairseq_guided_align.subwords.conversion import KINDS
+from fairseq_guided_align.subwords.pieces import KINDS
+from fairseq_guided_align.subwords.text_pieces import PiecedSentence
 from fairseq_guided_align.subwords.word_attention import word_attention
 
 SHOWN_PROBABILITY = 0.01
@@ -28,7 +29,7 @@ class PrintedForm:
     :param form: ``hard``: links of each target token with its likeliest source token; ``soft``: probabilities.
     :param threshold: soft alignments are weighted links of at least this probability, above 0, at most 1; None: rows
         of probabilities where the program can print them.
-    :param words: how pieces make up the words that are linked, one of ``subwords.conversion.KINDS``; None: pieces
+    :param words: how pieces make up the words that are linked, one of ``subwords.pieces.KINDS``; None: pieces
         are linked.
     :param in_rows: tells whether the program can print rows of probabilities, as ``fairseq-generate`` can and
         ``fairseq-interactive`` cannot.
@@ -85,7 +86,8 @@ class PrintedAlignment(Sequence[Any]):
         pieces = self._attention()
         if self._form.words is None:
             return pieces
-        return word_attention(pieces, self._source(), self._target(), self._form.words)
+        words = (PiecedSentence.of_pieces(side(), self._form.words) for side in (self._source, self._target))
+        return word_attention(pieces, *words)
 
     @cached_property
     def items(self) -> List[Any]:

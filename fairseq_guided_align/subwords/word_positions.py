@@ -8,7 +8,7 @@ from typing import Optional
 
 import numpy as np
 
-from fairseq_guided_align.subwords.conversion import SPACE_MARK, goes_on
+from fairseq_guided_align.subwords.pieces import SPACE_MARK, goes_on
 
 MORE_PIECES = 3
 """Pieces that a sentence must have beyond its words: the last one or two are often a full stop without links."""

@@ -21,7 +21,7 @@ from fairseq_guided_align.decoding.generation import GuidedSequenceGenerator, Gu
 from fairseq_guided_align.decoding.printed_alignment import PrintedForm
 from fairseq_guided_align.errors import DictionaryMismatchError, GuidedAlignError
 from fairseq_guided_align.links.coverage import LinkCoverage
-from fairseq_guided_align.subwords.conversion import KINDS
+from fairseq_guided_align.subwords.pieces import KINDS
 from fairseq_guided_align.subwords.settings import subword_kind
 from fairseq_guided_align.subwords.special_tokens import line_for
 from fairseq_guided_align.training.pair_links import PairLinks

@@ -12,6 +12,7 @@ from fairseq_guided_align.attention.forced import forced_attentions, heads_to_re
 from fairseq_guided_align.attention.guided_heads import GuidedHeads
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.links.link import SentenceLinks
+from fairseq_guided_align.subwords.special_tokens import pieces_of
 
 logger = logging.getLogger(__name__)
 
@@ -119,8 +120,7 @@ def _figure(pictured: PicturedPairs, index: int, attention: Any, update: int) ->
     item = pictured.pairs[index]
     gold: Optional[SentenceLinks] = item.get("links")
     source, target = (
-        [dictionary[token] for token in item[side].tolist()[:-1]]
-        for side, dictionary in zip(("source", "target"), pictured.dictionaries)
+        pieces_of(item[side], dictionary) for side, dictionary in zip(("source", "target"), pictured.dictionaries)
     )
     return attention_figure([Panel(attention)], [*source, "</s>"], target, gold, f"update {update}")
 

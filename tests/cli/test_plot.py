@@ -17,8 +17,8 @@ from fairseq_guided_align.cli.plot import parse_numbers
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.links.link import SentenceLinks
 from fairseq_guided_align.pictures import plots
-from fairseq_guided_align.subwords.conversion import subword_links_to_word_links, word_of_piece
-from fairseq_guided_align.subwords.piece_words import spread_over_pieces, word_texts
+from fairseq_guided_align.subwords.conversion import spread_over_pieces, subword_links_to_word_links
+from fairseq_guided_align.subwords.text_pieces import PiecedSentence
 
 
 @pytest.fixture
@@ -165,7 +165,7 @@ def test_view_refuses(arguments: list[str], message: str, capsys: pytest.Capture
     ],
 )
 def test_words_that_pieces_spell(kind: str, pieces: list[str], words: list[str]) -> None:
-    assert word_texts(pieces, word_of_piece(pieces, kind), kind) == words
+    assert PiecedSentence.of_pieces(pieces, kind).texts(kind) == words
 
 
 def test_links_spread_over_pieces_come_back() -> None:

@@ -242,11 +242,11 @@ AT_SIGNS = [
 
 @pytest.mark.parametrize(("pieces", "words"), AT_SIGNS)
 def test_a_literal_mark_is_a_word_of_its_own(pieces: str, words: list[str]) -> None:
-    from fairseq_guided_align.subwords.conversion import join_bpe
+    from fairseq_guided_align.subwords.pieces import text_of
     from fairseq_guided_align.subwords.spelling import match_lines
     from fairseq_guided_align.subwords.text_pieces import PiecedSentence
 
-    assert join_bpe(pieces).split(" ") == words
+    assert text_of(pieces.split(), "bpe").split(" ") == words
     sentence = PiecedSentence.of_pieces(pieces.split(), "bpe")
     assert sentence.texts("bpe") == words
     for rest in ("", " y", " yy@@ y"):  # alone, and beside lines that need no look
