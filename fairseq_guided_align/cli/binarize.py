@@ -16,14 +16,13 @@ from fairseq_guided_align.cli.options import (
 )
 from fairseq_guided_align.corpus.binarization import LinkFile, binarize_file
 from fairseq_guided_align.corpus.fairseq_data import lengths_path, text_lengths
-from fairseq_guided_align.corpus.link_counts import LinkCounts
+from fairseq_guided_align.corpus.link_counts import ConversionCounts, LinkCounts
 from fairseq_guided_align.corpus.subword_links import (
-    ProjectionCounts,
-    ProjectionFiles,
-    ProjectionSettings,
+    ConversionFiles,
+    ConversionSettings,
     Side,
-    project_task,
-    projection_tasks,
+    conversion_tasks,
+    convert_task,
 )
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.byte_lines import count_lines
@@ -146,7 +145,7 @@ def _binarize_words(
                 data / model if model else None,
             )
         )
-    projection = ProjectionSettings(
+    conversion = ConversionSettings(
         policy=args.policy or settings["policy"],
         one_based=args.one_based,
         inverted=args.inverted,
@@ -154,19 +153,19 @@ def _binarize_words(
         max_dropped=args.max_dropped,
         word_split=word_split_of(args.data, args.word_split),
     )
-    total = ProjectionCounts()
+    total = ConversionCounts()
     output = links_path(data, split, source, target)
     with (
         as_pharaoh(path, lambda: count_lines(sides[0].words), args.one_based) as links,
         link_writer(output, args.workers) as writer,
         line_counter(split) as bar,
     ):
-        tasks = projection_tasks(ProjectionFiles(path, sides[0], sides[1], projection, links), args.workers)
-        for counts in writer.append_all(project_task, tasks):
+        tasks = conversion_tasks(ConversionFiles(path, sides[0], sides[1], conversion, links), args.workers)
+        for counts in writer.append_all(convert_task, tasks):
             total.add(counts)
             bar.update(counts.sentences)
-        total.check_words(path, projection.word_split)
+        total.check_words(path, conversion.word_split)
         total.check(path, args.max_dropped)
-    for warning in total.word_warnings(path, projection.word_split):
+    for warning in total.word_warnings(path, conversion.word_split):
         say(f"warning: {warning}")
     tell_counts(total, path, split, args.one_based)

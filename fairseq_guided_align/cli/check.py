@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict
 
 from fairseq_guided_align.cli.options import add_word_split, text_to_read
+from fairseq_guided_align.corpus.link_counts import share
 from fairseq_guided_align.corpus.report import AlignmentReport, report_on
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.links.end_links import told_end_links
@@ -77,12 +78,12 @@ def _lines(name: str, report: AlignmentReport, one_based: bool, word_split: str)
     lines = [f"{name}:"]
     if report.same_length:
         lines += [
-            f"  {report.sentences} sentence pairs, {_share(report.sentences_with_links, report.sentences)} with links,"
+            f"  {report.sentences} sentence pairs, {share(report.sentences_with_links, report.sentences)} with links,"
             f" {report.empty_sentences} with an empty side",
             f"  {report.links} links: {report.links - report.possible} sure, {report.possible} possible,"
             f" {report.weighted} with a weight{told_end_links(report.end_links)}",
-            f"  {_share(report.source_words_linked, report.source_words)} of {report.source_words} source tokens and"
-            f" {_share(report.target_words_linked, report.target_words)} of {report.target_words} target tokens linked",
+            f"  {share(report.source_words_linked, report.source_words)} of {report.source_words} source tokens and"
+            f" {share(report.target_words_linked, report.target_words)} of {report.target_words} target tokens linked",
         ]
     lines += [f"  error: {problem}" for problem in report.problems]
     if report.unreadable_lines:
@@ -110,7 +111,3 @@ def _lines(name: str, report: AlignmentReport, one_based: bool, word_split: str)
         )
     lines.append(f"  {'problems found' if report.errors else 'no problems'}")
     return lines
-
-
-def _share(part: int, whole: int) -> str:
-    return f"{part} ({100 * part / whole:.1f} %)" if whole else str(part)

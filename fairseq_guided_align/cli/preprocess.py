@@ -15,7 +15,7 @@ from fairseq_guided_align.cli.options import (
 from fairseq_guided_align.corpus.fairseq_options import DATASET_FORMATS, parse_fairseq_options
 from fairseq_guided_align.corpus.files import SPLITS, PreprocessSettings, find_corpora, split_prefixes
 from fairseq_guided_align.corpus.preprocessing import preprocess
-from fairseq_guided_align.corpus.subword_links import ProjectionSettings
+from fairseq_guided_align.corpus.subword_links import ConversionSettings
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.progress import say
 from fairseq_guided_align.files.workers import keep_freed_memory
@@ -168,7 +168,7 @@ def _settings(args: argparse.Namespace) -> PreprocessSettings:
         models=models,
         joined=args.joined_dictionary,
         dictionaries=(args.srcdict, args.tgtdict),
-        projection=ProjectionSettings(
+        conversion=ConversionSettings(
             policy=args.policy,
             one_based=args.one_based,
             inverted=args.inverted,

@@ -15,12 +15,12 @@ from fairseq_guided_align.cli.options import (
     text_to_read,
     text_to_write,
 )
+from fairseq_guided_align.corpus.link_counts import ConversionCounts
 from fairseq_guided_align.corpus.subword_links import (
-    ProjectionCounts,
-    ProjectionFiles,
-    ProjectionSettings,
+    ConversionFiles,
+    ConversionSettings,
     Side,
-    project_to_text,
+    convert_to_text,
 )
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.atomic import atomic_file
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
     """Carry the command out; returns its exit code."""
     keep_freed_memory()
     source, target = (_side(args, name) for name in ("source", "target"))
-    settings = ProjectionSettings(
+    settings = ConversionSettings(
         args.policy,
         args.back,
         args.one_based,
@@ -87,15 +87,15 @@ def run(args: argparse.Namespace) -> int:
         args.max_dropped,
         args.word_split,
     )
-    counts = ProjectionCounts()
+    counts = ConversionCounts()
     with ExitStack() as stack:
         # Before anything is written: the links may be of a form that is not read.
         words = args.source_pieces if args.back else args.source_words
         text = stack.enter_context(as_pharaoh(args.links, lambda: count_lines(words), args.one_based))
         stream, bar = stack.enter_context(atomic_file(args.output)), stack.enter_context(line_counter("project"))
-        files = ProjectionFiles(args.links, source, target, settings, text)
-        projected = stack.enter_context(closing(project_to_text(files, args.workers)))
-        for lines, seen in projected:
+        files = ConversionFiles(args.links, source, target, settings, text)
+        blocks = stack.enter_context(closing(convert_to_text(files, args.workers)))
+        for lines, seen in blocks:
             stream.write(lines)
             counts.add(seen)
             bar.update(seen.sentences)

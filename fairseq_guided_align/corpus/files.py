@@ -9,7 +9,7 @@ from typing import Optional
 
 from fairseq_guided_align.corpus.dictionaries import read_symbols
 from fairseq_guided_align.corpus.fairseq_options import FairseqOptions
-from fairseq_guided_align.corpus.subword_links import ProjectionSettings
+from fairseq_guided_align.corpus.subword_links import ConversionSettings
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.byte_lines import PathLike, count_lines, raise_length_error
 from fairseq_guided_align.links.aligner import AlignerSettings
@@ -43,7 +43,7 @@ class PreprocessSettings:
     models: tuple[Optional[str], Optional[str]] = (None, None)
     joined: bool = False
     dictionaries: tuple[Optional[str], Optional[str]] = (None, None)
-    projection: ProjectionSettings = field(default_factory=ProjectionSettings)
+    conversion: ConversionSettings = field(default_factory=ConversionSettings)
     max_pieces: Optional[int] = None
     max_ratio: Optional[float] = None
     aligner: Optional[AlignerSettings] = None
