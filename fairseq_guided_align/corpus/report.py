@@ -186,12 +186,9 @@ class _Block:
         )
         base = int(self.one_based)
         for row in np.flatnonzero(~inside):
-            self._note(
-                "out_of_range",
-                f"{self.names[0]}:{self.first_line + sentence[row]}: link {links.source[row] + base}-"
-                f"{links.target[row] + base} points outside the sentence pair of {sources[row]} source and"
-                f" {targets[row]} target words",
-            )
+            where = f"{self.names[0]}:{self.first_line + sentence[row]}"
+            link = links.source[row] + base, links.target[row] + base
+            self._note("out_of_range", _outside_warning(where, link, (sources[row], targets[row])))
         return inside
 
     def _readable(self, block: bytes) -> CorpusLinks:
@@ -230,6 +227,13 @@ class _Block:
         setattr(self.report, count, found)
         if found <= self.examples:
             self.report.problems.append(problem)
+
+
+def _outside_warning(where: str, link: tuple[int, int], words: tuple[int, int]) -> str:
+    return (
+        f"{where}: link {link[0]}-{link[1]} points outside the sentence pair of {words[0]} source and {words[1]} target"
+        " words"
+    )
 
 
 def _spelt_words(block: bytes, tokens: np.ndarray) -> np.ndarray:

@@ -201,14 +201,18 @@ def _without_other_words(
     if not of_other.any():
         return links
     first = int(np.argmax(of_other))
-    counts.examples.append(
-        f"{links_path}:{line_numbers[first]}: the links of this pair were left out: they fit its"
-        f" {other_words[0][first]} source and {other_words[1][first]} target words {SHOWN[other_split(word_split)]},"
-        f" not the {words[0][first]} and {words[1][first]} {SHOWN[word_split]}"
-    )
+    own, other = ([int(side[first]) for side in sides] for sides in (words, other_words))
+    counts.examples.append(_other_words_warning(f"{links_path}:{line_numbers[first]}", own, other, word_split))
     of_pair = of_other[links.sentence()]
     counts.of_other_words = int(of_pair.sum())
     return links.where(~of_pair)
+
+
+def _other_words_warning(where: str, words: Sequence[int], other_words: Sequence[int], word_split: str) -> str:
+    return (
+        f"{where}: the links of this pair were left out: they fit its {other_words[0]} source and {other_words[1]}"
+        f" target words {SHOWN[other_split(word_split)]}, not the {words[0]} and {words[1]} {SHOWN[word_split]}"
+    )
 
 
 def _first_dropped(
