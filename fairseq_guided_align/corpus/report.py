@@ -186,9 +186,9 @@ class _Block:
         )
         base = int(self.one_based)
         for row in np.flatnonzero(~inside):
-            where = f"{self.names[0]}:{self.first_line + sentence[row]}"
-            link = links.source[row] + base, links.target[row] + base
-            self._note("out_of_range", _outside_warning(where, link, (sources[row], targets[row])))
+            link = f"{links.source[row] + base}-{links.target[row] + base}"
+            line = self.first_line + int(sentence[row])
+            self._note("out_of_range", _outside_warning(self.names[0], line, link, (sources[row], targets[row])))
         return inside
 
     def _readable(self, block: bytes) -> CorpusLinks:
@@ -229,10 +229,9 @@ class _Block:
             self.report.problems.append(problem)
 
 
-def _outside_warning(where: str, link: tuple[int, int], words: tuple[int, int]) -> str:
+def _outside_warning(path: PathLike, line: int, link: str, words: tuple[int, int]) -> str:
     return (
-        f"{where}: link {link[0]}-{link[1]} points outside the sentence pair of {words[0]} source and {words[1]} target"
-        " words"
+        f"{path}:{line}: link {link} points outside the sentence pair of {words[0]} source and {words[1]} target words"
     )
 
 
