@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional, TextIO
+from typing import TextIO
 
 from examples.stages import StageError, duration
 
@@ -36,8 +36,8 @@ class Training:
 def train(
     trainings: Sequence[Training],
     updates: int,
-    environment: Optional[Mapping[str, str]] = None,
-    screen: Optional[TextIO] = None,
+    environment: Mapping[str, str] | None = None,
+    screen: TextIO | None = None,
 ) -> None:
     """Runs commands side by side to their end; shows the progress of the slowest on `screen` (default: stderr).
 
@@ -74,7 +74,7 @@ def train(
 class _Running:
     """A training that runs; its log is read as it grows."""
 
-    def __init__(self, training: Training, environment: Optional[Mapping[str, str]]) -> None:
+    def __init__(self, training: Training, environment: Mapping[str, str] | None) -> None:
         self.training = training
         self.figures: list[dict[str, float]] = []
         self._tail: deque[str] = deque(maxlen=TAIL)
@@ -110,7 +110,7 @@ class _Running:
         self._log.close()
 
 
-def figures_of(line: str) -> Optional[dict[str, float]]:
+def figures_of(line: str) -> dict[str, float] | None:
     """The numbers of a training line of fairseq's JSON log; None for all other lines."""
     if "| train_inner | {" not in line:
         return None
@@ -128,7 +128,7 @@ class Progress:
         self.updates = updates
         self.screen = screen
         self.moves = screen.isatty()
-        self.start: Optional[tuple[float, float]] = None
+        self.start: tuple[float, float] | None = None
         self.shown = float("-inf")
         self.width = 0
 

@@ -21,17 +21,9 @@ from matplotlib.transforms import Bbox
 from fairseq_guided_align.errors import AlignmentRangeError, GuidedAlignError
 from fairseq_guided_align.links.link import SentenceLinks
 from fairseq_guided_align.pictures import fonts
-from fairseq_guided_align.pictures.layout import SMALLEST_FONT
-from fairseq_guided_align.pictures.plots import (
-    ATTENTION,
-    GOLD_LINE,
-    NORM,
-    Panel,
-    attention_figure,
-    figure_pixels,
-    save_figure,
-)
-from fairseq_guided_align.pictures.text import LONGEST_LABEL
+from fairseq_guided_align.pictures.matrices import ATTENTION, GOLD_LINE, NORM
+from fairseq_guided_align.pictures.plots import SMALLEST_FONT, Panel, attention_figure, figure_pixels, save_figure
+from fairseq_guided_align.pictures.visible_text import LONGEST_LABEL
 
 VERSE = """Βίβλος γενέσεως Ἰησοῦ χριστοῦ υἱοῦ Δαυὶδ υἱοῦ Ἀβραάμ
 This is the record of the genealogy of Jesus Christ , the son of David , the son of Abraham :"""
@@ -212,16 +204,12 @@ def test_empty_arguments_are_named() -> None:
 
 
 def test_greek_cyrillic_hebrew_and_sentencepiece_need_no_other_font() -> None:
-    choice = fonts.choose_fonts(["Ἰησοῦ ᾧ ῥῆμα", "Ёлка і їжак", "ספר", "▁the", "</s>", "¿“”…"])
-    assert choice == fonts.FontChoice(("DejaVu Sans",), frozenset())
+    assert fonts.choose_fonts("Ἰησοῦ ᾧ ῥῆμα Ёлка і їжак ספר ▁the </s> ¿“”…") == (["DejaVu Sans"], set())
 
 
 def test_chinese_takes_a_font_that_has_it_or_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    choice = fonts.choose_fonts(["北京"])
-    if choice.missing:
-        assert choice.families == ("DejaVu Sans",)
-    else:
-        assert len(choice.families) == 2
+    families, missing = fonts.choose_fonts("北京")
+    assert (len(families), families[0]) == (1 if missing else 2, "DejaVu Sans")
     monkeypatch.setattr(fonts, "_candidates", lambda: ())
     with pytest.warns(UserWarning, match=r"no installed font has .*北 \(U\+5317\).*from fonts-noto-cjk"):
         attention_figure([Panel(np.ones((1, 1)))], ["北京"], ["Beijing"])
@@ -234,7 +222,7 @@ def test_a_warning_comes_once_and_from_us() -> None:
         figure = attention_figure([Panel(np.ones((1, 1)))], ["\U00012345"], ["b"])
         figure_pixels(figure)
         figure_pixels(figure)
-    if not fonts.choose_fonts(["\U00012345"]).missing:
+    if not fonts.choose_fonts("\U00012345")[1]:
         pytest.skip("a font for cuneiform is installed")
     assert len(caught) == 1
     assert "U+12345" in str(caught[0].message)

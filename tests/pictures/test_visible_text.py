@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from fairseq_guided_align.cli.main import main
 from fairseq_guided_align.links.link import SentenceLinks
 from fairseq_guided_align.pictures.page import PageData, page_html, view
-from fairseq_guided_align.pictures.visible_text import visible, visible_lines
+from fairseq_guided_align.pictures.visible_text import LONGEST_LABEL, shown, visible, visible_lines
 
 FORMLESS = ("Cc", "Cf", "Cs", "Zl", "Zp")
 EVERY = [chr(code) for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)) in FORMLESS[:2]]
@@ -86,9 +86,6 @@ def test_pictures_hold_every_character(tmp_path: Path, suffix: str) -> None:
 
 
 def test_long_tokens_are_cut_between_characters() -> None:
-    pytest.importorskip("matplotlib", reason="pictures need matplotlib: pip install matplotlib")
-    from fairseq_guided_align.pictures.text import LONGEST_LABEL, shown
-
     assert shown("a" * LONGEST_LABEL) == "a" * LONGEST_LABEL
     assert shown("a" * (LONGEST_LABEL + 1)) == "a" * (LONGEST_LABEL - 1) + "…"
     assert shown("\u200b" * 4) == r"\u200b" * 4
