@@ -49,19 +49,19 @@ TINY = Setting("small", 300, 3 * LENGTH)
 
 
 def test_prints_a_table_and_writes_figures_and_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    sizes = ["--vocabularies", "64,128", "--tokens", "64", "--rounds", "3", "--seconds", "0"]
+    sizes = ["--vocabularies", "64,128", "--tokens", "32", "--rounds", "1", "--seconds", "0"]
     assert main([*sizes, "--json", str(tmp_path / "f.json"), "--plot", str(tmp_path / "p.png")]) == 0
     printed = capsys.readouterr().out
     results = json.loads((tmp_path / "f.json").read_text())["results"]
-    assert [(one["vocabulary"], one["tokens"]) for one in results] == [(64, 64), (128, 64)]
+    assert [(one["vocabulary"], one["tokens"]) for one in results] == [(64, 32), (128, 32)]
     for one in results:
         assert set(one["loss"]) == {FAIRSEQ, "ours", PRODUCTS}
         assert len(one["step"]) == 5
         for one_case in (*one["loss"].values(), *one["step"].values()):
-            assert one_case["turns"] == 3
+            assert one_case["turns"] == 1
             assert 0 < one_case["fastest"] <= one_case["seconds"] <= one_case["slowest"]
         assert one["step"][FAIRSEQ]["ratio"] == 1
-    assert "| small, 128, 64 |" in printed
+    assert "| small, 128, 32 |" in printed
     assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
 
 
