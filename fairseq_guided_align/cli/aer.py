@@ -21,7 +21,7 @@ from fairseq_guided_align.links.link import CorpusLinks
 from fairseq_guided_align.links.one_based import MANY, one_based_warning
 from fairseq_guided_align.links.reading import count_pairs, form_of, read_link_file
 from fairseq_guided_align.links.words import DEFAULT_SPLIT
-from fairseq_guided_align.scores.metrics import LinkCounts, count_corpus
+from fairseq_guided_align.scores.metrics import AlignmentCounts, count_corpus
 from fairseq_guided_align.scores.scored_text import ScoredText
 from fairseq_guided_align.scores.significance import Comparison, Interval, bootstrap_interval, paired_bootstrap
 
@@ -86,7 +86,7 @@ class SystemScore:
     """A system's counts and, with ``--confidence``, the interval of its AER."""
 
     name: str
-    counts: LinkCounts
+    counts: AlignmentCounts
     aer_interval: Optional[Interval]
 
     def as_json(self) -> dict[str, Any]:
@@ -126,7 +126,7 @@ def run(args: argparse.Namespace) -> int:
     systems = [
         SystemScore(
             name,
-            LinkCounts.from_array(table),
+            AlignmentCounts.from_array(table),
             bootstrap_interval(table, **sampling) if args.confidence else None,
         )
         for name, table in zip(args.systems, tables)

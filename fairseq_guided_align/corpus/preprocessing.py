@@ -29,7 +29,7 @@ from fairseq_guided_align.files.atomic import atomic_folder
 from fairseq_guided_align.files.byte_lines import PathLike, count_lines, read_lines
 from fairseq_guided_align.files.progress import line_counter, say
 from fairseq_guided_align.files.workers import map_in_order
-from fairseq_guided_align.links.aligner import align_text
+from fairseq_guided_align.links.aligner import align_with_eflomal
 from fairseq_guided_align.links.link import CorpusLinks
 from fairseq_guided_align.links.pharaoh import format_block
 from fairseq_guided_align.links.reading import as_pharaoh
@@ -275,7 +275,7 @@ def _align_missing(corpora: Sequence[Corpus], text_folder: Path, settings: Prepr
                 joined = settings.subwords == "bpe" and corpus.words == corpus.text
                 yield join_bpe(" ".join(words)) if joined else " ".join(words)
 
-    chunks = align_text(words(0), words(1), settings.aligner)
+    chunks = align_with_eflomal(words(0), words(1), settings.aligner)
     aligned: list[Corpus] = []
     rest = CorpusLinks.concatenated([])
     inverted, one_based = settings.projection.inverted, settings.projection.one_based

@@ -17,7 +17,7 @@ import numpy as np
 from fairseq_guided_align.errors import AlignmentRangeError, GuidedAlignError
 from fairseq_guided_align.links.link import SentenceLinks
 from fairseq_guided_align.pictures.visible_text import visible
-from fairseq_guided_align.scores.metrics import LinkCounts, count_links
+from fairseq_guided_align.scores.metrics import AlignmentCounts, count_links
 
 LEVELS = ("words", "pieces")
 """What the tokens of a view are."""
@@ -80,7 +80,7 @@ def system_view(
     :param soft: links whose weights are probabilities in 0..1.
     :raises GuidedAlignError: a soft link's weight is above 1.
     """
-    counts: Optional[LinkCounts] = None
+    counts: Optional[AlignmentCounts] = None
     if hard is not None and gold is not None:
         counts = count_links(hard, gold)
     flat_soft: Optional[list[float]] = None

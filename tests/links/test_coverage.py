@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from fairseq_guided_align.links import outside
 from fairseq_guided_align.links.coverage import LinkCoverage, measure_coverage
-from fairseq_guided_align.links.outside import first_outside
 from fairseq_guided_align.links.link import CorpusLinks, SentenceLinks
+from fairseq_guided_align.links.outside import first_outside
 
 SENTENCE = st.tuples(
     st.integers(0, 6), st.integers(0, 6), st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)), max_size=8)
