@@ -68,7 +68,7 @@ def open_bytes(path: PathLike) -> BinaryIO:
     with ExitStack() as on_error:
         try:
             # The number, not the path: what another user opened cannot be opened again.
-            raw = on_error.enter_context(open(0, "rb", closefd=False) if is_input else open(path, "rb"))
+            raw = on_error.enter_context(open(0 if is_input else path, "rb", closefd=not is_input))
             start = raw.peek(2)[:2]
         except OSError as error:
             raise GuidedAlignError(f"{path}: cannot be read: {error.strerror}") from error

@@ -95,7 +95,10 @@ def align_with_eflomal(
 def _run_eflomal(
     source: Iterable[str], target: Iterable[str], settings: AlignerSettings, forward: Path, reverse: Path
 ) -> tuple[AlignerInput, AlignerInput]:
-    """Write eflomal's links of both directions; the counts of source and target. Errors as :func:`align_with_eflomal`."""
+    """Write eflomal's links of both directions. Errors as :func:`align_with_eflomal`.
+
+    :return: counts of source and target.
+    """
     aligner = _eflomal().Aligner(
         model=settings.model,
         n_samplers=settings.samplers,
@@ -154,7 +157,7 @@ def _room_for(size: int) -> str:
 
 
 def _lines_for_eflomal(lines: Iterable[str], seen: AlignerInput) -> Iterator[str]:
-    """Lines in which single spaces separate words: eflomal also splits at other white space, which would shift links."""
+    """Lines with single spaces between words: eflomal also splits at other white space, which would shift links."""
     for line in lines:
         encoded = line.encode()
         words = encoded.split()

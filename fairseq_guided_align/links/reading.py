@@ -62,7 +62,7 @@ def read_link_file(path: PathLike, one_based: bool = False, sentences: int | Non
     """All links of a file.
 
     :param one_based: positions of Pharaoh text count from 1, as NAACL's always do.
-    :param sentences: of the text, where the file may lack the last pairs. None: as many as the last pair with links has.
+    :param sentences: of the text, as a file may lack the last pairs. None: as many as the last pair with links has.
     :raises AlignmentFormatError, AlignmentRangeError: a link cannot be read; with file and line.
     :raises AlignmentLengthError: a NAACL file has links of more pairs.
     :raises GuidedAlignError: the file cannot be read.

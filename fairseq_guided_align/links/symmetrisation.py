@@ -102,8 +102,14 @@ def _symmetrise_chunk(forward: CorpusLinks, reverse: CorpusLinks, method: str) -
 
 
 def _grown(
-    union: np.ndarray, in_forward: np.ndarray, in_reverse: np.ndarray, sentences: int, block: int, stride: int, method: str
-) -> np.ndarray:  # fmt: skip
+    union: np.ndarray,
+    in_forward: np.ndarray,
+    in_reverse: np.ndarray,
+    sentences: int,
+    block: int,
+    stride: int,
+    method: str,
+) -> np.ndarray:
     """(n,) bool: which links of the sorted ``union`` the grow-diag family takes."""
     bounds = np.searchsorted(union, np.arange(sentences + 1) * block).tolist()
     cells = (union % block).tolist()
