@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cache
-from typing import Optional
 
 import numpy as np
 
@@ -208,7 +207,7 @@ def _parse_block_as_arrays(block: bytes, base: int) -> CorpusLinks | None:
     return CorpusLinks.from_columns(len(line_ends), sentence, source, target, weight, sure)
 
 
-_Columns = tuple[np.ndarray, np.ndarray, np.ndarray, Optional[np.ndarray], Optional[np.ndarray]]
+_Columns = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]
 """Where each link begins in the text; source, target, weight, sure."""
 
 

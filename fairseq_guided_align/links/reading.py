@@ -138,7 +138,8 @@ def _read_naacl(path: PathLike, sentences: int | None) -> tuple[CorpusLinks, str
     linked = [row for row in rows if row[1] >= 0 and row[2] >= 0]
     table = np.array([row[:3] for row in linked], np.int64).reshape(-1, 3)
     weights, sures = np.array([row[3] for row in linked], np.float32), np.array([row[4] for row in linked], bool)
-    links = CorpusLinks.from_columns(last if sentences is None else sentences, *table.T, weights, sures)
+    count = last if sentences is None else sentences
+    links = CorpusLinks.from_columns(count, table[:, 0], table[:, 1], table[:, 2], weights, sures)
     without_word = len(rows) - len(linked)
     return links, f"; {without_word} that link a word to none (position 0) left out" if without_word else ""
 

@@ -1,8 +1,8 @@
-"""Data folders and checkpoints that version 0.1.0 made, of its first day and of the day before the package had rooms.
+"""Data folders and checkpoints that version 0.1.0 made: of its first day, and of the day before the package had rooms.
 
-``data`` is what ``preprocess`` made of 32, 4 and 8 sentence pairs, with possible links and weights. ``checkpoint.pt`` is
-a model after 60 updates, layer 0 and head 1 guided, position ``next``. ``stored.align`` holds the training split's links
-as text, ``extracted.align`` and ``generated.txt`` what ``extract`` and ``fairseq-generate`` then made of the test split.
+``data``: what ``preprocess`` made of 32, 4 and 8 sentence pairs, with possible links and weights. ``checkpoint.pt``: a
+model after 60 updates, layer 0 and head 1 guided, position ``next``. ``stored.align``: the training split's links as
+text. ``extracted.align`` and ``generated.txt``: what ``extract`` and ``fairseq-generate`` made of the test split.
 """
 
 from __future__ import annotations

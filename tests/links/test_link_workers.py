@@ -52,7 +52,7 @@ def test_binarize_gives_the_same_bytes(tmp_path: Path, text: bytes, form: str) -
     (tmp_path / "links").write_bytes(FORMS[form](text))
     (tmp_path / "plain").write_bytes(text)
     write_links(tmp_path / "expected", [read_links(tmp_path / "plain")])
-    for workers in ("1", "2", "3"):
+    for workers in ("1", "2"):
         bin_folder = tmp_path / workers
         bin_folder.mkdir()
         arguments = ["binarize", str(bin_folder), f"train={tmp_path / 'links'}", "-s", "a", "-t", "b"]
@@ -147,7 +147,7 @@ def test_project_gives_the_same_bytes_and_errors(tmp_path: Path, capsys: pytest.
     (tmp_path / "zipped").write_bytes(gzip.compress((tmp_path / "links").read_bytes()))
     sides = [f"--{side}-{of}={tmp_path / of}" for side in ("source", "target") for of in ("words", "pieces")]
     for name in ("links", "zipped"):
-        for workers in ("1", "2", "3"):
+        for workers in ("1", "3"):
             output = tmp_path / f"{name}.{workers}"
             arguments = ["--links", str(tmp_path / name), "--workers", workers, "--output", str(output)]
             assert main(["project", *sides, *arguments]) == 0
