@@ -143,20 +143,15 @@ def _check_same_model(path: PathLike, state: dict[str, Any], first_path: PathLik
 
     :raises GuidedAlignError: names what differs.
     """
-    weights, wanted = state["model"], first["model"]
-    for name in [*wanted, *weights]:
-        sizes = [list(one[name].shape) if name in one else "none" for one in (wanted, weights)]
-        if sizes[0] != sizes[1]:
+    sizes = [{name: list(weight.shape) for name, weight in one["model"].items()} for one in (first, state)]
+    settings = [_settings(one) for one in (first, state)]
+    names = {**sizes[0], **sizes[1]}
+    compared = [(f"{name} of the sizes", *(one.get(name, "none") for one in sizes)) for name in names]
+    compared += [(name, *(one.get(name) for one in settings)) for name in SETTINGS]
+    for what, wanted, got in compared:
+        if wanted != got:
             raise GuidedAlignError(
-                f"{path}: is of another model than {first_path}: expected {name} of the sizes {sizes[0]}; got "
-                f"{sizes[1]}"
-            )
-    settings, expected = _settings(state), _settings(first)
-    for name in SETTINGS:
-        if settings.get(name) != expected.get(name):
-            raise GuidedAlignError(
-                f"{path}: is of another model than {first_path}: expected {name} {expected.get(name)}; got "
-                f"{settings.get(name)}"
+                f"{path}: is of another model than {first_path}: expected {what} {wanted}; got {got}"
             )
 
 

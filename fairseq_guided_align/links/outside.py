@@ -50,13 +50,12 @@ def chunks(links: CorpusLinks | InvertedLinks) -> Iterator[tuple[int, CorpusLink
     return ((start, columns[start : start + CHUNK]) for start in range(0, len(links), CHUNK))
 
 
-def check_inside(links: SentenceLinks, sources: int, targets: int, what: str = "links", base: int = 0) -> None:
+def check_inside(links: SentenceLinks, sources: int, targets: int, what: str = "links") -> None:
     """Refuse links that point outside their sentence pair.
 
     :param sources: source tokens of the pair.
     :param targets: target tokens of the pair.
     :param what: what the message calls the links.
-    :param base: the first position as the user counts.
     :raises AlignmentRangeError: names the first of them.
     """
     outside = (links.source >= sources) | (links.target >= targets)
@@ -64,5 +63,5 @@ def check_inside(links: SentenceLinks, sources: int, targets: int, what: str = "
         first = int(outside.argmax())
         raise AlignmentRangeError(
             f"expected {what} within {sources} source and {targets} target tokens;"
-            f" got {links.source[first] + base}-{links.target[first] + base}"
+            f" got {links.source[first]}-{links.target[first]}"
         )
