@@ -70,7 +70,9 @@ class ScoredText:
         found = [warn(name, evidence, self.word_split) for warn in (split_contradiction_warning, split_warning)]
         outside = int(is_outside(links, *self.words).sum())
         if outside:
-            found.append(
-                f"{name}: {outside} of {len(links.source)} links point outside their sentence pairs in the text"
-            )
+            found.append(_outside_warning(name, outside, len(links.source)))
         return links, end_links, [warning for warning in found if warning]
+
+
+def _outside_warning(name: str, outside: int, links: int) -> str:
+    return f"{name}: {outside} of {links} links point outside their sentence pairs in the text"
