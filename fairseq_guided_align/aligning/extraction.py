@@ -100,7 +100,7 @@ def links_of_both_directions(
     :param reverse: (source tokens, target tokens + 1) probabilities of the opposite model; last column ``</s>``.
     :param method: how links are read off, one of :data:`METHODS`; ``argmax`` not with ``mean``.
     :param combination: ``mean``: links are read off the mean of p(s | t) and p(t | s); or one of
-        ``links.symmetrisation.METHODS``, of the links of either direction.
+        ``links.symmetrisation.SYMMETRISATIONS``, of the links of either direction.
     :param guided: of the two models, for reading links off either.
     :raises GuidedAlignError: no such method or combination, or ones that do not go together.
     """

@@ -15,13 +15,13 @@ import numpy as np
 from fairseq_guided_align import __version__
 from fairseq_guided_align.cli.options import add_word_split, text_to_read, texts_to_read
 from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError
-from fairseq_guided_align.files.byte_lines import count_lines, is_pipe, raise_length_error
+from fairseq_guided_align.files.byte_lines import is_pipe, raise_length_error
 from fairseq_guided_align.links.end_links import told_end_links
 from fairseq_guided_align.links.link import CorpusLinks
 from fairseq_guided_align.links.one_based import MANY, one_based_warning
-from fairseq_guided_align.links.reading import is_naacl, naacl_sentences, read_link_file
+from fairseq_guided_align.links.reading import count_pairs, form_of, read_link_file
 from fairseq_guided_align.links.words import DEFAULT_SPLIT
-from fairseq_guided_align.scores.metrics import LinkCounts, count_corpus
+from fairseq_guided_align.scores.metrics import AlignmentCounts, count_corpus
 from fairseq_guided_align.scores.scored_text import ScoredText
 from fairseq_guided_align.scores.significance import Comparison, Interval, bootstrap_interval, paired_bootstrap
 
@@ -86,7 +86,7 @@ class SystemScore:
     """A system's counts and, with ``--confidence``, the interval of its AER."""
 
     name: str
-    counts: LinkCounts
+    counts: AlignmentCounts
     aer_interval: Optional[Interval]
 
     def as_json(self) -> dict[str, Any]:
@@ -126,7 +126,7 @@ def run(args: argparse.Namespace) -> int:
     systems = [
         SystemScore(
             name,
-            LinkCounts.from_array(table),
+            AlignmentCounts.from_array(table),
             bootstrap_interval(table, **sampling) if args.confidence else None,
         )
         for name, table in zip(args.systems, tables)
@@ -172,37 +172,34 @@ def _sizes(arguments: list[str]) -> list[Optional[int]]:
     """Sentence pairs of each shard, for files in NAACL's form, which say nothing of pairs without links."""
     shards = [_files(argument) for argument in arguments]
     most = max(map(len, shards))
-    if not any(is_naacl(path) for files in shards for path in files):
+    if not any(form_of(path) for files in shards for path in files):
         return [None] * most
     sizes: list[Optional[int]] = []
     for number in range(most):
         of_shard = [files[number] for files in shards if len(files) == most]
-        counted = [_pairs(path) for path in of_shard]
-        told = [count for count, path in zip(counted, of_shard) if not is_naacl(path)]
+        counted = [count_pairs(path) for path in of_shard]
+        told = [count for count, path in zip(counted, of_shard) if form_of(path) is None]
         sizes.append(told[0] if told else max(counted))
     return sizes
 
 
 def _read(argument: str, one_based: bool, sizes: Sequence[Optional[int]]) -> CorpusLinks:
     files = _files(argument)
-    if len(files) != len(sizes) and any(map(is_naacl, files)):
+    form = next(filter(None, map(form_of, files)), None) if len(files) != len(sizes) else None
+    if form is not None:
         raise GuidedAlignError(
-            f"{argument}: NAACL word alignments do not say how many sentence pairs a file has: expected {len(sizes)}"
+            f"{argument}: {form.name} do not say how many sentence pairs a file has: expected {len(sizes)}"
             f" files, as of the other argument; got {len(files)}"
         )
     both = zip(files, sizes if len(files) == len(sizes) else [None] * len(files))
     return CorpusLinks.concatenated(read_link_file(path, one_based, size) for path, size in both)
 
 
-def _pairs(path: str) -> int:
-    return naacl_sentences(path) if is_naacl(path) else count_lines(path)
-
-
 def _raise_length_error(gold: str, system: str) -> None:
     """Names both numbers of lines and the first line that has no partner."""
     if any(map(is_pipe, [*_files(gold), *_files(system)])):
         raise_length_error([*_files(gold), *_files(system)])
-    files = {name: [(path, _pairs(path)) for path in _files(name)] for name in (gold, system)}
+    files = {name: [(path, count_pairs(path)) for path in _files(name)] for name in (gold, system)}
     if len(files[gold]) == len(files[system]):
         # Shard by shard: the first pair of files that differs is where it went wrong.
         gold_file, system_file = next(pair for pair in zip(files[gold], files[system]) if pair[0][1] != pair[1][1])

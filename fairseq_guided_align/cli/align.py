@@ -8,9 +8,9 @@ from fairseq_guided_align.cli.options import add_word_split, text_to_read, text_
 from fairseq_guided_align.files.atomic import atomic_file
 from fairseq_guided_align.files.byte_lines import count_lines, is_pipe, raise_length_error, read_lines
 from fairseq_guided_align.files.progress import line_counter, say
-from fairseq_guided_align.links.aligner import LONGEST_SENTENCE, AlignedText, AlignerSettings, align_text
+from fairseq_guided_align.links.aligner import LONGEST_SENTENCE, AlignerInput, AlignerSettings, align_with_eflomal
 from fairseq_guided_align.links.pharaoh import format_block
-from fairseq_guided_align.links.symmetrisation import METHODS
+from fairseq_guided_align.links.symmetrisation import SYMMETRISATIONS
 from fairseq_guided_align.links.words import split_words
 
 HELP = "make word links with eflomal, in both directions, symmetrised"
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     standard = AlignerSettings()
     parser.add_argument(
         "--method",
-        choices=METHODS,
+        choices=SYMMETRISATIONS,
         default=standard.method,
         help=f"how the two directions become one (default: {standard.method})",
     )
@@ -77,10 +77,10 @@ def run(args: argparse.Namespace) -> int:
     if len(set(lines)) > 1:
         raise_length_error([args.source, args.target])
     say(f"aligning {lines[0] if lines else 'the'} sentence pairs; eflomal says nothing until it is done")
-    seen = AlignedText()
+    seen = AlignerInput()
     links = with_links = 0
     with atomic_file(args.output) as stream, line_counter("symmetrise") as bar:
-        for chunk in align_text(
+        for chunk in align_with_eflomal(
             (" ".join(split_words(line, args.word_split)) for line in read_lines(args.source)),
             (" ".join(split_words(line, args.word_split)) for line in read_lines(args.target)),
             settings,

@@ -28,7 +28,7 @@ from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.byte_lines import count_lines
 from fairseq_guided_align.files.progress import line_counter, say
 from fairseq_guided_align.files.workers import keep_freed_memory
-from fairseq_guided_align.links.reading import as_pharaoh, naacl_sentences
+from fairseq_guided_align.links.reading import as_pharaoh, count_pairs
 from fairseq_guided_align.links.store import link_writer, links_path
 from fairseq_guided_align.subwords.settings import SETTINGS, subword_settings, word_split_of
 
@@ -111,7 +111,7 @@ def _binarize_pieces(args: argparse.Namespace, split: str, path: str, source: st
     output = links_path(args.data, split, source, target)
 
     def sentences() -> int:
-        return len(lengths[0]) if lengths else naacl_sentences(path)
+        return len(lengths[0]) if lengths else count_pairs(path)
 
     with (
         as_pharaoh(path, sentences, args.one_based) as text,

@@ -15,7 +15,7 @@ from fairseq_guided_align.files.atomic import atomic_file
 from fairseq_guided_align.files.byte_lines import check_no_pipe, decode_line, read_blocks_together
 from fairseq_guided_align.files.progress import line_counter, say
 from fairseq_guided_align.links.pharaoh import format_line
-from fairseq_guided_align.links.symmetrisation import METHODS as SYMMETRISATIONS
+from fairseq_guided_align.links.symmetrisation import SYMMETRISATIONS
 from fairseq_guided_align.subwords.pieces import KINDS
 from fairseq_guided_align.subwords.settings import SETTINGS, subword_settings
 

@@ -20,7 +20,7 @@ from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.progress import say
 from fairseq_guided_align.files.workers import keep_freed_memory
 from fairseq_guided_align.links.aligner import AlignerSettings
-from fairseq_guided_align.links.symmetrisation import METHODS
+from fairseq_guided_align.links.symmetrisation import SYMMETRISATIONS
 from fairseq_guided_align.subwords.pieces import KINDS
 from fairseq_guided_align.subwords.sentencepiece_models import MODEL_TYPES
 
@@ -96,7 +96,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     links.add_argument("--allow-missing-alignments", action="store_true", help="splits may have no file of links")
     links.add_argument("--aligner", choices=("eflomal",), help="make the links of splits that have no file of them")
     links.add_argument(
-        "--symmetrisation", choices=METHODS, help="with --aligner: how two directions become one (default:"
+        "--symmetrisation", choices=SYMMETRISATIONS, help="with --aligner: how two directions become one (default:"
         " grow-diag-final-and)"
     )  # fmt: skip
 

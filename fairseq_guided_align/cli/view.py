@@ -15,6 +15,7 @@ from fairseq_guided_align.files.byte_lines import raise_length_error, read_lines
 from fairseq_guided_align.files.progress import say
 from fairseq_guided_align.links.end_links import take_off_end_links, told_end_links
 from fairseq_guided_align.links.link import CorpusLinks, SentenceLinks
+from fairseq_guided_align.links.outside import is_outside
 from fairseq_guided_align.links.reading import filled, read_link_file
 from fairseq_guided_align.links.words import DEFAULT_SPLIT, has_rare_space, split_words
 from fairseq_guided_align.pictures.page import PageData, Pair, page_html, view
@@ -250,11 +251,10 @@ def _links(path: str, one_based: bool, text_path: str, source: list[list[str]], 
     links, end_links = take_off_end_links(links, sizes[0], sizes[1], np.array(one_definition, bool))
     if end_links:
         say(told_end_links(end_links, f"{path}: "))
-    sentence = links.sentence()
-    outside = (links.source >= sizes[0][sentence]) | (links.target >= sizes[1][sentence])
+    outside = is_outside(links, sizes[0], sizes[1])
     if bool(outside.any()):
-        first = int(np.flatnonzero(outside)[0])
-        line, base = int(sentence[first]), int(one_based)
+        first, base = int(outside.argmax()), int(one_based)
+        line = int(links.sentence()[first])
         raise AlignmentRangeError(
             f"{path}:{line + 1}: expected links within {len(source[line])} source and {len(target[line])} target"
             f" tokens; got {links.source[first] + base}-{links.target[first] + base}. Are the links of another"

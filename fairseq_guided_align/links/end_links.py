@@ -1,12 +1,9 @@
 """Links of ``</s>``, which Marian writes: each pair ends with one from the source's ``</s>`` to the target's.
 
-To other programs they point one position outside their sentences. A file's single links say nothing; where most pairs
-of many have such a link, they are Marian's.
+Elsewhere such links point one position outside their sentences. They are taken for Marian's where most pairs have one.
 """
 
 from __future__ import annotations
-
-from typing import Optional
 
 import numpy as np
 
@@ -17,13 +14,13 @@ MOST = 0.5
 
 
 def take_off_end_links(
-    links: CorpusLinks, sources: np.ndarray, targets: np.ndarray, telling: Optional[np.ndarray] = None
+    links: CorpusLinks, sources: np.ndarray, targets: np.ndarray, telling: np.ndarray | None = None
 ) -> tuple[CorpusLinks, int]:
     """The links without those of ``</s>``, and the number of these; the links as they are, if they are not Marian's.
 
     :param sources: (pairs,) source tokens of each, without ``</s>``.
-    :param targets: (pairs,) likewise of the target.
-    :param telling: (pairs,) bool, the pairs whose numbers of tokens are beyond doubt; all where None.
+    :param targets: (pairs,) target tokens of each, without ``</s>``.
+    :param telling: (pairs,) bool, the pairs whose numbers of tokens are certain; None: all.
     """
     sentence = links.sentence()
     after_source, after_target = sources[sentence], targets[sentence]
@@ -43,5 +40,5 @@ def take_off_end_links(
 
 
 def told_end_links(count: int, start: str = "; ") -> str:
-    """What to tell of links that were taken off; nothing of none."""
+    """What messages say of links that were taken off; nothing of none."""
     return f"{start}{count} links of </s> taken off, as Marian writes them" if count else ""

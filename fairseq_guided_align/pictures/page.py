@@ -14,8 +14,9 @@ from typing import TypedDict
 
 import numpy as np
 
-from fairseq_guided_align.errors import AlignmentRangeError, GuidedAlignError
+from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.links.link import SentenceLinks
+from fairseq_guided_align.links.outside import check_inside
 from fairseq_guided_align.pictures.visible_text import visible
 from fairseq_guided_align.scores.metrics import COLUMNS, count_links
 
@@ -109,13 +110,7 @@ def view(
     for links in [gold, *(links for pair in systems for links in pair)]:
         if links is None or not len(links):
             continue
-        outside = (links.source >= len(source)) | (links.target >= len(target))
-        if bool(outside.any()):
-            first = int(np.flatnonzero(outside)[0])
-            raise AlignmentRangeError(
-                f"expected links within {len(source)} source and {len(target)} target tokens;"
-                f" got {links.source[first]}-{links.target[first]}"
-            )
+        check_inside(links, len(source), len(target))
     flat_gold = None
     if gold is not None:
         flat_gold = np.stack([gold.source, gold.target, gold.sure], axis=1).ravel().astype(int).tolist()

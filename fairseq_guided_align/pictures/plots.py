@@ -10,6 +10,7 @@ import numpy as np
 
 from fairseq_guided_align.errors import AlignmentRangeError, GuidedAlignError
 from fairseq_guided_align.links.link import SentenceLinks
+from fairseq_guided_align.links.outside import check_inside
 from fairseq_guided_align.pictures.visible_text import shown, visible_lines
 
 try:
@@ -117,11 +118,5 @@ def _checked(panels: Sequence[Panel], sources: int, targets: int, gold: Sentence
             raise GuidedAlignError(f"expected probabilities in 0..1 in panel {panel.title!r}; got {matrix[~inside][0]}")
         matrices.append(matrix)
     if gold is not None:
-        outside = (gold.source >= sources) | (gold.target >= targets)
-        if bool(outside.any()):
-            first = int(np.flatnonzero(outside)[0])
-            raise AlignmentRangeError(
-                f"expected gold links within {sources} source and {targets} target tokens;"
-                f" got {gold.source[first]}-{gold.target[first]}"
-            )
+        check_inside(gold, sources, targets, "gold links")
     return matrices

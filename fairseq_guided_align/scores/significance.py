@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError
-from fairseq_guided_align.scores.metrics import COLUMNS, LinkCounts, score_table
+from fairseq_guided_align.scores.metrics import COLUMNS, AlignmentCounts, score_table
 
 METRICS = ("aer", "precision", "recall", "f1")
 LOWER_IS_BETTER = ("aer",)
@@ -26,7 +26,7 @@ class Interval:
 
     :param score: of the sentence pairs as they are, a fraction in 0..1.
     :param low: lower end; a share of (1 - level) / 2 of the resamples lies below it.
-    :param high: upper end, likewise.
+    :param high: upper end; the same share lies above it.
     :param level: confidence, such as 0.95.
     """
 
@@ -41,8 +41,8 @@ class Comparison:
     """Two systems on the same sentence pairs, by paired bootstrap resampling.
 
     :param difference: second system's score minus the first's, with its interval.
-    :param p_value: two-sided; how often resamples, moved so that their mean difference is 0, differ by at
-        least as much as the systems do. (hits + 1) / (samples + 1), so it is never 0.
+    :param p_value: two-sided: the share of resamples, moved so that their mean difference is 0, that differ at least
+        as much as the systems do; (hits + 1) / (samples + 1), so above 0.
     :param first_wins: share of the resamples in which the first system is better (Koehn 2004).
     :param second_wins: share in which the second is; the rest are ties.
     """
@@ -67,7 +67,7 @@ def bootstrap_interval(
     """
     _check(metric, level, samples)
     scores = score_table(_resampled(np.asarray(counts), samples, seed))[metric]
-    return _interval(getattr(LinkCounts.from_array(counts), metric), scores, level)
+    return _interval(getattr(AlignmentCounts.from_array(counts), metric), scores, level)
 
 
 def paired_bootstrap(
@@ -78,10 +78,10 @@ def paired_bootstrap(
     samples: int = 1000,
     seed: int = 12345,
 ) -> Comparison:
-    """Whether the second system really is better or worse than the first.
+    """Whether the second system is better or worse than the first beyond chance.
 
     :param first: (sentences, 5) integers as :func:`~fairseq_guided_align.scores.metrics.count_corpus` gives them.
-    :param second: the same of the other system, for the same sentence pairs.
+    :param second: counts of the second system, of the same sentence pairs.
     :raises AlignmentLengthError: the two have different numbers of sentence pairs.
     :raises GuidedAlignError: as :func:`bootstrap_interval`.
     """
@@ -93,9 +93,9 @@ def paired_bootstrap(
     sums = _resampled(np.concatenate([first, second], axis=1), samples, seed)
     width = len(COLUMNS)
     differences = score_table(sums[:, width:])[metric] - score_table(sums[:, :width])[metric]
-    scores = [getattr(LinkCounts.from_array(counts), metric) for counts in (first, second)]
+    scores = [getattr(AlignmentCounts.from_array(counts), metric) for counts in (first, second)]
     observed = scores[1] - scores[0]
-    # Equal systems give differences of exactly 0; rounding may lift none of the others above the observed one.
+    # The slack is for rounding; equal systems differ by exactly 0.
     as_large = np.abs(differences - differences.mean()) >= abs(observed) - 1e-12
     better = -1 if metric in LOWER_IS_BETTER else 1
     return Comparison(

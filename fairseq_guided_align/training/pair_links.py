@@ -11,11 +11,13 @@ from fairseq.data import ConcatDataset, LanguagePairDataset
 from fairseq.data.indexed_dataset import IndexedRawTextDataset, MMapIndexedDataset
 
 from fairseq_guided_align.errors import AlignmentRangeError, GuidedAlignError
-from fairseq_guided_align.links.coverage import CHUNK, LinkCoverage, first_outside, measure_coverage
+from fairseq_guided_align.links.coverage import LinkCoverage, measure_coverage
 from fairseq_guided_align.links.end_links import take_off_end_links, told_end_links
 from fairseq_guided_align.links.link import CorpusLinks
 from fairseq_guided_align.links.one_based import one_based_warning
+from fairseq_guided_align.links.outside import CHUNK, first_outside
 from fairseq_guided_align.links.sources import ConcatenatedLinks, Links, find_links
+from fairseq_guided_align.links.store import LinkStore
 from fairseq_guided_align.subwords.word_positions import WordPositions, word_ends
 from fairseq_guided_align.training.dataset import GuidedPairDataset, pair_counts, token_counts
 
@@ -60,7 +62,7 @@ class PairLinks:
         found = [self._find(split + (str(k) if k else ""), data_dir, size) for k, size in enumerate(sizes)]
         if all(links is None for links in found):
             return None
-        parts = [links if links is not None else _no_links(size) for links, size in zip(found, sizes)]
+        parts = [links if links is not None else CorpusLinks.empty(size) for links, size in zip(found, sizes)]
         parts, end_links = _without_end_links(pairs, parts)
         coverage = _coverage(name, pairs, parts, repeats)
         logger.info(f"links of {name}: {coverage}{told_end_links(end_links)}")
@@ -100,7 +102,7 @@ def _without_end_links(pairs: LanguagePairDataset, parts: List[Links]) -> Tuple[
     found, total = [], 0
     for links, source, target in zip(parts, _shards(pairs.src)[0], _shards(pairs.tgt)[0]):
         # Our own files have none: whatever writes them has taken them off.
-        if isinstance(links, CorpusLinks):
+        if isinstance(links, CorpusLinks) and not isinstance(links, LinkStore):
             links, taken = take_off_end_links(links, token_counts(source).written, token_counts(target).written)
             total += taken
         found.append(links)
@@ -188,10 +190,6 @@ def _shards(text: Any) -> Tuple[List[Any], List[int]]:
     if isinstance(text, ConcatDataset):
         return list(text.datasets), list(text.sample_ratios)
     return [text], [1]
-
-
-def _no_links(sentences: int) -> CorpusLinks:
-    return CorpusLinks(np.zeros(sentences + 1, np.int64), np.empty(0, np.int32), np.empty(0, np.int32))
 
 
 def _refuse_other_direction(

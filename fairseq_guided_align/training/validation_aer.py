@@ -13,13 +13,13 @@ from torch import Tensor
 
 from fairseq_guided_align.attention.guided_heads import GuidedHeads
 from fairseq_guided_align.losses.batching import batch_links
-from fairseq_guided_align.scores.metrics import COLUMNS, LinkCounts
+from fairseq_guided_align.scores.metrics import COLUMNS, AlignmentCounts
 from fairseq_guided_align.training.log_values import SixDecimals
 
 PREFIX = "_aer_"
 """Begins the names of the counts in fairseq's logs; what begins with an underscore is not printed."""
 
-SCORES: Mapping[str, Callable[[LinkCounts], float]] = {
+SCORES: Mapping[str, Callable[[AlignmentCounts], float]] = {
     "aer": lambda counts: counts.aer,
     "alignment_precision": lambda counts: counts.precision,
     "alignment_recall": lambda counts: counts.recall,
@@ -91,9 +91,9 @@ def log_scores(logging_outputs: List[Dict[str, Any]], of: str = "") -> None:
         metrics.log_derived(of + name, _derived(score, PREFIX + of))
 
 
-def _derived(score: Callable[[LinkCounts], float], begin: str) -> Callable[[Mapping[str, Any]], float]:
+def _derived(score: Callable[[AlignmentCounts], float], begin: str) -> Callable[[Mapping[str, Any]], float]:
     def value(meters: Mapping[str, Any]) -> float:
-        counts = LinkCounts(*(round(float(meters[begin + name].sum)) for name in COLUMNS))
+        counts = AlignmentCounts(*(round(float(meters[begin + name].sum)) for name in COLUMNS))
         return SixDecimals(round(score(counts), 6))
 
     return value

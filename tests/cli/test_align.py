@@ -11,7 +11,7 @@ import pytest
 
 from examples.made_up_text import make_text
 from fairseq_guided_align.cli.main import main
-from fairseq_guided_align.links.aligner import AlignedText, AlignerSettings, _lines_for_eflomal
+from fairseq_guided_align.links.aligner import AlignerInput, AlignerSettings, _lines_for_eflomal
 from fairseq_guided_align.links.link import CorpusLinks
 from fairseq_guided_align.links.pharaoh import read_links
 from fairseq_guided_align.links.symmetrisation import symmetrise
@@ -77,7 +77,7 @@ def differing(one: CorpusLinks, other: CorpusLinks) -> float:
 
 
 def test_words_that_eflomal_would_cut_and_lines_too_long() -> None:
-    seen = AlignedText()
+    seen = AlignerInput()
     lines = ["a\u00a0b c\td", "", "\u3000 x", "w " * 1023, "w " * 1024]
     made = list(_lines_for_eflomal(lines, seen))
     assert [len(line.split()) for line in made] == [3, 0, 2, 1023, 1024]

@@ -13,7 +13,7 @@ import pytest
 from fairseq_guided_align.cli.main import main
 from fairseq_guided_align.links.end_links import take_off_end_links
 from fairseq_guided_align.links.link import CorpusLinks
-from fairseq_guided_align.links.pharaoh import parse_line
+from fairseq_guided_align.links.pharaoh import parse_line, read_links
 from fairseq_guided_align.links.store import LinkStore, links_path
 
 PAIRS = 50
@@ -65,34 +65,31 @@ def test_project_takes_them_off(options: list[str], corpus: Path, capsys: pytest
     assert said.count("53 links of </s> taken off") == 1
 
 
-def test_preprocess_and_binarize_take_them_off(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_preprocess_binarize_and_training_take_them_off(
+    corpus: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     pytest.importorskip("fairseq")
-    stored = []
-    for name in ("clean", "marian"):
-        data = corpus / f"data-{name}"
-        files = ["--trainpref", str(corpus / name), "--destdir", str(data), "--subwords", "words"]
-        assert main(["preprocess", "-s", "s", "-t", "t", *files]) == 0
-        stored.append(list(LinkStore(links_path(data, "train", "s", "t"))))
+    data = corpus / "data"
+    files = ["--trainpref", str(corpus / "marian"), "--destdir", str(data), "--subwords", "words"]
+    assert main(["preprocess", "-s", "s", "-t", "t", *files]) == 0
+    clean = list(read_links(corpus / "clean.align"))
+    assert list(LinkStore(links_path(data, "train", "s", "t"))) == clean
     assert json.loads((data / "guided_alignment.json").read_text())["splits"]["train"]["end_links"] == 53
     for level in ("words", "pieces"):
         options = ["--level", level, "--max-dropped", "0"]
         assert main(["binarize", str(data), f"train={corpus}/marian.align", *options]) == 0
-        stored.append(list(LinkStore(links_path(data, "train", "s", "t"))))
-    assert stored[1:] == [stored[0]] * 3
+        assert list(LinkStore(links_path(data, "train", "s", "t"))) == clean
     assert capsys.readouterr().err.count("53 links of </s> taken off") == 3
+    assert_taken_off_files_of_alignments(corpus, data, clean, caplog)
 
 
-def test_training_takes_them_off_files_of_alignments(corpus: Path, caplog: pytest.LogCaptureFixture) -> None:
-    pytest.importorskip("fairseq")
-    from fairseq.data import data_utils
+def assert_taken_off_files_of_alignments(
+    corpus: Path, data: Path, clean: list, caplog: pytest.LogCaptureFixture
+) -> None:
+    from fairseq.data import Dictionary, data_utils
     from fairseq.data.language_pair_dataset import LanguagePairDataset
 
     from fairseq_guided_align.training.pair_links import PairLinks
-
-    data = corpus / "data"
-    files = ["--trainpref", str(corpus / "clean"), "--destdir", str(data), "--subwords", "words"]
-    assert main(["preprocess", "-s", "s", "-t", "t", *files]) == 0
-    from fairseq.data import Dictionary
 
     sides: list = []
     for lang in "st":
@@ -100,7 +97,6 @@ def test_training_takes_them_off_files_of_alignments(corpus: Path, caplog: pytes
         text = data_utils.load_indexed_dataset(str(data / f"train.s-t.{lang}"), dictionary)
         sides += [text, text.sizes, dictionary]
     pairs = LanguagePairDataset(*sides)
-    clean = LinkStore(links_path(data, "train", "s", "t"))
     for inverted in (False, True):
         path = corpus / "marian.align"
         if inverted:
