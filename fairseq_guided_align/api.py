@@ -23,6 +23,7 @@ from typing import Any, Optional
 import numpy as np
 
 from fairseq_guided_align.aligning.extraction import AlignedText, AlignmentModel, read_links_off
+from fairseq_guided_align.decoding.pieces import pieces_of
 from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError
 from fairseq_guided_align.links.link import SentenceLinks
 from fairseq_guided_align.subwords.text_pieces import PiecedSentence, text_cutters
@@ -218,8 +219,7 @@ class Model:
     def _translation(
         self, source: PiecedSentence, hypothesis: Any, level: str, method: str, threshold: Optional[float]
     ) -> Translation:
-        dictionary = self._model.task.target_dictionary
-        pieces = [dictionary[token] for token in hypothesis["tokens"].tolist()[:-1]]
+        pieces = pieces_of(hypothesis["tokens"], self._model.task.target_dictionary)
         target = PiecedSentence.of_pieces(pieces, self._cut_target.kind)
         attention = hypothesis["attention"].t()[:-1].float().cpu().numpy()
         # the columns of padding, which fairseq puts on the left by default

@@ -15,17 +15,19 @@ from fairseq_guided_align.attention.forced import forced_attentions, heads_to_re
 from fairseq_guided_align.attention.guided_heads import GuidedHeads, parse_indices
 from fairseq_guided_align.attention.hard_links import (
     argmax_links,
-    combine_directions,
-    merge_pieces,
+    linkable,
+    mean_of_directions,
     mutual_argmax_links,
     threshold_links,
 )
 from fairseq_guided_align.attention.reader import heads_of_layers
+from fairseq_guided_align.decoding.pieces import pieces_of
 from fairseq_guided_align.errors import AlignmentRangeError, GuidedAlignError
 from fairseq_guided_align.links.link import SentenceLinks
 from fairseq_guided_align.links.symmetrisation import symmetrise
 from fairseq_guided_align.subwords.special_tokens import index_of
 from fairseq_guided_align.subwords.text_pieces import PiecedSentence, SplitWords
+from fairseq_guided_align.subwords.word_attention import word_attention
 
 METHODS = ("argmax", "mutual-argmax", "threshold")
 CHUNK = 10_000
@@ -58,10 +60,7 @@ class AlignedText:
 
     def words(self) -> np.ndarray:
         """Attention between words, (target words, source words + 1); the last column is ``</s>``'s."""
-        columns = np.append(self.source.word, self.source.words)
-        rows = merge_pieces(self.attention, columns, self.target.word)
-        # words at the end that no piece spells have no row
-        return np.pad(rows, ((0, self.target.words - len(rows)), (0, 0)))
+        return word_attention(self.attention, self.source, self.target)
 
 
 def read_links_off(
@@ -78,8 +77,7 @@ def read_links_off(
     """
     if (threshold is None) == (method == "threshold"):
         raise GuidedAlignError(f"a threshold belongs to the method threshold; got {method} and {threshold}")
-    null = -1 if guided.unlinked == "eos" else None
-    matrix = attention if null is not None else attention[:, :-1]
+    matrix, null = linkable(attention, guided)
     if method == "argmax":
         return argmax_links(matrix, null)
     if method == "mutual-argmax":
@@ -111,7 +109,7 @@ def links_of_both_directions(
         one = read_links_off(attention, guided[0], method, threshold)
         other = read_links_off(reverse, guided[1], method, threshold)
         return symmetrise(one, other.inverted(), combination)
-    mean = combine_directions(attention[:, :-1], reverse[:, :-1], "mean")
+    mean = mean_of_directions(attention[:, :-1], reverse[:, :-1])
     if method == "threshold":
         return threshold_links(mean, threshold)  # type: ignore[arg-type]
     if method == "mutual-argmax":
@@ -242,8 +240,8 @@ class AlignmentModel:
             yield (
                 number,
                 AlignedPair(
-                    _pieces(item["source"], self.task.source_dictionary),
-                    _pieces(item["target"], self.task.target_dictionary),
+                    pieces_of(item["source"], self.task.source_dictionary),
+                    pieces_of(item["target"], self.task.target_dictionary),
                     attention,
                 ),
             )
@@ -322,10 +320,6 @@ class AlignmentModel:
         padding = self.task.source_dictionary.pad()
         for batch in self.batches(pairs, numbers, max_tokens):
             yield from zip(batch["id"].tolist(), forced_attentions(self.model, self.guided, batch, padding))
-
-
-def _pieces(tokens: torch.Tensor, dictionary: Any) -> list[str]:
-    return [dictionary[token] for token in tokens.tolist()[:-1]]
 
 
 def _other_heads(guided: GuidedHeads, layers: Optional[str], heads: Optional[str], sizes: Sequence[int]) -> GuidedHeads:

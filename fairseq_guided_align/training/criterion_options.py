@@ -7,6 +7,7 @@ from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from omegaconf import II
 
 from fairseq_guided_align.attention.guided_heads import POSITIONS, REDUCTIONS, UNLINKED
+from fairseq_guided_align.losses.guided_cost import COSTS
 
 
 @dataclass
@@ -29,7 +30,7 @@ class GuidedAlignmentCrossEntropyConfig(FairseqDataclass):
             "full: all at once, as fairseq does; auto: chunked where the model allows it"
         },
     )
-    guided_alignment_type: ChoiceEnum(["ce", "mse"]) = field(  # type: ignore[valid-type]
+    guided_alignment_type: ChoiceEnum(list(COSTS)) = field(  # type: ignore[valid-type]
         default="ce",
         metadata={"help": "cost between links and attention: cross-entropy in nats, or mean squared error"},
     )
@@ -60,8 +61,8 @@ class GuidedAlignmentCrossEntropyConfig(FairseqDataclass):
     guided_alignment_heads: Optional[str] = field(
         default=None,
         metadata={
-            "help": "guided heads of these layers, likewise; default: the first --alignment-heads of a model that "
-            "has this option, else head 0"
+            "help": "guided heads of these layers, written like the layers; default: the first --alignment-heads of "
+            "a model that has this option, else head 0"
         },
     )
     guided_alignment_reduction: ChoiceEnum(list(REDUCTIONS)) = field(  # type: ignore[valid-type]

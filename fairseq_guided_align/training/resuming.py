@@ -1,8 +1,7 @@
 """Interrupted trainings that go on as if nothing had happened.
 
-With fairseq alone, what a resumed training sees and does differs from one that was never interrupted: it cuts the
-text into other batches, forgets how long the validation figure has not improved, and does one update more where all
-had been done. Here each of these is put back, for our tasks.
+With fairseq alone, a resumed training differs from an uninterrupted one: it cuts the text into other batches, forgets
+how many validations brought nothing better, and does one update more where all had been done. Our tasks mend each.
 """
 
 from __future__ import annotations
@@ -11,18 +10,13 @@ import functools
 import logging
 import os
 import sys
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Iterator, Optional
 
 import torch
 from fairseq import checkpoint_utils
 from fairseq.tasks import FairseqTask
 
-from fairseq_guided_align.checkpoints.files import (
-    read_light,
-    refuse_if_cut_off,
-    remove_unfinished,
-    replace_if_cut_off,
-)
+from fairseq_guided_align.checkpoints.files import read_light, refuse_if_cut_off, remove_unfinished, replace_if_cut_off
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.training.checkpoint_options import check_checkpoint_options
 
@@ -66,11 +60,11 @@ class ResumableTask(FairseqTask):
         _shuffle_as_told(batches)
         return batches
 
-    def state_dict(self) -> Dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """What the checkpoint keeps of the task."""
         return {**super().state_dict(), EARLY_STOP: next((dict(vars(one)) for one in _early_stops()), {})}
 
-    def before_resuming(self, path: str, state: Dict[str, Any], continues: bool) -> None:
+    def before_resuming(self, path: str, state: dict[str, Any], continues: bool) -> None:
         """Called with the checkpoint that training begins with, before its weights are read.
 
         :param state: what it holds.
@@ -88,7 +82,7 @@ def _shuffle_as_told(batches: Any) -> None:
 
     def made(epoch: int, shuffle: bool, fix_batches_to_gpus: bool = False, offset: int = 0) -> Any:
         # fairseq 0.12.2 and 0.12.3 call it otherwise.
-        samplers: List[Any] = [getattr(batches, "epoch_batch_sampler", None), batches.batch_sampler]
+        samplers: list[Any] = [getattr(batches, "epoch_batch_sampler", None), batches.batch_sampler]
         for sampler in samplers:
             if hasattr(sampler, "make_batches_for_epoch"):
                 sampler.shuffle, sampler.fix_batches_to_gpus = shuffle, fix_batches_to_gpus
