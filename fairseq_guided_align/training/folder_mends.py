@@ -67,9 +67,7 @@ def _check_not_empty(path: str, is_empty: bool) -> None:
 
 
 def _check_validation_sets(config: Any) -> None:
-    """:raises GuidedAlignError: a validation set of the folder is neither used nor left out on purpose, or options
-    about them contradict each other.
-    """
+    """:raises GuidedAlignError: no option uses a validation set of the folder or leaves it out, or two contradict."""
     from fairseq import utils
     from fairseq.file_io import PathManager
 

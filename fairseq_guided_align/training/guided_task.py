@@ -34,7 +34,7 @@ class GuidedTask(DecodingTask, ResumableTask):
         self.options = options
         self.link_coverage: dict[str, LinkCoverage] = {}
         self._model: Any = None
-        # Training and validation need links, and build a criterion; decoding does neither.
+        # Only training and validation need links, and only they build a criterion.
         self._guides = False
         self._validates = False
         self._images: Optional[AttentionImages] = None

@@ -45,7 +45,7 @@ class TranslationGuidedAlignmentTask(GuidedTask, TranslationTask):
 
     @classmethod
     def setup_task(cls, cfg: TranslationGuidedAlignmentConfig, **kwargs: Any) -> Any:
-        """The task; where one language is given, the data folder tells the other one, which fairseq confuses.
+        """The task; where a single language is given, the data folder tells the missing one.
 
         :raises GuidedAlignError: the data folder has no text of the language that was given, or of several with it.
         """
