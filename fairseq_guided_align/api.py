@@ -220,8 +220,7 @@ class Model:
     def _translation(
         self, source: PiecedSentence, hypothesis: Any, level: str, method: str, threshold: Optional[float]
     ) -> Translation:
-        dictionary = self._model.task.target_dictionary
-        pieces = pieces_of(hypothesis["tokens"], dictionary)
+        pieces = pieces_of(hypothesis["tokens"], self._model.task.target_dictionary)
         target = PiecedSentence.of_pieces(pieces, self._cut_target.kind)
         attention = hypothesis["attention"].t()[:-1].float().cpu().numpy()
         # the columns of padding, which fairseq puts on the left by default

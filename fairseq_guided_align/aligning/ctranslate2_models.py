@@ -22,6 +22,7 @@ import fairseq_guided_align
 from fairseq_guided_align.aligning.extraction import read_links_off
 from fairseq_guided_align.aligning.models import TASK, chosen_pair, is_multilingual, read_checkpoint
 from fairseq_guided_align.attention.guided_heads import GuidedHeads
+from fairseq_guided_align.attention.token_rows import rows_of_tokens
 from fairseq_guided_align.checkpoints.fingerprints import check_prints, prints_of_folder, stored_prints
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.links.link import SentenceLinks
@@ -198,8 +199,7 @@ def attention_of(rows: Sequence[Sequence[float]], guided: GuidedHeads) -> np.nda
         ``</s>``, source pieces).
     :returns: (target pieces, source pieces + 1): target token t's attention in row t; the last column is ``</s>``'s.
     """
-    matrix = np.asarray(rows, dtype=np.float32)
-    matrix = matrix[1:] if guided.position == "next" else matrix[:-1]
+    matrix = rows_of_tokens(torch.from_numpy(np.asarray(rows, dtype=np.float32)), guided.shift)[:-1].numpy()
     rest = np.clip(1 - matrix.sum(axis=1, keepdims=True), 0, None)
     return np.concatenate([matrix, rest], axis=1)
 
@@ -220,7 +220,7 @@ def translate(
     :param method: see :func:`~fairseq_guided_align.aligning.extraction.read_links_off`; likewise ``threshold``.
     :param options: of ``translate_batch``, such as ``beam_size`` and ``num_hypotheses``.
     """
-    if guided.position == "same" and options.get("beam_size", 2) > 1:
+    if guided.shift == 0 and options.get("beam_size", 2) > 1:
         # CTranslate2 up to 4.8 mixes up the sentences of a batch in the first row, when it searches with a beam
         options["max_batch_size"] = 1
     end = "</s>"

@@ -15,7 +15,8 @@ from fairseq_guided_align.attention.forced import forced_attentions, heads_to_re
 from fairseq_guided_align.attention.guided_heads import GuidedHeads, parse_indices
 from fairseq_guided_align.attention.hard_links import (
     argmax_links,
-    combine_directions,
+    linkable,
+    mean_of_directions,
     mutual_argmax_links,
     threshold_links,
 )
@@ -75,8 +76,7 @@ def read_links_off(
     """
     if (threshold is None) == (method == "threshold"):
         raise GuidedAlignError(f"a threshold belongs to the method threshold; got {method} and {threshold}")
-    null = -1 if guided.unlinked == "eos" else None
-    matrix = attention if null is not None else attention[:, :-1]
+    matrix, null = linkable(attention, guided)
     if method == "argmax":
         return argmax_links(matrix, null)
     if method == "mutual-argmax":
@@ -108,7 +108,7 @@ def links_of_both_directions(
         one = read_links_off(attention, guided[0], method, threshold)
         other = read_links_off(reverse, guided[1], method, threshold)
         return symmetrise(one, other.inverted(), combination)
-    mean = combine_directions(attention[:, :-1], reverse[:, :-1], "mean")
+    mean = mean_of_directions(attention[:, :-1], reverse[:, :-1])
     if method == "threshold":
         return threshold_links(mean, threshold)  # type: ignore[arg-type]
     if method == "mutual-argmax":

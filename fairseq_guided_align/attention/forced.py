@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from fairseq_guided_align.attention.guided_heads import GuidedHeads
 from fairseq_guided_align.attention.reader import AttentionReader, cross_attentions, heads_of_layers, returned_attention
+from fairseq_guided_align.attention.token_rows import real_tokens, rows_of_tokens
 
 
 def heads_to_read(model: torch.nn.Module) -> GuidedHeads:
@@ -27,33 +27,14 @@ def heads_to_read(model: torch.nn.Module) -> GuidedHeads:
 
 
 def unguided_heads(model: torch.nn.Module) -> GuidedHeads:
-    """What stock fairseq reads whatever was trained: all heads of the last layer, averaged, the predicting row."""
+    """What stock fairseq reads of every model: all heads of the last layer, averaged, the predicting row."""
     return GuidedHeads.resolve((-1,), None, heads_of_layers(model))
-
-
-def rows_of_tokens(attention: Tensor, position: str) -> Tensor:
-    """Attention of one sentence with target token t's row at t.
-
-    :param attention: (target, source), the decoder's rows for a sentence's own tokens, ``</s>`` included.
-    :param position: of ``GuidedHeads``; with ``next``, ``</s>`` keeps the
-        row that predicts it, because the decoder stops before the one after it.
-    """
-    return torch.cat([attention[1:], attention[-1:]]) if position == "next" else attention
-
-
-def real_tokens(tokens: Tensor, padding: int) -> Tensor:
-    """(..., tokens) bool: False for padding at either end; within a sentence it is a word that is spelled so.
-
-    :param tokens: (..., tokens) indices.
-    """
-    real = tokens.ne(padding)
-    return real.cumsum(-1).gt(0) & real.flip(-1).cumsum(-1).flip(-1).gt(0)
 
 
 @torch.no_grad()
 def forced_attentions(
-    model: torch.nn.Module, guided: GuidedHeads, sample: Dict[str, Any], padding: int
-) -> List[np.ndarray]:
+    model: torch.nn.Module, guided: GuidedHeads, sample: dict[str, Any], padding: int
+) -> list[np.ndarray]:
     """Attention of each sentence of a batch while the model is fed its target.
 
     :param sample: a batch of fairseq's, with target.
@@ -72,6 +53,6 @@ def forced_attentions(
     target_is_real = real_tokens(sample["target"], padding).cpu()
     source_is_real = real_tokens(net_input["src_tokens"], padding).cpu()
     return [
-        rows_of_tokens(matrix[rows][:, columns], guided.position)[:-1].numpy()
+        rows_of_tokens(matrix[rows][:, columns], guided.shift)[:-1].numpy()
         for matrix, rows, columns in zip(attention, target_is_real, source_is_real)
     ]

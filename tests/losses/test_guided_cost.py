@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -20,6 +21,8 @@ from reference import (
     token_costs,
 )
 
+from fairseq_guided_align.attention.guided_heads import POSITIONS
+from fairseq_guided_align.attention.token_rows import rows_of_tokens
 from fairseq_guided_align.losses.batching import BatchLinks
 from fairseq_guided_align.losses.guided_cost import GuidedCost, TokenCosts
 
@@ -30,10 +33,9 @@ QUICK = settings(max_examples=150, deadline=None)
 
 def our_cost(choice: Choice) -> GuidedCost:
     return GuidedCost(
-        squared_error=choice.type == "mse",
+        type=choice.type,
         normalized=choice.rows == "normalized",
         opennmt_tf=choice.normalization == "opennmt-tf",
-        next_row=choice.position == "next",
         unlinked_to_eos=choice.unlinked == "eos",
         ignore_prefix_size=choice.prefix,
     )
@@ -45,12 +47,15 @@ def batch_links(batch: Collated, unique: bool) -> BatchLinks:
     return BatchLinks(sentence * width + target, source, batch.weights, unique, width)
 
 
-def costs_of(batch: Collated, choice: Choice, unique: bool = True, attention: object = None) -> TokenCosts:
+def costs_of(
+    batch: Collated, choice: Choice, unique: bool = True, attention: Any = None, masked: bool = True
+) -> TokenCosts:
+    rows = batch.attention if attention is None else attention
     return our_cost(choice)(
-        batch.attention if attention is None else attention,  # type: ignore[arg-type]
+        rows_of_tokens(rows, POSITIONS[choice.position], batch.target_is_real),
         batch_links(batch, unique),
         batch.target_is_real,
-        batch.source_is_real,
+        batch.source_is_real if masked else None,
     )
 
 
@@ -255,7 +260,7 @@ def test_without_a_source_mask_every_column_is_real() -> None:
     sentences = [one for one in random_sentences(17, 20) if one.lengths[1] == 4]
     batch = collate(sentences)
     for choice in all_choices():
-        got = our_cost(choice)(batch.attention, batch_links(batch, True), batch.target_is_real, None)
+        got = costs_of(batch, choice, masked=False)
         torch.testing.assert_close(got.cost, costs_of(batch, choice).cost)
 
 

@@ -160,7 +160,7 @@ def test_a_folder_of_fairseqs_own_whose_text_has_padding_within(tmp_path: Path) 
     from conftest import binarise
     from tasks import make_task
 
-    from fairseq_guided_align.attention.forced import real_tokens
+    from fairseq_guided_align.attention.token_rows import real_tokens
 
     lines = ["a <pad> b c d", "a b", "<pad> c", "d <pad> <pad>"]
     for split in ("train", "valid", "test"):
