@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, NamedTuple, Optional
 
@@ -27,7 +28,9 @@ from fairseq_guided_align.links.symmetrisation import symmetrise
 from fairseq_guided_align.subwords.special_tokens import index_of
 from fairseq_guided_align.subwords.text_pieces import PiecedSentence, SplitWords
 
-METHODS = ("argmax", "mutual-argmax", "threshold")
+EXTRACTION_METHODS = ("argmax", "mutual-argmax", "threshold")
+"""How links are read off attention, see ``attention.hard_links``."""
+
 CHUNK = 10_000
 """Sentence pairs that are sorted by length together: memory stays flat in the size of the text."""
 
@@ -72,7 +75,7 @@ def read_links_off(
     :param attention: (target tokens, source tokens + 1) probabilities; the last column is ``</s>``'s.
     :param guided: with ``unlinked`` ``eos``, a target token whose attention is on ``</s>`` has no link; otherwise
         the column of ``</s>`` is not looked at.
-    :param method: one of :data:`METHODS`.
+    :param method: one of :data:`EXTRACTION_METHODS`.
     :param threshold: for ``threshold``, the least probability of a link, above 0, at most 1.
     :raises GuidedAlignError: no such method, or a threshold that is missing, superfluous or out of range.
     """
@@ -86,7 +89,7 @@ def read_links_off(
         return mutual_argmax_links(matrix, null_column=null)
     if method == "threshold":
         return threshold_links(matrix, threshold, null)  # type: ignore[arg-type]
-    raise GuidedAlignError(f"expected a method out of {', '.join(METHODS)}; got {method!r}")
+    raise GuidedAlignError(f"expected a method out of {', '.join(EXTRACTION_METHODS)}; got {method!r}")
 
 
 def links_of_both_directions(
@@ -94,23 +97,23 @@ def links_of_both_directions(
     reverse: np.ndarray,
     method: str = "threshold",
     threshold: Optional[float] = None,
-    combination: str = "mean",
+    symmetrisation: str = "mean",
     guided: Sequence[GuidedHeads] = (GuidedHeads((), ()), GuidedHeads((), ())),
 ) -> SentenceLinks:
     """Links of one sentence pair out of both directions' attention.
 
     :param attention: (target tokens, source tokens + 1) probabilities of the model; last column ``</s>``.
     :param reverse: (source tokens, target tokens + 1) probabilities of the opposite model; last column ``</s>``.
-    :param method: how links are read off, one of :data:`METHODS`; ``argmax`` not with ``mean``.
-    :param combination: ``mean``: links are read off the mean of p(s | t) and p(t | s); or one of
-        ``links.symmetrisation.METHODS``, of the links of either direction.
-    :param guided: of the two models, for reading links off either.
-    :raises GuidedAlignError: no such method or combination, or ones that do not go together.
+    :param method: how links are read off, one of :data:`EXTRACTION_METHODS`; ``argmax`` not with ``mean``.
+    :param symmetrisation: ``mean``: links are read off the mean of p(s | t) and p(t | s); or one of
+        ``links.symmetrisation.METHODS``, of the links of each direction.
+    :param guided: of the two models, for reading links off each.
+    :raises GuidedAlignError: no such method or symmetrisation, or ones that do not go together.
     """
-    if combination != "mean":
+    if symmetrisation != "mean":
         one = read_links_off(attention, guided[0], method, threshold)
         other = read_links_off(reverse, guided[1], method, threshold)
-        return symmetrise(one, other.inverted(), combination)
+        return symmetrise(one, other.inverted(), symmetrisation)
     mean = combine_directions(attention[:, :-1], reverse[:, :-1], "mean")
     if method == "threshold":
         return threshold_links(mean, threshold)  # type: ignore[arg-type]
@@ -158,6 +161,21 @@ class AlignmentModel:
         self.guided = heads_to_read(self.model) if attention == "guided" else unguided_heads(self.model)
         if layers is not None or heads is not None:
             self.guided = _other_heads(self.guided, layers, heads, heads_of_layers(self.model))
+
+    def single_heads(self) -> list[AlignmentModel]:
+        """This model once for each of the layers and heads that it reads.
+
+        :raises GuidedAlignError: it returns its attention itself, without heads.
+        """
+        if not self.guided.layers:
+            raise GuidedAlignError("--each-head: this model returns its attention itself, without heads")
+        singles = []
+        for layer in self.guided.layers:
+            for head in self.guided.heads:
+                single = copy(self)
+                single.guided = replace(self.guided, layers=(layer,), heads=(head,))
+                singles.append(single)
+        return singles
 
     @property
     def data(self) -> str:
