@@ -67,7 +67,7 @@ def parser_of(command: str) -> argparse.ArgumentParser:
 
 def test_every_file_says_what_a_dash_means() -> None:
     """An option that names a file of text and would take ``-`` for a name is found here."""
-    for command, action in ((command, action) for command in COMMANDS for action in parser_of(command)._actions):
+    for command, action in ((name, action) for name in COMMANDS for action in parser_of(name)._actions):
         name = (action.option_strings or [action.dest])[0]
         names_file = isinstance(action.metavar, str) and any(
             word in action.metavar for word in ("FILE", "LOG", "GOLD", "HYP")
