@@ -219,7 +219,7 @@ def test_batches_without_links_cost_nothing() -> None:
             continue
         attention = batch.attention.clone().requires_grad_()
         costs = costs_of(batch, choice, attention=attention)
-        assert not (costs.cost.any() or costs.guided.any() or costs.linked.any())
+        assert not any(bool(one.any()) for one in (costs.cost, costs.guided, costs.linked))
         costs.cost.sum().backward()
         assert attention.grad is not None
         assert not attention.grad.any()
