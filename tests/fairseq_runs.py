@@ -191,6 +191,7 @@ def forked_preprocess() -> Iterator[None]:
                 except BaseException:
                     traceback.print_exc()
                 finally:
+                    sys.stdout.flush()
                     os._exit(code)
             code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
             output.seek(0)
