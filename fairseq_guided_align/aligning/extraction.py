@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -32,7 +32,7 @@ EXTRACTION_METHODS = ("argmax", "mutual-argmax", "threshold")
 """How links are read off attention, see ``attention.hard_links``."""
 
 CHUNK = 10_000
-"""Sentence pairs that are sorted by length together: memory stays flat in the size of the text."""
+"""Sentence pairs that are sorted by length together, so that memory does not grow with the text."""
 
 
 class AlignedPair(NamedTuple):
@@ -63,18 +63,18 @@ class AlignedText:
         """Attention between words, (target words, source words + 1); the last column is ``</s>``'s."""
         columns = np.append(self.source.word, self.source.words)
         rows = merge_pieces(self.attention, columns, self.target.word)
-        # words at the end that no piece spells have no row
+        # Words at the end that no piece spells have no row.
         return np.pad(rows, ((0, self.target.words - len(rows)), (0, 0)))
 
 
 def read_links_off(
-    attention: np.ndarray, guided: GuidedHeads, method: str = "argmax", threshold: Optional[float] = None
+    attention: np.ndarray, guided: GuidedHeads, method: str = "argmax", threshold: float | None = None
 ) -> SentenceLinks:
     """Links of one sentence pair.
 
     :param attention: (target tokens, source tokens + 1) probabilities; the last column is ``</s>``'s.
     :param guided: with ``unlinked`` ``eos``, a target token whose attention is on ``</s>`` has no link; otherwise
-        the column of ``</s>`` is not looked at.
+        the column of ``</s>`` is ignored.
     :param method: one of :data:`EXTRACTION_METHODS`.
     :param threshold: for ``threshold``, the least probability of a link, above 0, at most 1.
     :raises GuidedAlignError: no such method, or a threshold that is missing, superfluous or out of range.
@@ -96,7 +96,7 @@ def links_of_both_directions(
     attention: np.ndarray,
     reverse: np.ndarray,
     method: str = "threshold",
-    threshold: Optional[float] = None,
+    threshold: float | None = None,
     symmetrisation: str = "mean",
     guided: Sequence[GuidedHeads] = (GuidedHeads((), ()), GuidedHeads((), ())),
 ) -> SentenceLinks:
@@ -133,7 +133,7 @@ class AlignmentModel:
         which stock fairseq reads.
     :param device: where the model runs; None: a GPU where there is one.
     :param layers: other layers to read than ``attention`` says, such as ``-2,-1`` or ``all``.
-    :param heads: heads of these layers, likewise, averaged; ``all`` where only ``layers`` is given.
+    :param heads: heads of these layers, such as ``0,1``, averaged; ``all`` where only ``layers`` is given.
     :param lang_pair: such as ``de-en``, which a model of several language pairs needs; one of a single pair must be
         of it.
     :raises GuidedAlignError: the checkpoint cannot be read, is of another task, has no cross-attention, or not these
@@ -143,12 +143,12 @@ class AlignmentModel:
     def __init__(
         self,
         checkpoint: str,
-        data: Optional[str] = None,
+        data: str | None = None,
         attention: str = "guided",
-        device: Optional[str] = None,
-        layers: Optional[str] = None,
-        heads: Optional[str] = None,
-        lang_pair: Optional[str] = None,
+        device: str | None = None,
+        layers: str | None = None,
+        heads: str | None = None,
+        lang_pair: str | None = None,
     ) -> None:
         self.task, self.options, self.model = load_model(checkpoint, data, lang_pair)
         name = device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -208,7 +208,7 @@ class AlignmentModel:
         """Number of sentence pairs of a split."""
         return len(self.split(name))
 
-    def split_words(self, name: str, kind: str, word_split: Optional[str] = None) -> tuple[SplitWords, SplitWords]:
+    def split_words(self, name: str, kind: str, word_split: str | None = None) -> tuple[SplitWords, SplitWords]:
         """What tells the words of a split's source and target pieces.
 
         :param kind: how pieces make up words, one of ``subwords.conversion.KINDS``.
@@ -220,8 +220,8 @@ class AlignmentModel:
         )
 
     def align_split(
-        self, name: str, kind: str, max_tokens: int = 4000, word_split: Optional[str] = None
-    ) -> Iterator[Optional[AlignedText]]:
+        self, name: str, kind: str, max_tokens: int = 4000, word_split: str | None = None
+    ) -> Iterator[AlignedText | None]:
         """Aligned pairs of a split, in its order; None for a pair that is too long for the model.
 
         :param kind: how pieces make up words, one of ``subwords.conversion.KINDS``.
@@ -268,7 +268,7 @@ class AlignmentModel:
 
     def align_text(
         self, pairs: Iterable[tuple[PiecedSentence, PiecedSentence]], max_tokens: int = 4000
-    ) -> Iterator[Optional[AlignedText]]:
+    ) -> Iterator[AlignedText | None]:
         """Aligned pairs of given sentences, in their order; None for a pair that is too long for the model."""
         iterator = iter(pairs)
         while True:
@@ -280,9 +280,7 @@ class AlignmentModel:
             for number, (source, target) in enumerate(chunk):
                 yield AlignedText(source, target, found[number]) if number in found else None
 
-    def text_dataset(
-        self, sources: Sequence[PiecedSentence], targets: Optional[Sequence[PiecedSentence]] = None
-    ) -> Any:
+    def text_dataset(self, sources: Sequence[PiecedSentence], targets: Sequence[PiecedSentence] | None = None) -> Any:
         """fairseq's dataset of given sentences, with or without translations."""
         from fairseq.data import LanguagePairDataset, ListDataset
 
@@ -346,7 +344,7 @@ def _pieces(tokens: torch.Tensor, dictionary: Any) -> list[str]:
     return [dictionary[token] for token in tokens.tolist()[:-1]]
 
 
-def _other_heads(guided: GuidedHeads, layers: Optional[str], heads: Optional[str], sizes: Sequence[int]) -> GuidedHeads:
+def _other_heads(guided: GuidedHeads, layers: str | None, heads: str | None, sizes: Sequence[int]) -> GuidedHeads:
     if not sizes:
         raise GuidedAlignError("--layers, --heads: this model returns its attention itself; there is nothing to choose")
     chosen = guided.layers if layers is None else parse_indices(layers, "--layers")

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
-    # torch takes seconds to import.
+    # Importing torch takes seconds.
     from fairseq_guided_align.checkpoints.averaging import average_checkpoints, last_checkpoints
 
     paths = args.checkpoints

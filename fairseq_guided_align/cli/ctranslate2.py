@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
-    # torch takes seconds to import.
+    # Importing torch takes seconds.
     from fairseq_guided_align.aligning.ctranslate2_models import convert
 
     convert(args.checkpoint, args.data, args.output, args.quantization, args.force, args.lang_pair)

@@ -41,7 +41,7 @@ A figure that no run has is left out."""
 
 def run(args: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
-    # matplotlib takes a moment, which --help need not wait for.
+    # Importing matplotlib takes a moment, which --help need not wait for.
     from fairseq_guided_align.pictures.curves import Run, curves_figure
     from fairseq_guided_align.pictures.plots import save_figure
 

@@ -80,7 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
     _check(args)
-    # torch and fairseq take seconds to import.
+    # Importing torch and fairseq takes seconds.
     from fairseq_guided_align.aligning.extraction import AlignmentModel
 
     model = AlignmentModel(args.checkpoint, args.data, args.attention, args.device, lang_pair=args.lang_pair)

@@ -144,7 +144,7 @@ def _of_models(args: argparse.Namespace) -> Shown:
     if len(set(names)) != len(names):
         raise GuidedAlignError("--checkpoint: expected a NAME of its own for each")
     gold = read_link_file(args.gold, args.gold_one_based) if args.gold else None
-    # torch and fairseq take seconds to import, which links in files need not wait for.
+    # Importing torch and fairseq takes seconds, which links in files need not wait for.
     from fairseq_guided_align.aligning.extraction import AlignmentModel
     from fairseq_guided_align.aligning.split_reading import read_pairs
     from fairseq_guided_align.subwords.settings import subword_kind

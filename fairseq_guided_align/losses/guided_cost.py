@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -55,7 +54,7 @@ class GuidedCost:
     ignore_prefix_size: int
 
     def __call__(
-        self, attention: Tensor, links: BatchLinks, target_is_real: Tensor, source_is_real: Optional[Tensor]
+        self, attention: Tensor, links: BatchLinks, target_is_real: Tensor, source_is_real: Tensor | None
     ) -> TokenCosts:
         """Costs of a batch.
 
@@ -85,7 +84,7 @@ class GuidedCost:
             source = torch.cat([source, last.repeat_interleave(width)])
             gold = torch.cat([gold, pulled.view(-1)])
 
-        # the last row has no next one, but it is never alignable
+        # The roll gives the last row the first one's attention; the last row is never alignable.
         own = attention.roll(-1, dims=1) if self.next_row else attention
         matrix = own.reshape(batch * width, columns)
         probabilities = matrix[rows, source]
@@ -95,7 +94,7 @@ class GuidedCost:
                 sizes = torch.full((batch,), columns, device=attention.device)
             else:
                 matrix = (own * source_is_real.unsqueeze(1)).reshape(batch * width, columns)
-                # a source without tokens has no links; 0 / 0 would be no number all the same
+                # For a source without tokens, 0 / 0 would be NaN.
                 sizes = source_is_real.sum(dim=1).clamp(min=1)
             cost = guided_alignment_mean_squared_error(
                 matrix, probabilities, rows, gold, sizes.repeat_interleave(width)
@@ -108,7 +107,7 @@ class GuidedCost:
 
     def _gold_of_links(
         self, links: BatchLinks, rows: Tensor, alignable: Tensor, attention: Tensor
-    ) -> Tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor]:
         """Entries of the gold rows, (n,), 0 for links of tokens that are not alignable; and ``TokenCosts.linked``.
 
         :param rows: (n,) int64, each link's target token as an index into the batch's target tokens.
