@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -28,9 +29,11 @@ from fairseq_guided_align.subwords.special_tokens import index_of, pieces_of
 from fairseq_guided_align.subwords.text_pieces import PiecedSentence, SplitWords
 from fairseq_guided_align.subwords.word_attention import word_attention
 
-METHODS = ("argmax", "mutual-argmax", "threshold")
+EXTRACTION_METHODS = ("argmax", "mutual-argmax", "threshold")
+"""How links are read off attention, see ``attention.hard_links``."""
+
 CHUNK = 10_000
-"""Sentence pairs that are sorted by length together: memory stays flat in the size of the text."""
+"""Sentence pairs that are sorted by length together, so that memory does not grow with the text."""
 
 
 class AlignedPair(NamedTuple):
@@ -63,14 +66,14 @@ class AlignedText:
 
 
 def read_links_off(
-    attention: np.ndarray, guided: GuidedHeads, method: str = "argmax", threshold: Optional[float] = None
+    attention: np.ndarray, guided: GuidedHeads, method: str = "argmax", threshold: float | None = None
 ) -> SentenceLinks:
     """Links of one sentence pair.
 
     :param attention: (target tokens, source tokens + 1) probabilities; the last column is ``</s>``'s.
     :param guided: with ``unlinked`` ``eos``, a target token whose attention is on ``</s>`` has no link; otherwise
-        the column of ``</s>`` is not looked at.
-    :param method: one of :data:`METHODS`.
+        the column of ``</s>`` is ignored.
+    :param method: one of :data:`EXTRACTION_METHODS`.
     :param threshold: for ``threshold``, the least probability of a link, above 0, at most 1.
     :raises GuidedAlignError: no such method, or a threshold that is missing, superfluous or out of range.
     """
@@ -83,31 +86,31 @@ def read_links_off(
         return mutual_argmax_links(matrix, null_column=null)
     if method == "threshold":
         return threshold_links(matrix, threshold, null)  # type: ignore[arg-type]
-    raise GuidedAlignError(f"expected a method out of {', '.join(METHODS)}; got {method!r}")
+    raise GuidedAlignError(f"expected a method out of {', '.join(EXTRACTION_METHODS)}; got {method!r}")
 
 
 def links_of_both_directions(
     attention: np.ndarray,
     reverse: np.ndarray,
     method: str = "threshold",
-    threshold: Optional[float] = None,
-    combination: str = "mean",
+    threshold: float | None = None,
+    symmetrisation: str = "mean",
     guided: Sequence[GuidedHeads] = (GuidedHeads((), ()), GuidedHeads((), ())),
 ) -> SentenceLinks:
     """Links of one sentence pair out of both directions' attention.
 
     :param attention: (target tokens, source tokens + 1) probabilities of the model; last column ``</s>``.
     :param reverse: (source tokens, target tokens + 1) probabilities of the opposite model; last column ``</s>``.
-    :param method: how links are read off, one of :data:`METHODS`; ``argmax`` not with ``mean``.
-    :param combination: ``mean``: links are read off the mean of p(s | t) and p(t | s); or one of
-        ``links.symmetrisation.SYMMETRISATIONS``, of the links of either direction.
-    :param guided: of the two models, for reading links off either.
-    :raises GuidedAlignError: no such method or combination, or ones that do not go together.
+    :param method: how links are read off, one of :data:`EXTRACTION_METHODS`; ``argmax`` not with ``mean``.
+    :param symmetrisation: ``mean``: links are read off the mean of p(s | t) and p(t | s); or one of
+        ``links.symmetrisation.SYMMETRISATIONS``, of the links of each direction.
+    :param guided: of the two models, for reading links off each.
+    :raises GuidedAlignError: no such method or symmetrisation, or ones that do not go together.
     """
-    if combination != "mean":
+    if symmetrisation != "mean":
         one = read_links_off(attention, guided[0], method, threshold)
         other = read_links_off(reverse, guided[1], method, threshold)
-        return symmetrise(one, other.inverted(), combination)
+        return symmetrise(one, other.inverted(), symmetrisation)
     mean = mean_of_directions(attention[:, :-1], reverse[:, :-1])
     if method == "threshold":
         return threshold_links(mean, threshold)  # type: ignore[arg-type]
@@ -127,7 +130,7 @@ class AlignmentModel:
         which stock fairseq reads.
     :param device: where the model runs; None: a GPU where there is one.
     :param layers: other layers to read than ``attention`` says, such as ``-2,-1`` or ``all``.
-    :param heads: heads of these layers, likewise, averaged; ``all`` where only ``layers`` is given.
+    :param heads: heads of these layers, such as ``0,1``, averaged; ``all`` where only ``layers`` is given.
     :param lang_pair: such as ``de-en``, which a model of several language pairs needs; one of a single pair must be
         of it.
     :raises GuidedAlignError: the checkpoint cannot be read, is of another task, has no cross-attention, or not these
@@ -137,12 +140,12 @@ class AlignmentModel:
     def __init__(
         self,
         checkpoint: str,
-        data: Optional[str] = None,
+        data: str | None = None,
         attention: str = "guided",
-        device: Optional[str] = None,
-        layers: Optional[str] = None,
-        heads: Optional[str] = None,
-        lang_pair: Optional[str] = None,
+        device: str | None = None,
+        layers: str | None = None,
+        heads: str | None = None,
+        lang_pair: str | None = None,
     ) -> None:
         self.task, self.options, self.model = load_model(checkpoint, data, lang_pair)
         name = device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -155,6 +158,21 @@ class AlignmentModel:
         self.guided = heads_to_read(self.model) if attention == "guided" else unguided_heads(self.model)
         if layers is not None or heads is not None:
             self.guided = _other_heads(self.guided, layers, heads, heads_of_layers(self.model))
+
+    def single_heads(self) -> list[AlignmentModel]:
+        """This model once for each of the layers and heads that it reads.
+
+        :raises GuidedAlignError: it returns its attention itself, without heads.
+        """
+        if not self.guided.layers:
+            raise GuidedAlignError("--each-head: this model returns its attention itself, without heads")
+        singles = []
+        for layer in self.guided.layers:
+            for head in self.guided.heads:
+                single = copy(self)
+                single.guided = replace(self.guided, layers=(layer,), heads=(head,))
+                singles.append(single)
+        return singles
 
     @property
     def data(self) -> str:
@@ -187,7 +205,7 @@ class AlignmentModel:
         """Number of sentence pairs of a split."""
         return len(self.split(name))
 
-    def split_words(self, name: str, kind: str, word_split: Optional[str] = None) -> tuple[SplitWords, SplitWords]:
+    def split_words(self, name: str, kind: str, word_split: str | None = None) -> tuple[SplitWords, SplitWords]:
         """What tells the words of a split's source and target pieces.
 
         :param kind: how pieces make up words, one of ``subwords.pieces.KINDS``.
@@ -199,8 +217,8 @@ class AlignmentModel:
         )
 
     def align_split(
-        self, name: str, kind: str, max_tokens: int = 4000, word_split: Optional[str] = None
-    ) -> Iterator[Optional[AlignedText]]:
+        self, name: str, kind: str, max_tokens: int = 4000, word_split: str | None = None
+    ) -> Iterator[AlignedText | None]:
         """Aligned pairs of a split, in its order; None for a pair that is too long for the model.
 
         :param kind: how pieces make up words, one of ``subwords.pieces.KINDS``.
@@ -247,7 +265,7 @@ class AlignmentModel:
 
     def align_text(
         self, pairs: Iterable[tuple[PiecedSentence, PiecedSentence]], max_tokens: int = 4000
-    ) -> Iterator[Optional[AlignedText]]:
+    ) -> Iterator[AlignedText | None]:
         """Aligned pairs of given sentences, in their order; None for a pair that is too long for the model."""
         iterator = iter(pairs)
         while True:
@@ -259,9 +277,7 @@ class AlignmentModel:
             for number, (source, target) in enumerate(chunk):
                 yield AlignedText(source, target, found[number]) if number in found else None
 
-    def text_dataset(
-        self, sources: Sequence[PiecedSentence], targets: Optional[Sequence[PiecedSentence]] = None
-    ) -> Any:
+    def text_dataset(self, sources: Sequence[PiecedSentence], targets: Sequence[PiecedSentence] | None = None) -> Any:
         """fairseq's dataset of given sentences, with or without translations."""
         from fairseq.data import LanguagePairDataset, ListDataset
 
@@ -321,7 +337,7 @@ class AlignmentModel:
             yield from zip(batch["id"].tolist(), forced_attentions(self.model, self.guided, batch, padding))
 
 
-def _other_heads(guided: GuidedHeads, layers: Optional[str], heads: Optional[str], sizes: Sequence[int]) -> GuidedHeads:
+def _other_heads(guided: GuidedHeads, layers: str | None, heads: str | None, sizes: Sequence[int]) -> GuidedHeads:
     if not sizes:
         raise GuidedAlignError("--layers, --heads: this model returns its attention itself; there is nothing to choose")
     chosen = guided.layers if layers is None else parse_indices(layers, "--layers")

@@ -1,9 +1,9 @@
-"""Sentences of a binarised split with what one or several trained models attend to in them, as pieces and as words."""
+"""Sentences of a binarised split with the attention of one or several trained models, as pieces and as words."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -32,15 +32,15 @@ class ReadSentence:
     """A sentence pair at one level, words or pieces.
 
     :param source: tokens without ``</s>``.
-    :param target: likewise.
+    :param target: tokens without ``</s>``.
     :param gold: its gold links, or None where nothing is known of it.
     :param readings: one a model.
     """
 
-    source: List[str]
-    target: List[str]
-    gold: Optional[SentenceLinks]
-    readings: List[Reading]
+    source: list[str]
+    target: list[str]
+    gold: SentenceLinks | None
+    readings: list[Reading]
 
 
 @dataclass(frozen=True)
@@ -48,22 +48,22 @@ class ReadPair:
     """A sentence pair of a split.
 
     :param number: from 0.
-    :param words: None where nobody said how pieces make up words.
+    :param words: None where it is unknown how pieces make up words.
     """
 
     number: int
     pieces: ReadSentence
-    words: Optional[ReadSentence]
+    words: ReadSentence | None
 
 
 def read_pairs(
-    models: Sequence[Tuple[str, AlignmentModel]],
+    models: Sequence[tuple[str, AlignmentModel]],
     split: str,
     numbers: Sequence[int],
-    kind: Optional[str] = None,
-    gold: Optional[CorpusLinks] = None,
+    kind: str | None = None,
+    gold: CorpusLinks | None = None,
     with_gold: bool = True,
-    word_split: Optional[str] = None,
+    word_split: str | None = None,
 ) -> Iterator[ReadPair]:
     """Sentence pairs in the order of ``numbers``.
 
@@ -89,7 +89,7 @@ def read_pairs(
             f"expected gold links of the {first.split_size(split)} sentence pairs of {split!r}; got {len(gold)} lines"
         )
     spelt = None if kind is None else first.split_words(split, kind, word_split)
-    found: List[Dict[int, AlignedPair]] = [dict(model.align_sentences(split, numbers)) for _, model in models]
+    found: list[dict[int, AlignedPair]] = [dict(model.align_sentences(split, numbers)) for _, model in models]
     for number in numbers:
         for (name, _), of_model in zip(models, found):
             if number not in of_model:
@@ -112,10 +112,10 @@ def _read_pair(
     number: int,
     pairs: Sequence[AlignedPair],
     guided: Sequence[GuidedHeads],
-    spelt: Optional[Tuple[PiecedSentence, PiecedSentence]],
-    kind: Optional[str],
-    piece_gold: Optional[SentenceLinks],
-    word_gold: Optional[CorpusLinks],
+    spelt: tuple[PiecedSentence, PiecedSentence] | None,
+    kind: str | None,
+    piece_gold: SentenceLinks | None,
+    word_gold: CorpusLinks | None,
 ) -> ReadPair:
     source, target = pairs[0].source, pairs[0].target
     words = None
@@ -138,7 +138,7 @@ def _read_pair(
     return ReadPair(number, ReadSentence(source, target, piece_gold, readings), words)
 
 
-def _links_of_data(model: AlignmentModel, split: str, number: int) -> Optional[SentenceLinks]:
+def _links_of_data(model: AlignmentModel, split: str, number: int) -> SentenceLinks | None:
     """Links of the data folder; None where it has none for the split, or none for this pair."""
     links = model.split(split)[number].get("links")
     return links if links is not None and len(links) else None

@@ -6,14 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from fairseq_guided_align.cli.options import (
-    add_link_reading,
-    add_policy,
-    add_word_split,
-    add_workers,
-    named_text_to_read,
-    tell_counts,
-)
+from fairseq_guided_align.cli.options import LINK_READING, add, named_text_to_read, tell_counts
 from fairseq_guided_align.corpus.binarization import LinkFile, binarize_file
 from fairseq_guided_align.corpus.fairseq_data import lengths_path, text_lengths
 from fairseq_guided_align.corpus.link_counts import ConversionCounts, LinkCounts
@@ -32,11 +25,9 @@ from fairseq_guided_align.links.reading import as_pharaoh, count_pairs
 from fairseq_guided_align.links.store import link_writer, links_path
 from fairseq_guided_align.subwords.settings import SETTINGS, subword_settings, word_split_of
 
-HELP = "binarise links alone, for a data folder whose text is binarised"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the command."""
+    """Describe the command and add its options."""
     parser.description = (
         "Binarises links for a data folder that fairseq-preprocess or `preprocess` made, without touching its text."
         " Links from before are replaced. Links outside their sentence are dropped and counted; another number of lines"
@@ -50,23 +41,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=named_text_to_read,
         help="links of a split, Pharaoh text, such as train=train.align",
     )
-    parser.add_argument("--source-lang", "-s", metavar="LANG", help=f"default: as {SETTINGS} in DIR says")
-    parser.add_argument("--target-lang", "-t", metavar="LANG", help="likewise")
+    add(parser, "--source-lang", "--target-lang", note=f" (default: as {SETTINGS} in DIR says)")
     parser.add_argument(
         "--level",
         choices=("pieces", "words"),
         default="pieces",
-        help="what the links join; words need a folder made by `preprocess`, which keeps its text: a line for each pair"
-        " that was kept (default: pieces)",
+        help="what the links join; words need a folder made by `preprocess`, which keeps its text, and a line for each"
+        " pair that was kept (default: pieces)",
     )
-    add_policy(parser, None, "only with --level words; default: as before")
-    add_link_reading(parser)
-    add_word_split(parser, None, "only with --level words; default: as before")
-    add_workers(parser)
+    add(parser, "--policy", "--word-split", note="only with --level words; default: as before", default=None)
+    add(parser, *LINK_READING, "--workers")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Carry the command out; returns its exit code."""
+    """Run the command and return its exit code."""
     keep_freed_memory()
     if not Path(args.data).is_dir():
         raise GuidedAlignError(f"{args.data}: expected a data folder; there is none")

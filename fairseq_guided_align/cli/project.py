@@ -6,11 +6,9 @@ import argparse
 from contextlib import ExitStack, closing
 
 from fairseq_guided_align.cli.options import (
-    add_link_reading,
-    add_on_mismatch,
-    add_policy,
-    add_word_split,
-    add_workers,
+    LINK_READING,
+    SENTENCEPIECE_MODELS,
+    add,
     tell_counts,
     text_to_read,
     text_to_write,
@@ -28,13 +26,10 @@ from fairseq_guided_align.files.byte_lines import count_lines
 from fairseq_guided_align.files.progress import line_counter, say
 from fairseq_guided_align.files.workers import keep_freed_memory
 from fairseq_guided_align.links.reading import as_pharaoh
-from fairseq_guided_align.subwords.pieces import KINDS
-
-HELP = "turn links between words into links between subword pieces, or back"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the command."""
+    """Describe the command and add its options."""
     parser.description = (
         "Turns links between words into links between subword pieces, or back. Words and pieces are matched by their"
         " characters, so that they may come from differently tokenised text. Files are text or gzip, one line a"
@@ -52,30 +47,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                 required=True,
                 help=f"{side} text in {units}",
             )
-        parser.add_argument(
-            f"--{side}-sentencepiece-model",
-            metavar="FILE",
-            help=f"model that cut the {side} text, for lines whose characters it changed",
-        )
-    parser.add_argument(
-        "--output", "-o", metavar="FILE", type=text_to_write, default="-", help="links to write (default: -)"
-    )
-    parser.add_argument(
-        "--subwords",
-        choices=KINDS,
-        default="sentencepiece",
-        help="how the pieces mark words: ▁ before, @@ after a piece that goes on, or no mark (default: sentencepiece)",
-    )
-    add_policy(parser)
+    add(parser, *SENTENCEPIECE_MODELS, note=", for lines whose characters it changed")
+    add(parser, "--output", note="links to write (default: -)", type=text_to_write, default="-")
+    add(parser, "--subwords", note="default: sentencepiece", default="sentencepiece")
+    add(parser, "--policy")
     parser.add_argument("--back", action="store_true", help="read links between pieces, write links between words")
-    add_link_reading(parser)
-    add_word_split(parser)
-    add_on_mismatch(parser)
-    add_workers(parser)
+    add(parser, *LINK_READING, "--word-split", "--on-mismatch", "--workers")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Carry the command out; returns its exit code."""
+    """Run the command and return its exit code."""
     keep_freed_memory()
     source, target = (_side(args, name) for name in ("source", "target"))
     settings = ConversionSettings(

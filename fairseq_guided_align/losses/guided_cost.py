@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Optional
 
 import torch
 from torch import Tensor
@@ -102,7 +101,7 @@ class GuidedCost:
     ignore_prefix_size: int
 
     def __call__(
-        self, attention: Tensor, links: BatchLinks, target_is_real: Tensor, source_is_real: Optional[Tensor]
+        self, attention: Tensor, links: BatchLinks, target_is_real: Tensor, source_is_real: Tensor | None
     ) -> TokenCosts:
         """Costs of a batch.
 

@@ -20,7 +20,7 @@ import pytest
 from conftest import MadeUpData, TrainedModel
 
 from fairseq_guided_align.cli import options
-from fairseq_guided_align.cli.main import available, main
+from fairseq_guided_align.cli.main import COMMANDS, main
 from fairseq_guided_align.links.pharaoh import read_links
 
 COMMAND = [sys.executable, "-m", "fairseq_guided_align.cli.main"]
@@ -30,7 +30,7 @@ NO_TEXT = {
     "--reverse-checkpoint", "--reverse-data", "--data",
 }  # fmt: skip
 """Options of files that no stream can be: models, dictionaries, folders."""
-PICTURES = {("plot", "--out"), ("curves", "--out")}
+PICTURES = {("plot", "--output"), ("curves", "--output")}
 """Whose names say the format."""
 
 
@@ -65,10 +65,9 @@ def parser_of(command: str) -> argparse.ArgumentParser:
     return parser
 
 
-@pytest.mark.parametrize("command", available())
-def test_every_file_says_what_a_dash_means(command: str) -> None:
+def test_every_file_says_what_a_dash_means() -> None:
     """An option that names a file of text and would take ``-`` for a name is found here."""
-    for action in parser_of(command)._actions:
+    for command, action in ((name, action) for name in COMMANDS for action in parser_of(name)._actions):
         name = (action.option_strings or [action.dest])[0]
         names_file = isinstance(action.metavar, str) and any(
             word in action.metavar for word in ("FILE", "LOG", "GOLD", "HYP")
@@ -81,11 +80,7 @@ def test_every_file_says_what_a_dash_means(command: str) -> None:
             assert action.type is options.folder_to_write
 
 
-@pytest.mark.parametrize("redirected", [False, True])
-@pytest.mark.parametrize("streamed", ["links", "source", "target"])
-def test_check(
-    made_up: MadeUpData, tmp_path: Path, capsys: pytest.CaptureFixture[str], streamed: str, redirected: bool
-) -> None:
+def test_check(made_up: MadeUpData, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files = {name: made_up.text / f"test.{name}" for name in ("align", "src", "tgt")}
     named = dict(zip(("links", "source", "target"), files.values()))
 
@@ -95,8 +90,11 @@ def test_check(
         (found,) = json.loads(capsys.readouterr().out)
         return {key: value for key, value in found.items() if key not in ("file", "lines")}
 
-    with standard_input(named[streamed].read_bytes(), tmp_path / "given" if redirected else None):
-        assert report(**{streamed: "-"}) == report()
+    expected = report()
+    for streamed, path in named.items():
+        for redirected in (None, tmp_path / "given"):
+            with standard_input(path.read_bytes(), redirected):
+                assert report(**{streamed: "-"}) == expected
 
 
 def test_check_of_a_stream_with_another_number_of_lines(
@@ -108,8 +106,7 @@ def test_check_of_a_stream_with_another_number_of_lines(
     assert "error: expected files with the same number of lines" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_project(made_up: MadeUpData, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes], workers: int) -> None:
+def test_project(made_up: MadeUpData, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     """From standard input to standard output, also with processes that have a standard input of their own."""
     text = [
         f"--{side}-{units}={made_up.text / f'train.{language}'}"
@@ -121,11 +118,11 @@ def test_project(made_up: MadeUpData, tmp_path: Path, capfdbinary: pytest.Captur
     assert expected.count(b"\n") == 400
     links = (made_up.text / "train.align").read_bytes()
     capfdbinary.readouterr()
-    for redirected in (None, tmp_path / "given"):
-        for output in ([], ["--output=-"]):
-            with standard_input(links, redirected):
-                assert main([*command, "--links=-", f"--workers={workers}", *output]) == 0
-            assert capfdbinary.readouterr().out == expected
+    for workers, redirected, output in ((1, None, []), (1, tmp_path / "given", ["--output=-"]), (2, None, []),
+                                        (2, tmp_path / "given", [])):  # fmt: skip
+        with standard_input(links, redirected):
+            assert main([*command, "--links=-", f"--workers={workers}", *output]) == 0
+        assert capfdbinary.readouterr().out == expected
 
 
 def test_aer(made_up: MadeUpData, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -271,8 +268,7 @@ def printed(encoding: str, errors: str, *arguments: object) -> tuple[int, str]:
         sys.stdout = kept
 
 
-@pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+@pytest.mark.parametrize(("encoding", "errors"), [("ascii", "strict"), ("utf-8", "surrogateescape")])
 def test_every_command_says_everything_in_any_encoding(
     made_up: MadeUpData, trained: TrainedModel, tmp_path: Path, encoding: str, errors: str
 ) -> None:
@@ -307,13 +303,13 @@ def test_every_command_says_everything_in_any_encoding(
     assert (code, f"wrote {tmp_path}/{told}.svg" in said) == (0, True)
 
 
-@pytest.mark.parametrize("command", available())
-def test_help_in_ascii(command: str) -> None:
-    code, said = printed("ascii", "strict", command, "--help")
-    assert code == 0
-    assert said.startswith("usage:")
-    no_text = command in ("user-dir", "preprocess", "ctranslate2", "average")
-    assert ("- as a file of text is standard input or output." in said) is not no_text
+def test_help_of_every_command_in_ascii() -> None:
+    for command in COMMANDS:
+        code, said = printed("ascii", "strict", command, "--help")
+        assert code == 0
+        assert said.startswith(f"usage: fairseq-guided-align {command} ")
+        no_text = command in ("user-dir", "preprocess", "ctranslate2", "average")
+        assert ("- as a file of text is standard input or output." in said) is not no_text, command
 
 
 def test_another_way_of_handling_them_stays() -> None:
@@ -321,13 +317,12 @@ def test_another_way_of_handling_them_stays() -> None:
     assert (code, "?" in said, "\\u2581" in said) == (0, True, False)
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
-def test_user_dir_is_the_folders_own_bytes(made_up: MadeUpData, tmp_path: Path, encoding: str) -> None:
-    """Where the package lies in a folder with a Greek name; its text goes through real pipes."""
+def test_user_dir_is_the_folders_own_bytes(made_up: MadeUpData, tmp_path: Path) -> None:
+    """Where the package lies in a folder with a Greek name, and the output's encoding has no Greek; through pipes."""
     package = Path(options.__file__).resolve().parents[1]
     (tmp_path / "λ é").mkdir()
     shutil.copytree(package, tmp_path / "λ é" / package.name, ignore=shutil.ignore_patterns("__pycache__"))
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "λ é"), "PYTHONIOENCODING": encoding}
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "λ é"), "PYTHONIOENCODING": "latin-1"}
     done = subprocess.run([*COMMAND, "user-dir"], cwd=tmp_path, env=environment, capture_output=True, check=True)
     assert done.stdout == os.fsencode(tmp_path / "λ é" / package.name) + b"\n"
     project = [*COMMAND, "project", "--subwords", "words", "--links", "-"]
