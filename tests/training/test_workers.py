@@ -15,7 +15,7 @@ from two_ranks import finish, start_two
 # With Adam, gradients that are nothing but rounding errors would move weights as far as all others.
 COMMON = [
     "--user-dir", USER_DIR, *TINY_MODEL, *TINY_TRAINING, "--optimizer", "sgd", "--momentum", "0.9", "--lr", "0.05",
-    "--label-smoothing", "0.1", "--report-accuracy", "--max-update", "10", "--no-epoch-checkpoints",
+    "--label-smoothing", "0.1", "--report-accuracy", "--max-update", "20", "--no-epoch-checkpoints",
     "--validate-interval", "1", "--save-interval", "1000",
 ]  # fmt: skip
 # Times; and in validation, which has no --update-freq, means over batches: two processes make one out of two.
@@ -44,7 +44,7 @@ TRAININGS = {
     "fast-stat-sync": Training(
         ("--ddp-backend", "legacy_ddp", "--fast-stat-sync", "--eval-aer"), reference="legacy_ddp"
     ),
-    "update-freq": Training(("--ddp-backend", "legacy_ddp", "--guided-alignment-warmup-updates", "5"), update_freq=2),
+    "update-freq": Training(("--ddp-backend", "legacy_ddp", "--guided-alignment-warmup-updates", "10"), update_freq=2),
     "a rank without links": Training(("--ddp-backend", "legacy_ddp"), half_linked=True),
     "the same, stock task": Training(
         ("--ddp-backend", "legacy_ddp"), half_linked=True, task=tuple(STOCK_TASK), reference="a rank without links"
@@ -172,7 +172,7 @@ def test_two_ranks_log_what_one_process_logs(name: str, outcomes: dict[str, Outc
             for one, two in zip(wanted, mine):
                 compare(one, two)
     inner = [record for record in outcome.ranks[0] if record["logger"] == "train_inner"]
-    assert len(inner) == 10
+    assert len(inner) == 20
     for key in ("alignment_loss", "loss_per_token", "link_coverage", "accuracy", "links_dropped", "nll_loss"):
         assert all(key in record for record in inner)
     assert all(0 < float(record["link_coverage"]) < 1 for record in inner)
@@ -228,5 +228,5 @@ def test_the_weights_moved_and_guidance_moved_them(outcomes: dict[str, Outcome])
 def test_the_second_rank_really_gets_no_links(outcomes: dict[str, Outcome]) -> None:
     """Each update takes a batch of length L with L - 1 linked tokens, and one of length L + 1 without links."""
     inner = [record for record in outcomes["a rank without links"].one if record["logger"] == "train_inner"]
-    wanted = [(length - 1) / (2 * length + 1) for length in range(3, 13, 2)] * 2
+    wanted = [(length - 1) / (2 * length + 1) for length in range(3, 13, 2)] * 4
     assert [float(record["link_coverage"]) for record in inner] == pytest.approx(wanted, abs=1e-6)
