@@ -146,7 +146,9 @@ def _check_same_model(path: PathLike, state: dict[str, Any], first_path: PathLik
     sizes = [{name: list(weight.shape) for name, weight in one["model"].items()} for one in (first, state)]
     settings = [_settings(one) for one in (first, state)]
     names = {**sizes[0], **sizes[1]}
-    compared = [(f"{name} of the sizes", *(one.get(name, "none") for one in sizes)) for name in names]
+    compared: list[tuple[Any, ...]] = [
+        (f"{name} of the sizes", *(one.get(name, "none") for one in sizes)) for name in names
+    ]
     compared += [(name, *(one.get(name) for one in settings)) for name in SETTINGS]
     for what, wanted, got in compared:
         if wanted != got:
