@@ -123,6 +123,14 @@ def test_chunks_are_taken_where_no_gradient_of_one_token_is_wanted() -> None:
         assert in_chunks(summed=False)
 
 
+def test_padding_is_no_correct_token() -> None:
+    target = torch.tensor([[4, PAD], [5, 6]])
+    logits = nn.functional.one_hot(torch.tensor([[4, PAD], [5, 5]]), 9).double()
+    loss = VocabularySoftmax("full", 0.1, PAD, True).of_logits(nn.Module(), (logits, {}), target)
+    assert loss.correct is not None
+    assert int(loss.correct) == 2
+
+
 class OwnForward(type(tiny_models.model())):  # type: ignore[misc]
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         logits, extra = super().forward(*args, **kwargs)
