@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import NamedTuple, Optional
 
 OPEN, CLOSE, ISOLATED = "open", "close", "isolated"
@@ -47,14 +46,6 @@ class TaggedText(NamedTuple):
     repaired: int = 0
 
 
-def words_of(text: str, protected: Sequence[tuple[int, int]] = ()) -> list[tuple[int, int]]:
-    """``(start, stop)`` character ranges of the words of a text: what stands between white space, Unicode's included.
-
-    :param protected: ranges in which white space does not separate, see :class:`TaggedText`.
-    """
-    words = [match.span() for match in _WORD.finditer(text)]
-    for start, stop in protected:
-        inner = [i for i, (first, last) in enumerate(words) if first < stop and last > start]
-        if len(inner) > 1:
-            words[inner[0] : inner[-1] + 1] = [(words[inner[0]][0], words[inner[-1]][1])]
-    return words
+def words_of(text: str) -> list[tuple[int, int]]:
+    """``(start, stop)`` character ranges of a text's words: what stands between white space, Unicode's included."""
+    return [match.span() for match in _WORD.finditer(text)]
