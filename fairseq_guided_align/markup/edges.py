@@ -56,9 +56,9 @@ def with_edges(
     start = _grown(span[0] - 1, -1, source.first, source.before, units, free)
     stop = _grown(span[1], 1, source.last, source.after, units, free)
     no_quotes = _QUOTE not in source.first + source.before + source.last + source.after
-    if quotes == INSIDE and no_quotes and free[0] < start and stop < free[1]:
-        if _is_quote(units, start - 1) and _is_quote(units, stop):
-            start, stop = start - 1, stop + 1
+    has_room = free[0] < start and stop < free[1]
+    if quotes == INSIDE and no_quotes and has_room and _is_quote(units, start - 1) and _is_quote(units, stop):
+        return start - 1, stop + 1
     return start, stop
 
 

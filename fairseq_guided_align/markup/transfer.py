@@ -83,8 +83,8 @@ def _segment(source: Units, target: Units, links: Iterable[tuple[int, int, float
             source_units, target_units = source.of_word[source_word], target.of_word[target_word]
         except IndexError:
             raise AlignmentRangeError(
-                f"the link {source_word}-{target_word} points outside the words: the source has {len(source.of_word)}, the"
-                f" translation {len(target.of_word)}; are these the words that the links count?"
+                f"the link {source_word}-{target_word} points outside the words: the source has {len(source.of_word)},"
+                f" the translation {len(target.of_word)}; are these the words that the links count?"
             ) from None
         for source_unit in source_units:
             for target_unit in target_units:

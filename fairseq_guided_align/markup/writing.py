@@ -105,12 +105,12 @@ def _written_group(group: list[_Piece], space: str, previous: str, following: st
     tight, owed = bool(previous), False
     for piece in group:
         raw = piece.raw if space else piece.solid
-        may_add = bool(space) or piece.loose or not previous or not following
+        may_add = bool(space) or piece.loose or bool(previous) != bool(following)
         if piece.before and piece.after:
             if tight and left:
                 parts.append(left)
                 left = ""
-            elif tight and may_add and _takes_space_after(previous):
+            elif tight and may_add and (not previous or _takes_space_after(previous)):
                 parts.append(" ")
             owed = may_add
         elif piece.before or (not piece.after and piece.role != CLOSE):
