@@ -9,7 +9,8 @@ from fairseq_guided_align.errors import AlignmentRangeError, GuidedAlignError
 from fairseq_guided_align.markup.edges import INSIDE, QUOTE_SIDES
 from fairseq_guided_align.markup.elements import elements_of
 from fairseq_guided_align.markup.kinds import DEFAULT_KINDS, Markup, markup_of
-from fairseq_guided_align.markup.placing import Placed, Rules, Segment, place
+from fairseq_guided_align.markup.placing import Placed, Rules, place
+from fairseq_guided_align.markup.segment import Segment
 from fairseq_guided_align.markup.spans import SPANS
 from fairseq_guided_align.markup.tagged_text import TaggedText
 from fairseq_guided_align.markup.units import Units, units_of
