@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Optional, Union
 
 from fairseq_guided_align.errors import AlignmentRangeError, GuidedAlignError
+from fairseq_guided_align.markup.anchors import with_anchors
 from fairseq_guided_align.markup.edges import INSIDE, QUOTE_SIDES
 from fairseq_guided_align.markup.elements import elements_of
 from fairseq_guided_align.markup.kinds import DEFAULT_KINDS, Markup, markup_of
@@ -131,7 +132,9 @@ def _segment(source: Units, target: Units, links: Links) -> Segment:
                     between_words.append((source_unit, target_unit, weight))
                 elif source_marks[source_unit] and target_marks[target_unit]:
                     between_marks.append((source_unit, target_unit, weight))
-    return Segment(source, target, source.strings(), target.strings(), between_words, between_marks)
+    source_strings, target_strings = source.strings(), target.strings()
+    between_words = with_anchors(source_strings, target_strings, between_words)
+    return Segment(source, target, source_strings, target_strings, between_words, between_marks)
 
 
 def _guessed(placed: Iterable[Placed]) -> Iterable[int]:
