@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from fairseq_guided_align.markup.edges import mark_class
 from fairseq_guided_align.markup.elements import Element
 from fairseq_guided_align.markup.segment import Part, Segment
-from fairseq_guided_align.markup.units import Units
+from fairseq_guided_align.markup.units import BRACKETS, QUOTES, Units
 
 _NO_SPACE = 8.0
 """A break inside a word costs as much as this many crossing links."""
@@ -101,10 +101,13 @@ def _costs(
 
 
 def _mark_before(units: Units, unit: int, first: int) -> int:
-    """The class of the mark of punctuation before a unit; -2 for a word."""
-    if unit <= first or not units.marks[unit - 1]:
-        return -2
-    return mark_class(units.text[units.starts[unit - 1]])
+    """The class of the mark of punctuation before a unit, closing quotation marks and brackets aside; -2 for a word."""
+    while unit > first and units.marks[unit - 1]:
+        mark = units.text[units.starts[unit - 1]]
+        if mark not in QUOTES and mark not in BRACKETS:
+            return mark_class(mark)
+        unit -= 1
+    return -2
 
 
 def _case_after(units: Units, unit: int, last: int) -> int:

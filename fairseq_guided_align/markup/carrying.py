@@ -7,6 +7,7 @@ from typing import NamedTuple, Optional, Union
 
 from fairseq_guided_align.errors import AlignmentRangeError, GuidedAlignError
 from fairseq_guided_align.markup.anchors import with_anchors
+from fairseq_guided_align.markup.builder import merged
 from fairseq_guided_align.markup.edges import INSIDE, QUOTE_SIDES
 from fairseq_guided_align.markup.elements import elements_of
 from fairseq_guided_align.markup.kinds import DEFAULT_KINDS, Markup, markup_of
@@ -106,11 +107,21 @@ def carried(
     if not source.tags:
         return Transferred(markup.written(target), ())
     source_units = units_of(source.text, source_words, source.protected)
-    target_units = units_of(target, target_words, markup.placeholders(target))
+    target_units = units_of(target, target_words, _protected_in(target, source, markup))
     segment = _segment(source_units, target_units, links)
     placed = place(elements_of(source, source_units), segment, Rules(SPANS[spans], quotes, pairs == SPLIT))
     text = written(placed, source, target_units, markup.written)
     return Transferred(text, tuple(sorted(_guessed(placed))))
+
+
+def _protected_in(target: str, source: TaggedText, markup: Markup) -> tuple[tuple[int, int], ...]:
+    """The ranges of the translation that are placeholders, or protected in the source and written alike."""
+    found = list(markup.placeholders(target))
+    for start, stop in source.protected:
+        place = target.find(source.text[start:stop])
+        if place >= 0:
+            found.append((place, place + stop - start))
+    return merged(found) if found else ()
 
 
 def _segment(source: Units, target: Units, links: Links) -> Segment:
