@@ -13,7 +13,10 @@ QUOTE_SIDES = (INSIDE, OUTSIDE)
 _CLASSES = [QUOTES, BRACKETS, ".。।", ",،、，", ":：", ";；؛", "!?！？؟…¿¡", "-–—―"]
 _CLASS = {mark: number for number, marks in enumerate(_CLASSES) for mark in marks}
 _QUOTE = 0
-_OPENED_BY = dict(zip(")]）】〕］»›”“’」』》〉", "( [ （ 【 〔 ［ « ‹ “„ „ ‘ 「 『 《 〈".split()))
+_OPENED_BY = {
+    ")": "(", "]": "[", "）": "（", "】": "【", "〕": "〔", "］": "［", "»": "«", "›": "‹", "”": "“„", "“": "„",
+    "’": "‘", "」": "「", "』": "『", "》": "《", "〉": "〈",
+}  # fmt: skip
 """Closing mark -> the marks that open what it closes."""
 
 
