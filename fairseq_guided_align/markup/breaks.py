@@ -14,7 +14,7 @@ _NO_SPACE = 8.0
 _OTHER_MARK = 1.5
 """Likewise one after another mark of punctuation than in the source."""
 _OTHER_CASE = 1.5
-"""Likewise one before a small letter where the source has a capital letter, or the other way round."""
+"""Likewise one before a small letter where the source has a capital letter."""
 _LEAST_STRAIGHT = 0.6
 """The share of the links that must not cross the breaks; with less, the blocks came into another order."""
 
@@ -85,7 +85,7 @@ def _costs(
             change[target + 1 - first] += weight
     mark = _mark_before(segment.source, point, region[0])
     share = (point - region[0]) / (region[1] - region[0])
-    case = _case_after(segment.source, point, region[1])
+    capital = _case_after(segment.source, point, region[1]) > 0
     costs = []
     for gap in range(last - first):
         crossing += change[gap]
@@ -94,7 +94,7 @@ def _costs(
             cost += _NO_SPACE
         if mark != _mark_before(segment.target, first + gap, first):
             cost += _OTHER_MARK
-        if case * _case_after(segment.target, first + gap, last) < 0:
+        if capital and _case_after(segment.target, first + gap, last) < 0:
             cost += _OTHER_CASE
         costs.append(cost)
     return costs
