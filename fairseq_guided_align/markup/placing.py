@@ -192,7 +192,7 @@ def _win_back(
         (sum(weight for _, target, weight in inner if first <= target < last), first, last)
         for first, last in ((low, start), (stop, high))
     ]
-    support, first, last = max(sides)
+    support, first, last = max(sides, key=lambda side: side[0])
     if not support:
         return []
     number = owner[start]

@@ -67,7 +67,7 @@ def test_sentences(source: str, target: str, given: str, expected: str) -> None:
 
 
 def test_a_moved_isolated_tag_with_white_space_on_both_sides_is_not_glued() -> None:
-    assert transfer("Press <kbd/> now.", "Jetzt drücken.", [(0, 1), (1, 0)]).text == "Jetzt drücken <kbd/>."
+    assert transfer("Press <kbd/> now.", "Jetzt drücken.", [(0, 1), (1, 0, 0.5)]).text == "Jetzt drücken <kbd/>."
 
 
 @pytest.mark.parametrize(("quotes", "expected"), [("inside", "<b>«имя»</b> есть"), ("outside", "«<b>имя</b>» есть")])
