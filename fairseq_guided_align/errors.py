@@ -42,3 +42,23 @@ class SubwordMismatchError(GuidedAlignError):
 
 class DictionaryMismatchError(GuidedAlignError):
     """A checkpoint and a data folder whose dictionaries differ."""
+
+
+class MarkupError(GuidedAlignError):
+    """Tags that do not fit together, or text that is not what its kind of markup asks for.
+
+    :param line: 1-based, of the segment.
+    :param column: 1-based, in characters.
+    """
+
+    def __init__(self, reason: str, line: int, column: int) -> None:
+        super().__init__(f"line {line}, column {column}: {reason}")
+        self.reason = reason
+        self.line = line
+        self.column = column
+
+    @classmethod
+    def at(cls, reason: str, text: str, place: int) -> "MarkupError":
+        """The error of a place in a text, counted in characters from 0."""
+        before = text[:place]
+        return cls(reason, before.count("\n") + 1, place - (before.rfind("\n") + 1) + 1)

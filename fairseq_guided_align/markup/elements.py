@@ -1,0 +1,60 @@
+"""The nesting of a segment's tags, over the units of its text."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass, field
+
+from fairseq_guided_align.markup.tagged_text import ISOLATED, OPEN, TaggedText
+from fairseq_guided_align.markup.units import Units, first_unit_after
+
+
+@dataclass
+class Element:
+    """A pair of tags with text between them, or tags that stand between units: isolated ones, pairs without text.
+
+    :param first: the position of the first tag in the segment.
+    :param last: that of the last tag; ``first`` for an isolated one.
+    :param start: the first unit inside, or the unit that it stands before.
+    :param stop: the unit after the last one inside; ``start`` where there is no text.
+    :param children: what stands inside, in order; empty where there is no text.
+    """
+
+    first: int
+    last: int
+    start: int
+    stop: int
+    children: list[Element] = field(default_factory=list)
+
+    @property
+    def is_span(self) -> bool:
+        return self.start < self.stop
+
+
+def elements_of(tagged: TaggedText, units: Units) -> list[Element]:
+    """The outermost elements of a segment, in order. A unit that a pair covers in part is inside it."""
+    outermost: list[Element] = []
+    above: list[Element] = []
+    siblings = outermost
+    skip_to = -1
+    for position, tag in enumerate(tagged.tags):
+        if position <= skip_to:
+            continue
+        if tag.role == OPEN:
+            last = tag.partner if tag.partner is not None else position
+            start = first_unit_after(units, tag.place)
+            stop = bisect_left(units.starts, tagged.tags[last].place)
+            element = Element(position, last, start, max(start, stop))
+            siblings.append(element)
+            if element.is_span:
+                above.append(element)
+                siblings = element.children
+            else:
+                skip_to = last
+        elif tag.role == ISOLATED:
+            unit = first_unit_after(units, tag.place)
+            siblings.append(Element(position, position, unit, unit))
+        else:
+            above.pop()
+            siblings = above[-1].children if above else outermost
+    return outermost

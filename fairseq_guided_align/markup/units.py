@@ -1,0 +1,119 @@
+"""Units: a text's words without the punctuation around them, and each mark of that punctuation.
+
+Links count words; tags stand between units, since ``<b>Note</b>: read`` has a tag inside what white space calls a word.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import NamedTuple, Optional
+
+from fairseq_guided_align.markup.tagged_text import words_of
+
+QUOTES = "\"'“”„‟«»‹›‘’‚‛「」『』《》〈〉"
+BRACKETS = "()[]（）【】〔〕［］"
+_STOPS = ".,:;!?…¿¡·。、，：；！？・،؛؟।"
+_DASHES = "-–—―"
+MARKS = frozenset(QUOTES + BRACKETS + _STOPS + _DASHES)
+"""Punctuation that stands beside words, and is no part of them."""
+
+_CLASS = "[" + re.escape("".join(sorted(MARKS))) + "]"
+_NOT = "[^\\s" + re.escape("".join(sorted(MARKS))) + "]+"
+# A single mark between letters, as in "don't" and "1,000.5", belongs to the word.
+_UNIT = re.compile(f"{_NOT}(?:{_CLASS}{_NOT})*|{_CLASS}")
+
+
+class Units(NamedTuple):
+    """A text in units, in order.
+
+    :param text: the text.
+    :param starts: the character that each begins at.
+    :param stops: the character after each one's last.
+    :param marks: whether each is punctuation.
+    :param of_word: for each word that links count, the positions of its units; without its punctuation, unless it is
+        nothing else.
+    """
+
+    text: str
+    starts: list[int]
+    stops: list[int]
+    marks: list[bool]
+    of_word: list[list[int]]
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def strings(self) -> list[str]:
+        return [self.text[start:stop] for start, stop in zip(self.starts, self.stops)]
+
+
+def units_of(
+    text: str, words: Optional[Sequence[tuple[int, int]]] = None, protected: Sequence[tuple[int, int]] = ()
+) -> Units:
+    """A text cut into units.
+
+    :param words: ``(start, stop)`` ranges of the words that links count, in order; what stands between white space
+        when None.
+    :param protected: ranges in which nothing is punctuation.
+    """
+    units = Units(text, [], [], [], [])
+    if words is None and not protected:
+        _add_all(units)
+        return units
+    for start, stop in words_of(text) if words is None else words:
+        _add_word(units, start, stop, protected)
+    return units
+
+
+def _add_all(units: Units) -> None:
+    """The quick way for words between white space: one search for all units."""
+    _, starts, stops, marks, of_word = units
+    last_stop = -1
+    inside: list[int] = []
+    for position, match in enumerate(_UNIT.finditer(units.text)):
+        start, stop = match.span()
+        if start != last_stop:
+            if inside:
+                _leave_marks_out(marks, inside)
+            inside = []
+            of_word.append(inside)
+        last_stop = stop
+        inside.append(position)
+        starts.append(start)
+        stops.append(stop)
+        marks.append(stop - start == 1 and units.text[start] in MARKS)
+    if inside:
+        _leave_marks_out(marks, inside)
+
+
+def _add_word(units: Units, start: int, stop: int, protected: Sequence[tuple[int, int]]) -> None:
+    text, starts, stops, marks, of_word = units
+    inside = []
+    pieces = [(start, stop, False)]
+    for first, last in protected:
+        if first < stop and last > start:
+            before, _, _ = pieces.pop()
+            first, last = max(first, before), min(last, stop)
+            pieces += [(before, first, False), (first, last, True), (last, stop, False)]
+    for first, last, kept in pieces:
+        spans = [(first, last)] if kept else [match.span() for match in _UNIT.finditer(text, first, last)]
+        for unit_start, unit_stop in spans:
+            if unit_start < unit_stop:
+                inside.append(len(starts))
+                starts.append(unit_start)
+                stops.append(unit_stop)
+                marks.append(not kept and unit_stop - unit_start == 1 and text[unit_start] in MARKS)
+    _leave_marks_out(marks, inside)
+    of_word.append(inside)
+
+
+def _leave_marks_out(marks: list[bool], inside: list[int]) -> None:
+    if len(inside) > 1:
+        inside[:] = [unit for unit in inside if not marks[unit]] or inside
+
+
+def first_unit_after(units: Units, place: int) -> int:
+    """The first unit that does not end before a character of the text; the number of units where there is none."""
+    return bisect_right(units.stops, place)
