@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import Optional
 
 from benchmarks.tags.catalogues import Message
-from fairseq_guided_align.markup.tagged_text import CLOSE, ISOLATED, OPEN, Tag, TaggedText
+from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.markup.kinds import markup_of
+from fairseq_guided_align.markup.tagged_text import ISOLATED, OPEN, TaggedText
 
-VOID = frozenset(("br", "hr", "img", "input", "wbr"))
-BREAKS = frozenset("br hr p div li ul ol dl dt dd h1 h2 h3 h4 h5 h6 table tr td th pre blockquote".split())
-"""Names of tags that part words without any white space."""
-
-_TAG = re.compile(r"""<(/?)([A-Za-z][\w:.-]*)((?:"[^"]*"|'[^']*'|[^<>"'])*?)(/?)>""")
+MARKUP = markup_of("html")
 
 
 @dataclass(frozen=True)
@@ -31,41 +28,12 @@ class TaggedMessage:
 
 
 def take_apart(text: str) -> Optional[TaggedText]:
-    """The text without its tags, with spaces where words would be glued; None where tags do not nest, as in ``<url>``."""
-    plain = ""
-    tags: list[Tag] = []
-    waiting: list[tuple[str, int]] = []
-    added: list[int] = []
-    end, glues = 0, False
-    for match in [*_TAG.finditer(text), None]:
-        between = text[end : match.start() if match else len(text)]
-        if between:
-            if glues and plain and not plain[-1].isspace() and not between[0].isspace():
-                added.append(len(plain))
-                plain += " "
-            glues = False
-        plain += between
-        if match is None:
-            break
-        end, length = match.end(), len(plain)
-        closing, name, _, empty = match.groups()
-        glues |= name.lower() in BREAKS
-        raw = match.group()
-        if not closing and (empty or name.lower() in VOID):
-            tags.append(Tag(raw, length, ISOLATED))
-        elif not closing:
-            waiting.append((name, len(tags)))
-            tags.append(Tag(raw, length, OPEN))
-        else:
-            if not waiting or waiting[-1][0] != name:
-                return None
-            partner = waiting.pop()[1]
-            opening = tags[partner]
-            tags[partner] = Tag(opening.raw, opening.place, OPEN, len(tags))
-            tags.append(Tag(raw, length, CLOSE, partner))
-    if waiting:
+    """None where tags do not nest, as in ``git clone <url>``."""
+    try:
+        tagged = MARKUP.read(text)
+    except GuidedAlignError:
         return None
-    return TaggedText(plain, tuple(tags), tuple(added))
+    return None if tagged.repaired else tagged
 
 
 def tagged_message(message: Message) -> Optional[TaggedMessage]:
