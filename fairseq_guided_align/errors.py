@@ -47,12 +47,13 @@ class DictionaryMismatchError(GuidedAlignError):
 class MarkupError(GuidedAlignError):
     """Tags that do not fit together, or text that is not what its kind of markup asks for.
 
-    :param line: 1-based, of the segment.
+    :param line: 1-based, of the segment, or of the file where there is one.
     :param column: 1-based, in characters.
     """
 
-    def __init__(self, reason: str, line: int, column: int) -> None:
-        super().__init__(f"line {line}, column {column}: {reason}")
+    def __init__(self, reason: str, line: int, column: int, path: object = None) -> None:
+        where = f"line {line}, column {column}" if path is None else f"{path}:{line}: column {column}"
+        super().__init__(f"{where}: {reason}")
         self.reason = reason
         self.line = line
         self.column = column

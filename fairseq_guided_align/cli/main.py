@@ -30,6 +30,7 @@ SUBCOMMANDS = (
     "align",
     "average",
     "extract",
+    "tags",
     "aer",
     "plot",
     "view",

@@ -63,3 +63,7 @@ APART = frozenset(
     ]
 )
 """HTML's blocks, cells, line breaks and images, in lower case."""
+
+_INLINE = frozenset(["button", "img", "input", "option", "select", "textarea"])
+BREAKS = APART - _INLINE
+"""Those of them that part blocks or lines of text."""

@@ -15,6 +15,7 @@ class TextBuilder:
         self._tags: list[list] = []
         self._added: list[int] = []
         self._protected: list[tuple[int, int]] = []
+        self._breaks: list[int] = []
         self._glue = False
         self.length = 0
         self.repaired = 0
@@ -32,12 +33,15 @@ class TextBuilder:
         self._parts.append(text)
         self.length += len(text)
 
-    def add_tag(self, raw: str, role: str, keeps_apart: bool = False) -> int:
+    def add_tag(self, raw: str, role: str, keeps_apart: bool = False, breaks: bool = False) -> int:
         """The new tag's position among the tags.
 
         :param keeps_apart: words on both sides of this tag are two words.
+        :param breaks: it parts blocks or lines.
         """
         self._glue = self._glue or keeps_apart
+        if breaks:
+            self._breaks.append(len(self._tags))
         self._tags.append([raw, self.length, role, None])
         return len(self._tags) - 1
 
@@ -66,6 +70,7 @@ class TextBuilder:
             tuple([Tag(*tag) for tag in self._tags]),
             tuple(self._added),
             merged(self._protected) if self._protected else (),
+            tuple(self._breaks),
             self.repaired,
         )
 

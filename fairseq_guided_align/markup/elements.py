@@ -18,6 +18,8 @@ class Element:
     :param start: the first unit inside, or the unit that it stands before.
     :param stop: the unit after the last one inside; ``start`` where there is no text.
     :param children: what stands inside, in order; empty where there is no text.
+    :param breaks: whether the text is parted where it starts, and where it stops: by a block or line, or because tags
+        alone keep two words apart.
     """
 
     first: int
@@ -25,6 +27,7 @@ class Element:
     start: int
     stop: int
     children: list[Element] = field(default_factory=list)
+    breaks: tuple[bool, bool] = (False, False)
 
     @property
     def is_span(self) -> bool:
@@ -37,6 +40,11 @@ def elements_of(tagged: TaggedText, units: Units) -> list[Element]:
     above: list[Element] = []
     siblings = outermost
     skip_to = -1
+    added, parting = set(tagged.added_spaces), set(tagged.breaks)
+
+    def breaks(position: int) -> bool:
+        return position in parting or tagged.tags[position].place in added
+
     for position, tag in enumerate(tagged.tags):
         if position <= skip_to:
             continue
@@ -44,7 +52,7 @@ def elements_of(tagged: TaggedText, units: Units) -> list[Element]:
             last = tag.partner if tag.partner is not None else position
             start = first_unit_after(units, tag.place)
             stop = bisect_left(units.starts, tagged.tags[last].place)
-            element = Element(position, last, start, max(start, stop))
+            element = Element(position, last, start, max(start, stop), [], (breaks(position), breaks(last)))
             siblings.append(element)
             if element.is_span:
                 above.append(element)
@@ -53,7 +61,7 @@ def elements_of(tagged: TaggedText, units: Units) -> list[Element]:
                 skip_to = last
         elif tag.role == ISOLATED:
             unit = first_unit_after(units, tag.place)
-            siblings.append(Element(position, position, unit, unit))
+            siblings.append(Element(position, position, unit, unit, [], (breaks(position), breaks(position))))
         else:
             above.pop()
             siblings = above[-1].children if above else outermost

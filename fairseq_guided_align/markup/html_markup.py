@@ -11,7 +11,7 @@ import html
 from html.parser import HTMLParser
 from typing import Optional
 
-from fairseq_guided_align.markup.blocks import APART
+from fairseq_guided_align.markup.blocks import APART, BREAKS
 from fairseq_guided_align.markup.builder import TextBuilder
 from fairseq_guided_align.markup.tagged_text import CLOSE, ISOLATED, OPEN, TaggedText
 
@@ -168,12 +168,12 @@ class _Reader:
             if self._kept():
                 self._builder.protect(self._builder.length - len(text), self._builder.length)
         elif kind == _ALONE:
-            self._builder.add_tag(raw, ISOLATED, name in APART)
+            self._builder.add_tag(raw, ISOLATED, name in APART, name in BREAKS)
         elif kind == _START:
             self._end_others(name)
             kept = {"no": True, "yes": False, "": False}.get((attributes.get("translate", "-") or "").lower())
             kept = True if kept is None and name in _CODE else kept
-            self._open.append(_Element(name, self._builder.add_tag(raw, OPEN, name in APART), kept))
+            self._open.append(_Element(name, self._builder.add_tag(raw, OPEN, name in APART, name in BREAKS), kept))
         else:
             self._end(raw, name)
 
@@ -201,14 +201,14 @@ class _Reader:
 
     def _end(self, raw: str, name: str) -> None:
         if all(element.name != name for element in self._open):
-            self._builder.leave_alone(self._builder.add_tag(raw, ISOLATED, name in APART))
+            self._builder.leave_alone(self._builder.add_tag(raw, ISOLATED, name in APART, name in BREAKS))
             return
         while self._open[-1].name != name:
             self._end_unwritten()
-        self._builder.pair(self._open.pop().tag, self._builder.add_tag(raw, CLOSE, name in APART))
+        self._builder.pair(self._open.pop().tag, self._builder.add_tag(raw, CLOSE, name in APART, name in BREAKS))
 
     def _end_unwritten(self) -> None:
         element = self._open.pop()
-        self._builder.pair(element.tag, self._builder.add_tag("", CLOSE, element.name in APART))
+        self._builder.pair(element.tag, self._builder.add_tag("", CLOSE, element.name in APART, element.name in BREAKS))
         if element.name not in _OPTIONAL_END:
             self._builder.repaired += 1

@@ -6,29 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Optional
 
+from fairseq_guided_align.markup.breaks import break_gaps, break_points
 from fairseq_guided_align.markup.edges import SourceEdges, with_edges
 from fairseq_guided_align.markup.elements import Element
+from fairseq_guided_align.markup.segment import Link, Part, Segment
 from fairseq_guided_align.markup.spans import Choice, LinkedSentence
-from fairseq_guided_align.markup.units import Units
-
-Link = tuple[int, int, float]
-Part = tuple[int, int]
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A segment in units, with links between units.
-
-    :param links: between words.
-    :param mark_links: between marks of punctuation.
-    """
-
-    source: Units
-    target: Units
-    source_strings: Sequence[str]
-    target_strings: Sequence[str]
-    links: Sequence[Link]
-    mark_links: Sequence[Link]
 
 
 @dataclass(frozen=True)
@@ -75,6 +57,13 @@ def _place_inside(
     """
     if not elements:
         return []
+    if len(parts) == 1:
+        points = break_points(elements, region)
+        gaps = break_gaps(points, region, parts[0], segment) if points else []
+        if gaps:
+            return _place_sections(
+                elements, [region[0], *points, region[1]], [parts[0][0], *gaps, parts[0][1]], segment, rules
+            )
     spans = [element for element in elements if element.is_span]
     placed: list[Placed] = []
     owner = [-1] * len(segment.target)
@@ -97,6 +86,25 @@ def _place_inside(
             if not element.is_span
         ]
     return _in_order(placed)
+
+
+def _place_sections(
+    elements: Sequence[Element], points: list[int], gaps: list[int], segment: Segment, rules: Rules
+) -> list[Placed]:
+    """Places siblings between breaks, each within its section."""
+    placed: list[Placed] = []
+    position = 0
+    for number in range(len(points) - 1):
+        start, stop = points[number], points[number + 1]
+        inside = []
+        while position < len(elements):
+            element = elements[position]
+            if element.stop > stop or (element.start == stop and element.breaks[0] and number + 2 < len(points)):
+                break
+            inside.append(element)
+            position += 1
+        placed += _place_inside(inside, (start, stop), [(gaps[number], gaps[number + 1])], segment, rules)
+    return placed
 
 
 def _inside(unit: int, parts: list[Part]) -> bool:

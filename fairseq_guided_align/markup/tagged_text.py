@@ -36,6 +36,7 @@ class TaggedText(NamedTuple):
         would glue two words together, as in ``</li><li>``. Tags between those words stand before the space.
     :param protected: ``(start, stop)`` ranges of ``text`` that stay as they are, such as placeholders and code: in
         order, none overlapping another.
+    :param breaks: positions, among the tags, of those that part blocks or lines of text, such as ``<p>`` and ``<br>``.
     :param repaired: how many tags had to be repaired, as browsers do.
     """
 
@@ -43,6 +44,7 @@ class TaggedText(NamedTuple):
     tags: tuple[Tag, ...] = ()
     added_spaces: tuple[int, ...] = ()
     protected: tuple[tuple[int, int], ...] = ()
+    breaks: tuple[int, ...] = ()
     repaired: int = 0
 
 

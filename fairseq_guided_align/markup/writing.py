@@ -6,7 +6,8 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from fairseq_guided_align.markup.placing import Part, Placed
+from fairseq_guided_align.markup.placing import Placed
+from fairseq_guided_align.markup.segment import Part
 from fairseq_guided_align.markup.tagged_text import CLOSE, ISOLATED, OPEN, TaggedText
 from fairseq_guided_align.markup.units import Units
 

@@ -93,7 +93,8 @@ class _Reader:
                 self.builder.pair(opened[0], tag)
         else:
             kinds = {attributes.get("ctype"), attributes.get("type"), attributes.get("subType")}
-            self.builder.add_tag(raw, ISOLATED, bool(kinds & _BREAKS))
+            is_break = bool(kinds & _BREAKS)
+            self.builder.add_tag(raw, ISOLATED, is_break, is_break)
 
     def open_element(self, token: str, name: str) -> None:
         attributes = attributes_of(token)

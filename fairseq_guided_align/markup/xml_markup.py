@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fairseq_guided_align.markup.blocks import APART
+from fairseq_guided_align.markup.blocks import APART, BREAKS
 from fairseq_guided_align.markup.builder import TextBuilder
 from fairseq_guided_align.markup.tagged_text import CLOSE, ISOLATED, OPEN, TaggedText
 from fairseq_guided_align.markup.xml_tokens import check_well_formed, tokens
@@ -29,16 +29,17 @@ def read_xml(raw: str, lenient: bool = False) -> TaggedText:
         if name is None:
             builder.add_tag(token, ISOLATED)
             continue
-        apart = name.lower() in APART
+        lower = name.lower()
+        apart, breaks = lower in APART, lower in BREAKS
         if token[1] == "/":
             after_close = True
-            tag = builder.add_tag(token, CLOSE, apart)
+            tag = builder.add_tag(token, CLOSE, apart, breaks)
             _close(builder, still_open, name, tag)
         elif token[-2] == "/":
-            builder.add_tag(token, ISOLATED, apart)
+            builder.add_tag(token, ISOLATED, apart, breaks)
         else:
             # Elements that follow one another without a space hold a word each, as rows and cells do.
-            still_open.append((name, builder.add_tag(token, OPEN, apart or after_close)))
+            still_open.append((name, builder.add_tag(token, OPEN, apart or after_close, breaks)))
     for _, tag in still_open:
         builder.leave_alone(tag)
     return builder.build()

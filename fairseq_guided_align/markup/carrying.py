@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, Union
 
 from fairseq_guided_align.errors import AlignmentRangeError, GuidedAlignError
 from fairseq_guided_align.markup.edges import INSIDE, QUOTE_SIDES
 from fairseq_guided_align.markup.elements import elements_of
-from fairseq_guided_align.markup.kinds import Markup
-from fairseq_guided_align.markup.placing import Placed, Rules, Segment, place
+from fairseq_guided_align.markup.kinds import DEFAULT_KINDS, Markup, markup_of
+from fairseq_guided_align.markup.placing import Placed, Rules, place
+from fairseq_guided_align.markup.segment import Segment
 from fairseq_guided_align.markup.spans import SPANS
 from fairseq_guided_align.markup.tagged_text import TaggedText
 from fairseq_guided_align.markup.units import Units, units_of
+from fairseq_guided_align.markup.word_places import places_of_words
 from fairseq_guided_align.markup.writing import written
 
 KEEP, SPLIT = "keep", "split"
@@ -32,11 +34,52 @@ class Transferred(NamedTuple):
     guessed: tuple[int, ...]
 
 
+Links = Iterable[tuple[int, int, float]]
+
+
 def transfer(
+    source: str,
+    target: str,
+    links: Iterable[Union[tuple[int, int], tuple[int, int, float]]],
+    markup: str = DEFAULT_KINDS,
+    source_words: Optional[Sequence[str]] = None,
+    target_words: Optional[Sequence[str]] = None,
+    pairs: str = KEEP,
+    quotes: str = DEFAULT_QUOTES,
+) -> Transferred:
+    """The translation of a tagged segment with the tags of the segment.
+
+    :param source: the segment, with its tags.
+    :param target: its translation, plain text.
+    :param links: ``(source, target)`` or ``(source, target, weight)``: 0-based positions of words; weights > 0.
+    :param markup: the kinds of markup, as in ``html,placeholders=printf``.
+    :param source_words: the words of the plain text that the links count; what stands between white space when None;
+        ``target_words`` likewise.
+    :param pairs: ``keep``: each tag comes out once. ``split``: a pair may be repeated around parts that are not
+        adjacent.
+    :param quotes: ``inside`` or ``outside``: where quotation marks go that only the translation has, right around a
+        span.
+    :raises MarkupError: the segment's tags do not fit together.
+    :raises GuidedAlignError: a link points outside the words, words spell another text, an option has another value.
+    """
+    kinds = markup_of(markup)
+    tagged = kinds.read(source)
+    return carried(
+        tagged,
+        target,
+        [(link[0], link[1], link[2] if len(link) > 2 else 1.0) for link in links],
+        kinds,
+        None if source_words is None else places_of_words(tagged.text, source_words),
+        None if target_words is None else places_of_words(target, target_words),
+        pairs,
+        quotes,
+    )
+
+
+def carried(
     source: TaggedText,
     target: str,
-    links: Iterable[tuple[int, int, float]],
-    *,
+    links: Links,
     markup: Markup,
     source_words: Optional[Sequence[tuple[int, int]]] = None,
     target_words: Optional[Sequence[tuple[int, int]]] = None,
@@ -44,7 +87,7 @@ def transfer(
     quotes: str = DEFAULT_QUOTES,
     spans: str = DEFAULT_SPANS,
 ) -> Transferred:
-    """The translation with the tags of the source.
+    """As :func:`transfer`, for what is already taken apart.
 
     :param source: the segment, taken apart by ``markup``.
     :param target: its translation, plain text.
@@ -52,10 +95,6 @@ def transfer(
         probability.
     :param source_words: ``(start, stop)`` ranges in ``source.text`` of the words that links count, in order; what
         stands between white space when None; ``target_words`` likewise, in ``target``.
-    :param pairs: :data:`KEEP`: each tag comes out once. :data:`SPLIT`: a pair may be repeated around parts that are not
-        adjacent.
-    :param quotes: ``inside`` or ``outside``: where quotation marks go that only the translation has, right around a
-        span.
     :param spans: which way of choosing spans; one of :data:`spans.SPANS`.
     :raises AlignmentRangeError: a link points outside the words.
     :raises GuidedAlignError: an option is none of its values.
@@ -73,7 +112,7 @@ def transfer(
     return Transferred(text, tuple(sorted(_guessed(placed))))
 
 
-def _segment(source: Units, target: Units, links: Iterable[tuple[int, int, float]]) -> Segment:
+def _segment(source: Units, target: Units, links: Links) -> Segment:
     """Links of words as links of units: those between words, and those between marks of punctuation."""
     between_words: list[tuple[int, int, float]] = []
     between_marks: list[tuple[int, int, float]] = []
