@@ -8,7 +8,6 @@ first word, one for its last, and one for its length. The best span is taken. Ea
 - the first word is linked to the source's first word, or has no link; likewise the word before it, and on the other
   side the last word and the word after it;
 - a mark of punctuation or the end of the text stands beside the edge, and in the source too, or not;
-- a word at the edge has a capital letter, and in the source too, or not;
 - the span is longer or shorter than the source's, relative to the two sentences.
 
 The weights were fitted by ``benchmarks.tags.fit``: a log-linear model over all spans of a translation, maximum
@@ -40,34 +39,20 @@ class Weights(NamedTuple):
     anchor_inside: float = 0
     anchor_outside: float = 0
     length: float = 0
-    place_first: float = 0
-    place_last: float = 0
     linked_first: float = 0
     linked_last: float = 0
     loose_first: float = 0
     loose_last: float = 0
-    both_loose_first: float = 0
-    both_loose_last: float = 0
     beyond_linked_first: float = 0
     beyond_linked_last: float = 0
     beyond_loose_first: float = 0
     beyond_loose_last: float = 0
-    beyond_both_loose_first: float = 0
-    beyond_both_loose_last: float = 0
     same_mark_first: float = 0
     same_mark_last: float = 0
-    other_mark_first: float = 0
-    other_mark_last: float = 0
     only_source_mark_first: float = 0
     only_source_mark_last: float = 0
     only_target_mark_first: float = 0
     only_target_mark_last: float = 0
-    capital_first: float = 0
-    capital_lost_first: float = 0
-    capital_new_first: float = 0
-    capital_beyond_last: float = 0
-    capital_lost_beyond_last: float = 0
-    capital_new_beyond_last: float = 0
 
 
 FITTED = Weights()
@@ -233,28 +218,31 @@ def _edge_scores(
     """
     w = weights
     if step < 0:
-        w_linked, w_loose, w_both_loose, w_place = w.linked_first, w.loose_first, w.both_loose_first, w.place_first
-        w_beyond, w_beyond_loose = w.beyond_linked_first, w.beyond_loose_first
-        w_beyond_both, w_same, w_other = w.beyond_both_loose_first, w.same_mark_first, w.other_mark_first
-        w_lost, w_new = w.only_source_mark_first, w.only_target_mark_first
+        w_linked, w_loose, w_beyond, w_beyond_loose = (
+            w.linked_first,
+            w.loose_first,
+            w.beyond_linked_first,
+            w.beyond_loose_first,
+        )
+        w_same, w_lost, w_new = w.same_mark_first, w.only_source_mark_first, w.only_target_mark_first
     else:
-        w_linked, w_loose, w_both_loose, w_place = w.linked_last, w.loose_last, w.both_loose_last, w.place_last
-        w_beyond, w_beyond_loose = w.beyond_linked_last, w.beyond_loose_last
-        w_beyond_both, w_same, w_other = w.beyond_both_loose_last, w.same_mark_last, w.other_mark_last
-        w_lost, w_new = w.only_source_mark_last, w.only_target_mark_last
+        w_linked, w_loose, w_beyond, w_beyond_loose = (
+            w.linked_last,
+            w.loose_last,
+            w.beyond_linked_last,
+            w.beyond_loose_last,
+        )
+        w_same, w_lost, w_new = w.same_mark_last, w.only_source_mark_last, w.only_target_mark_last
     beyond = edge + step
     kind = _kind(source, beyond)
     is_linked, beyond_linked = edge in linked, beyond in linked
-    share = (edge + 0.5) / len(source)
-    width = len(target)
-    case = _case(source, edge if step < 0 else _next_word(source, beyond))
     scores = []
     for unit in words:
-        score = w_place * abs((unit + 0.5) / width - share)
+        score = 0.0
         if (edge, unit) in known:
             score += w_linked
-        elif unit not in linked_target:
-            score += w_loose if is_linked else w_both_loose
+        elif is_linked and unit not in linked_target:
+            score += w_loose
         other = unit + step
         other_kind = _kind(target, other)
         if other_kind == _WORD:
@@ -262,29 +250,14 @@ def _edge_scores(
                 score += w_lost
             elif (beyond, other) in known:
                 score += w_beyond
-            if other not in linked_target:
-                score += w_beyond_loose if beyond_linked else w_beyond_both
+            if beyond_linked and other not in linked_target:
+                score += w_beyond_loose
         elif kind == other_kind:
             score += w_same
         elif kind == _WORD:
             score += w_new
-        elif kind != _END and other_kind != _END:
-            score += w_other
-        if case:
-            score += _capital_score(case, _case(target, unit if step < 0 else _next_word(target, other)), step, w)
         scores.append(score)
     return scores
-
-
-def _capital_score(case: int, other: int, step: int, w: Weights) -> float:
-    """:param case: 1 for a capital letter in the source, -1 for a small one; ``other`` in the translation, or 0."""
-    if not other or case == other == -1:
-        return 0.0
-    if step < 0:
-        return w.capital_first if case == other else w.capital_lost_first if case > 0 else w.capital_new_first
-    if case == other:
-        return w.capital_beyond_last
-    return w.capital_lost_beyond_last if case > 0 else w.capital_new_beyond_last
 
 
 def _kind(units: Sequence[str], position: int) -> int:
@@ -292,18 +265,3 @@ def _kind(units: Sequence[str], position: int) -> int:
     if not 0 <= position < len(units):
         return _END
     return mark_class(units[position]) if units[position] in MARKS else _WORD
-
-
-def _next_word(units: Sequence[str], position: int) -> int:
-    """The first word from a position on; the number of units where there is none."""
-    while position < len(units) and units[position] in MARKS:
-        position += 1
-    return position
-
-
-def _case(units: Sequence[str], position: int) -> int:
-    """1 for a word with a capital letter first, -1 for one with a small letter, 0 for others and the text's end."""
-    if position >= len(units):
-        return 0
-    letter = units[position][0]
-    return 1 if letter.isupper() else -1 if letter.islower() else 0
