@@ -84,6 +84,29 @@ ORDER = [
     "training_log",
     "training_curves",
     "page",
+    "markup.tagged_text",
+    "markup.builder",
+    "markup.blocks",
+    "markup.xml_tokens",
+    "markup.xml_markup",
+    "markup.xliff_markup",
+    "markup.html_markup",
+    "markup.placeholders",
+    "markup.kinds",
+    "markup.units",
+    "markup.segment",
+    "markup.edges",
+    "markup.anchors",
+    "markup.elements",
+    "markup.spans",
+    "markup.breaks",
+    "markup.placing",
+    "markup.writing",
+    "markup.word_places",
+    "markup.protected",
+    "markup.carrying",
+    "markup",
+    "markup.tag_files",
     "word_attention",
     "printed_alignment",
     "forced_attention",
@@ -132,8 +155,10 @@ TEXT_ONLY = [
     "training_curves",
     "page",
     "piece_words",
+    "markup",
+    "markup.tag_files",
 ]
-TEXT_ONLY_COMMANDS = ["main", "user_dir", "check", "aer", "curves", "view"]
+TEXT_ONLY_COMMANDS = ["main", "user_dir", "check", "tags", "aer", "curves", "view"]
 HEAVY = {"torch", "fairseq", "fairseq_cli"}
 # Formulas that anybody can use on tensors.
 FAIRSEQ_FREE = ["losses"]

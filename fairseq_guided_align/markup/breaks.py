@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from fairseq_guided_align.markup.edges import mark_class
 from fairseq_guided_align.markup.elements import Element
 from fairseq_guided_align.markup.segment import Part, Segment
-from fairseq_guided_align.markup.units import Units
+from fairseq_guided_align.markup.units import BRACKETS, QUOTES, Units
 
-_NO_SPACE = 4.0
+_NO_SPACE = 8.0
 """A break inside a word costs as much as this many crossing links."""
 _OTHER_MARK = 1.5
 """Likewise one after another mark of punctuation than in the source."""
+_OTHER_CASE = 1.5
+"""Likewise one before a small letter where the source has a capital letter."""
 _LEAST_STRAIGHT = 0.6
 """The share of the links that must not cross the breaks; with less, the blocks came into another order."""
 
@@ -83,6 +85,7 @@ def _costs(
             change[target + 1 - first] += weight
     mark = _mark_before(segment.source, point, region[0])
     share = (point - region[0]) / (region[1] - region[0])
+    capital = _case_after(segment.source, point, region[1]) > 0
     costs = []
     for gap in range(last - first):
         crossing += change[gap]
@@ -91,15 +94,30 @@ def _costs(
             cost += _NO_SPACE
         if mark != _mark_before(segment.target, first + gap, first):
             cost += _OTHER_MARK
+        if capital and _case_after(segment.target, first + gap, last) < 0:
+            cost += _OTHER_CASE
         costs.append(cost)
     return costs
 
 
 def _mark_before(units: Units, unit: int, first: int) -> int:
-    """The class of the mark of punctuation before a unit; -2 for a word."""
-    if unit <= first or not units.marks[unit - 1]:
-        return -2
-    return mark_class(units.text[units.starts[unit - 1]])
+    """The class of the mark of punctuation before a unit, closing quotation marks and brackets aside; -2 for a word."""
+    while unit > first and units.marks[unit - 1]:
+        mark = units.text[units.starts[unit - 1]]
+        if mark not in QUOTES and mark not in BRACKETS:
+            return mark_class(mark)
+        unit -= 1
+    return -2
+
+
+def _case_after(units: Units, unit: int, last: int) -> int:
+    """1 where the next word begins with a capital letter, -1 with a small one, 0 with neither."""
+    while unit < last and units.marks[unit]:
+        unit += 1
+    if unit == last:
+        return 0
+    letter = units.text[units.starts[unit]]
+    return 1 if letter.isupper() else -1 if letter.islower() else 0
 
 
 def _straight(points: list[int], gaps: list[int], links: Sequence[tuple[int, int, float]]) -> float:

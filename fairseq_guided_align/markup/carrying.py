@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Optional, Union
 
 from fairseq_guided_align.errors import AlignmentRangeError, GuidedAlignError
+from fairseq_guided_align.markup.anchors import with_anchors
+from fairseq_guided_align.markup.builder import merged
 from fairseq_guided_align.markup.edges import INSIDE, QUOTE_SIDES
 from fairseq_guided_align.markup.elements import elements_of
 from fairseq_guided_align.markup.kinds import DEFAULT_KINDS, Markup, markup_of
@@ -105,11 +107,21 @@ def carried(
     if not source.tags:
         return Transferred(markup.written(target), ())
     source_units = units_of(source.text, source_words, source.protected)
-    target_units = units_of(target, target_words, markup.placeholders(target))
+    target_units = units_of(target, target_words, _protected_in(target, source, markup))
     segment = _segment(source_units, target_units, links)
     placed = place(elements_of(source, source_units), segment, Rules(SPANS[spans], quotes, pairs == SPLIT))
     text = written(placed, source, target_units, markup.written)
     return Transferred(text, tuple(sorted(_guessed(placed))))
+
+
+def _protected_in(target: str, source: TaggedText, markup: Markup) -> tuple[tuple[int, int], ...]:
+    """The ranges of the translation that are placeholders, or protected in the source and written alike."""
+    found = list(markup.placeholders(target))
+    for start, stop in source.protected:
+        place = target.find(source.text[start:stop])
+        if place >= 0:
+            found.append((place, place + stop - start))
+    return merged(found) if found else ()
 
 
 def _segment(source: Units, target: Units, links: Links) -> Segment:
@@ -131,7 +143,9 @@ def _segment(source: Units, target: Units, links: Links) -> Segment:
                     between_words.append((source_unit, target_unit, weight))
                 elif source_marks[source_unit] and target_marks[target_unit]:
                     between_marks.append((source_unit, target_unit, weight))
-    return Segment(source, target, source.strings(), target.strings(), between_words, between_marks)
+    source_strings, target_strings = source.strings(), target.strings()
+    between_words = with_anchors(source_strings, target_strings, between_words)
+    return Segment(source, target, source_strings, target_strings, between_words, between_marks)
 
 
 def _guessed(placed: Iterable[Placed]) -> Iterable[int]:

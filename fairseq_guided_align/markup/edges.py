@@ -13,6 +13,11 @@ QUOTE_SIDES = (INSIDE, OUTSIDE)
 _CLASSES = [QUOTES, BRACKETS, ".。।", ",،、，", ":：", ";；؛", "!?！？؟…¿¡", "-–—―"]
 _CLASS = {mark: number for number, marks in enumerate(_CLASSES) for mark in marks}
 _QUOTE = 0
+_OPENED_BY = {
+    ")": "(", "]": "[", "）": "（", "】": "【", "〕": "〔", "］": "［", "»": "«", "›": "‹", "”": "“„", "“": "„",
+    "’": "‘", "」": "「", "』": "『", "》": "《", "〉": "〈",
+}  # fmt: skip
+"""Closing mark -> the marks that open what it closes."""
 
 
 def mark_class(unit: str) -> int:
@@ -53,8 +58,8 @@ def with_edges(
     :param free: the units that the span may grow to.
     :param quotes: :data:`INSIDE` or :data:`OUTSIDE`.
     """
-    start = _grown(span[0] - 1, -1, source.first, source.before, units, free)
-    stop = _grown(span[1], 1, source.last, source.after, units, free)
+    start = _grown(span[0] - 1, -1, source.first, units, free)
+    stop = _grown(_closed(span, units, free[1]), 1, source.last, units, free)
     no_quotes = _QUOTE not in source.first + source.before + source.last + source.after
     has_room = free[0] < start and stop < free[1]
     if quotes == INSIDE and no_quotes and has_room and _is_quote(units, start - 1) and _is_quote(units, stop):
@@ -62,11 +67,24 @@ def with_edges(
     return start, stop
 
 
+def _closed(span: tuple[int, int], units: Units, last: int) -> int:
+    """The span's stop after the marks that close what was opened inside it."""
+    start, stop = span
+    while stop < last and units.marks[stop]:
+        closing = units.text[units.starts[stop]]
+        inside = [units.text[units.starts[unit]] for unit in range(start, stop) if units.marks[unit]]
+        opened = sum(inside.count(mark) for mark in _OPENED_BY.get(closing, ""))
+        if opened <= inside.count(closing):
+            break
+        stop += 1
+    return stop
+
+
 def _is_quote(units: Units, position: int) -> bool:
     return units.marks[position] and mark_class(units.text[units.starts[position]]) == _QUOTE
 
 
-def _grown(position: int, step: int, inside: list[int], outside: list[int], units: Units, free: tuple[int, int]) -> int:
+def _grown(position: int, step: int, inside: list[int], units: Units, free: tuple[int, int]) -> int:
     """The edge of a span after the marks that have their like inside the source's span are taken in.
 
     :param position: the unit beyond the edge.

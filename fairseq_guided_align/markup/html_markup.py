@@ -66,6 +66,8 @@ _ENDS_PARAGRAPH = APART - frozenset(
 _SCOPES = frozenset(["ul", "ol", "dl", "table", "select", "ruby", "menu", "div", "section", "article", "td", "th"])
 """Elements that a start tag does not reach out of when it ends others."""
 
+_NAMELESS = "</>"
+
 _TEXT, _START, _END, _ALONE = range(4)
 
 
@@ -163,10 +165,11 @@ class _Reader:
 
     def add(self, raw: str, kind: int, name: str, attributes: dict[str, Optional[str]]) -> None:
         if kind == _TEXT:
-            text = html.unescape(raw)
-            self._builder.add_text(text)
-            if self._kept():
-                self._builder.protect(self._builder.length - len(text), self._builder.length)
+            # Browsers and the parser pass over an end tag without a name, without a word.
+            for number, part in enumerate(raw.split(_NAMELESS)):
+                if number:
+                    self._builder.leave_alone(self._builder.add_tag(_NAMELESS, ISOLATED))
+                self._add_text(html.unescape(part))
         elif kind == _ALONE:
             self._builder.add_tag(raw, ISOLATED, name in APART, name in BREAKS)
         elif kind == _START:
@@ -176,6 +179,11 @@ class _Reader:
             self._open.append(_Element(name, self._builder.add_tag(raw, OPEN, name in APART, name in BREAKS), kept))
         else:
             self._end(raw, name)
+
+    def _add_text(self, text: str) -> None:
+        self._builder.add_text(text)
+        if self._kept():
+            self._builder.protect(self._builder.length - len(text), self._builder.length)
 
     def finished(self) -> TaggedText:
         while self._open:

@@ -141,6 +141,8 @@ def _place_spans(
     for _, number, runs in sorted(wanted):
         element = spans[number]
         kept = _free_runs(element, runs, owner, links, parts, rules.split)
+        if not kept and runs:
+            kept = _win_back(element, spans, placed, owner, links)
         trimmed = [span for span in (_without_marks(span, marks) for span in kept) if span[0] < span[1]] or kept
         guessed = not trimmed
         if guessed:
@@ -169,6 +171,35 @@ def _free_runs(
     if split:
         return sorted(part for _, part in cut)
     return [min(cut)[1]] if cut else []
+
+
+def _win_back(
+    element: Element, spans: list[Element], placed: list[Optional[Placed]], owner: list[int], links: Sequence[Link]
+) -> list[Part]:
+    """The words linked to an element that lie inside one sibling's span, so that no element loses all of its words.
+
+    The sibling keeps what is left or right of them, whichever has more links; nothing changes where neither has any.
+    """
+    targets = [target for source, target, _ in links if element.start <= source < element.stop]
+    start, stop = min(targets), max(targets) + 1
+    owners = set(owner[start:stop])
+    winner = placed[owner[start]] if len(owners) == 1 and owner[start] >= 0 else None
+    if winner is None or len(winner.parts) > 1:
+        return []
+    low, high = winner.parts[0]
+    inner = [link for link in links if winner.element.start <= link[0] < winner.element.stop]
+    sides = [
+        (sum(weight for _, target, weight in inner if first <= target < last), first, last)
+        for first, last in ((low, start), (stop, high))
+    ]
+    support, first, last = max(sides, key=lambda side: side[0])
+    if not support:
+        return []
+    number = owner[start]
+    owner[low:high] = [-1] * (high - low)
+    winner.parts = [(first, last)]
+    _own(owner, winner.parts, number)
+    return [(start, stop)]
 
 
 def _free(start: int, stop: int, owner: list[int], parts: list[Part]) -> Iterable[Part]:

@@ -68,24 +68,27 @@ def units_of(
 
 
 def _add_all(units: Units) -> None:
-    """The quick way for words between white space: one search for all units."""
-    _, starts, stops, marks, of_word = units
-    last_stop = -1
-    inside: list[int] = []
-    for position, match in enumerate(_UNIT.finditer(units.text)):
-        start, stop = match.span()
-        if start != last_stop:
-            if inside:
-                _leave_marks_out(marks, inside)
-            inside = []
-            of_word.append(inside)
-        last_stop = stop
-        inside.append(position)
-        starts.append(start)
-        stops.append(stop)
-        marks.append(stop - start == 1 and units.text[start] in MARKS)
-    if inside:
+    """The quick way for words between white space, most of which are one unit."""
+    text, starts, stops, marks, of_word = units
+    stop = 0
+    for word in text.split():
+        start = text.index(word, stop)
+        stop = start + len(word)
+        position = len(starts)
+        if word.isalnum():
+            starts.append(start)
+            stops.append(stop)
+            marks.append(False)
+            of_word.append([position])
+            continue
+        for match in _UNIT.finditer(word):
+            first, last = match.span()
+            starts.append(start + first)
+            stops.append(start + last)
+            marks.append(last - first == 1 and word[first] in MARKS)
+        inside = list(range(position, len(starts)))
         _leave_marks_out(marks, inside)
+        of_word.append(inside)
 
 
 def _add_word(units: Units, start: int, stop: int, protected: Sequence[tuple[int, int]]) -> None:
@@ -98,7 +101,10 @@ def _add_word(units: Units, start: int, stop: int, protected: Sequence[tuple[int
             first, last = max(first, before), min(last, stop)
             pieces += [(before, first, False), (first, last, True), (last, stop, False)]
     for first, last, kept in pieces:
-        spans = [(first, last)] if kept else [match.span() for match in _UNIT.finditer(text, first, last)]
+        if kept or text[first:last].isalnum():
+            spans = [(first, last)]
+        else:
+            spans = [match.span() for match in _UNIT.finditer(text, first, last)]
         for unit_start, unit_stop in spans:
             if unit_start < unit_stop:
                 inside.append(len(starts))

@@ -27,9 +27,9 @@ def places_of_words(text: str, words: Sequence[str]) -> list[tuple[int, int]]:
                 position = found[1]
                 break
         else:
-            raise _mismatch(text, position, word, number)
+            raise GuidedAlignError(_mismatch(text, position, word, number))
     if text[position:].strip():
-        raise _mismatch(text, position, "", len(words))
+        raise GuidedAlignError(_mismatch(text, position, "", len(words)))
     return places
 
 
@@ -65,11 +65,11 @@ def _found(text: str, position: int, word: str) -> Optional[tuple[int, int]]:
     return position, stop
 
 
-def _mismatch(text: str, position: int, word: str, number: int) -> GuidedAlignError:
+def _mismatch(text: str, position: int, word: str, number: int) -> str:
     rest = text[position:].strip()
     shown = repr(rest[:30]) if rest else "the end"
     wanted = f"word {number + 1}, {word!r}," if word else "the end of the words"
-    return GuidedAlignError(
+    return (
         f"expected the words to spell the text; at {wanted} the text has {shown}; make the words from the text without"
         " its tags"
     )

@@ -22,6 +22,8 @@ class _Piece(NamedTuple):
     :param after: likewise after them, or the segment's end.
     :param loose: whether white space, not an end of the segment, stood on both sides.
     :param apart: whether they stood where nothing but tags kept two words apart.
+    :param last: the position of the last tag in the source.
+    :param follows: that of the tag that stood right before them, without white space between; -1 where there is none.
     """
 
     gap: int
@@ -32,6 +34,8 @@ class _Piece(NamedTuple):
     after: bool
     loose: bool
     apart: bool
+    last: int
+    follows: int
 
 
 def written(placed: Sequence[Placed], source: TaggedText, target: Units, write_text: Callable[[str], str]) -> str:
@@ -88,7 +92,8 @@ def _piece(source: TaggedText, first: int, last: int, role: str, gap: int, write
     space_before = start > 0 and text[start - 1].isspace()
     space_after = stop < len(text) and text[stop].isspace() and not apart
     before, after = space_before or start == 0, space_after or stop == len(text)
-    return _Piece(gap, raw, solid, role, before, after, space_before and space_after, apart)
+    follows = first - 1 if first and tags[first - 1].place == start else -1
+    return _Piece(gap, raw, solid, role, before, after, space_before and space_after, apart, last, follows)
 
 
 def _written_group(group: list[_Piece], space: str, previous: str, following: str) -> list[str]:
@@ -103,8 +108,12 @@ def _written_group(group: list[_Piece], space: str, previous: str, following: st
         space = ""
     parts: list[str] = []
     left = space
-    tight, owed = bool(previous), False
+    tight, owed, last = bool(previous), False, -2
     for piece in group:
+        if piece.follows == last:
+            # No white space was between them in the source.
+            tight = False
+        last = piece.last
         raw = piece.raw if space else piece.solid
         may_add = bool(space) or piece.loose or bool(previous) != bool(following)
         if piece.before and piece.after:
