@@ -176,9 +176,7 @@ def _known_links(
 ) -> dict[tuple[int, int], float]:
     """The links, with those of anchors, and with half a link for unlinked words beside linked ones."""
     anchored = set(anchors.values())
-    known = {
-        (unit, other): weight for unit, other, weight in links if unit not in anchors and other not in anchored
-    }
+    known = {(unit, other): weight for unit, other, weight in links if unit not in anchors and other not in anchored}
     known.update(dict.fromkeys(anchors.items(), 1.0))
     linked = {unit for unit, _ in known}
     linked_target = {other for _, other in known}
