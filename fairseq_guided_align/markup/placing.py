@@ -149,7 +149,9 @@ def _place_spans(
         if guessed:
             trimmed = [_guess(element, region, parts, segment, links, owner)]
         edges = SourceEdges(segment.source, element.start, element.stop, region)
-        grown = [with_edges(span, edges, segment.target, _room(span, owner, parts), rules.quotes) for span in trimmed]
+        grown = [
+            with_edges(span, edges, segment.target, _room(span, owner, parts, marks), rules.quotes) for span in trimmed
+        ]
         if segment.target.inner:
             grown = [_whole_words(span, element, segment.target, _room(span, owner, parts)) for span in grown]
         _own(owner, grown, number)
@@ -240,13 +242,18 @@ def _whole_words(span: Part, element: Element, target: Units, room: Part) -> Par
     return start, stop
 
 
-def _room(span: Part, owner: list[int], parts: list[Part]) -> Part:
-    """How far a span may grow."""
+def _room(span: Part, owner: list[int], parts: list[Part], among: Optional[Sequence[bool]] = None) -> Part:
+    """How far a span may grow.
+
+    :param among: the units that it may grow over; all where None.
+    """
     start, stop = span
-    low, high = next(part for part in parts if part[0] <= start and stop <= part[1])
-    while low < start and owner[start - 1] < 0:
+    for low, high in parts:
+        if low <= start and stop <= high:
+            break
+    while low < start and owner[start - 1] < 0 and (among is None or among[start - 1]):
         start -= 1
-    while stop < high and owner[stop] < 0:
+    while stop < high and owner[stop] < 0 and (among is None or among[stop]):
         stop += 1
     return start, stop
 
