@@ -5,24 +5,11 @@ A choice is a function ``(inside, sentence) -> range of target words, or None``;
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Optional
 
-
-@dataclass(frozen=True)
-class LinkedSentence:
-    """What is known of a segment and its translation when a span is chosen; the same for all of its pairs of tags.
-
-    :param source: the words of the source, without tags.
-    :param target: the words of the translation.
-    :param links: ``(source, target, weight)``: 0-based positions of words, inside both sentences; weights > 0, 1 for a
-        link without a probability.
-    """
-
-    source: Sequence[str]
-    target: Sequence[str]
-    links: Sequence[tuple[int, int, float]]
+from fairseq_guided_align.markup.likely_spans import likely_span
+from fairseq_guided_align.markup.linked_sentence import LinkedSentence
 
 
 Choice = Callable[[range, LinkedSentence], Optional[range]]
@@ -40,4 +27,4 @@ def hull(inside: range, sentence: LinkedSentence) -> Optional[range]:
     return range(min(linked), max(linked) + 1) if linked else None
 
 
-SPANS: dict[str, Choice] = {"hull": hull}
+SPANS: dict[str, Choice] = {"likely": likely_span, "hull": hull}
