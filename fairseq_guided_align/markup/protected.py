@@ -13,7 +13,7 @@ KINDS = ("numbers", "urls", "emails", "placeholders")
 
 _URL = re.compile(r"(?:https?|ftp)://[^\s<>\"'«»“”]+|\bwww\.[^\s<>\"'«»“”]+", re.IGNORECASE)
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
-_NUMBER = re.compile(r"(?<![\w])\d+(?:[.,'’\u00a0\u202f \u066b\u066c]\d+)*")
+_NUMBER = re.compile(r"(?<!\w)(?:\d{1,3}(?:[ \u00a0\u202f]\d{3})+(?!\d)(?:[.,]\d+)?|\d+(?:[.,'’\u066b\u066c]\d+)*)")
 _URL_END = ".,:;!?)]}…"
 
 
@@ -59,14 +59,8 @@ def emails(text: str) -> list[tuple[int, int]]:
 
 
 def numbers(text: str) -> list[tuple[int, int]]:
-    """Numbers in digits, with what groups the digits and parts the decimals."""
-    return [(match.start(), match.start() + len(_one_number(match.group()))) for match in _NUMBER.finditer(text)]
-
-
-def _one_number(text: str) -> str:
-    """The number that a text of digits begins with: after a space only whole groups of three digits belong to it."""
-    match = re.match(r"\d{1,3}(?:[ \u00a0\u202f]\d{3})+(?!\d)(?:[.,]\d+)?|\d+(?:[.,'’\u066b\u066c]\d+)*", text)
-    return match.group() if match else text
+    """Numbers in digits, with what groups the digits and parts the decimals; a space groups digits by three."""
+    return [match.span() for match in _NUMBER.finditer(text)]
 
 
 def values_of(number: str) -> frozenset[str]:

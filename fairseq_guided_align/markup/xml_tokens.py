@@ -85,14 +85,9 @@ def _explained(raw: str, error: expat.ExpatError) -> MarkupError:
     lines = raw.split("\n")
     column = error.offset - (len(_HEAD) if error.lineno == 1 else 0)
     place = sum(len(line) + 1 for line in lines[: error.lineno - 1]) + max(column, 0)
-    if error.code == expat.errors.codes[expat.errors.XML_ERROR_UNDEFINED_ENTITY]:
-        entity = re.match(r"&[^;\s]*;?", raw[place:])
-        got = entity.group() if entity else "&"
-        return MarkupError.at(
-            f"the entity {got} is unknown to XML; write the character itself, or read the text as html", raw, place
-        )
-    fault = _stray(raw) or _unmatched(raw) or (place, f"not well-formed XML: {expat.ErrorString(error.code)}")
-    return MarkupError.at(fault[1], raw, fault[0])
+    faults = [fault for fault in (_stray(raw), _unmatched(raw)) if fault is not None]
+    first = min(faults, default=(place, f"not well-formed XML: {expat.ErrorString(error.code)}"))
+    return MarkupError.at(first[1], raw, first[0])
 
 
 def _stray(raw: str) -> Optional[tuple[int, str]]:
@@ -103,6 +98,11 @@ def _stray(raw: str) -> Optional[tuple[int, str]]:
     if not stray:
         return None
     written = {"<": "&lt;", "&": "&amp;"}[stray.group()]
+    entity = re.match(r"&[\w:.-]+;", raw[stray.start() :])
+    if entity:
+        return stray.start(), (
+            f"the entity {entity.group()} is unknown to XML; write the character itself, or read the text as html"
+        )
     got = raw[stray.start() : stray.start() + 20]
     return stray.start(), f"{got!r} is neither a tag nor an entity; a {stray.group()} of the text is written {written}"
 

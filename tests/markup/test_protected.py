@@ -38,7 +38,14 @@ def test_what_is_found() -> None:
     text = "See https://a.org/b?c=1&d, www.x.de. (ftp://y/z) or mail a.b+c@d-e.org."
     assert found(urls, text) == ["https://a.org/b?c=1&d", "www.x.de", "ftp://y/z"]
     assert found(emails, text) == ["a.b+c@d-e.org"]
-    assert found(numbers, "1,000.5 of 20, 3rd 1 000 000 12:30 and A4 v2") == ["1,000.5", "20", "1 000 000", "12", "30"]
+    assert found(numbers, "1,000.5 of 20, 3rd 1 000 000 12:30 and A4 v2") == [
+        "1,000.5",
+        "20",
+        "3",
+        "1 000 000",
+        "12",
+        "30",
+    ]
 
 
 @pytest.mark.parametrize(
