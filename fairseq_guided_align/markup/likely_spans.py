@@ -58,19 +58,19 @@ class Weights(NamedTuple):
 
 
 FITTED = Weights(
-    inside=0.61,
-    outside=-2.22,
+    inside=0.53,
+    outside=-2.30,
     inside_share=1.07,
-    unlinked=-0.26,
-    anchor=1.23,
-    length=-1.07,
-    linked=1.35,
-    loose=-0.52,
-    beyond_linked=0.60,
-    beyond_loose=-0.27,
-    same_mark=0.76,
-    lost_mark=-1.13,
-    new_mark=1.16,
+    unlinked=-0.21,
+    anchor=0.55,
+    length=-0.98,
+    linked=1.26,
+    loose=-0.62,
+    beyond_linked=0.62,
+    beyond_loose=-0.18,
+    same_mark=0.69,
+    lost_mark=-1.10,
+    new_mark=1.18,
 )
 """From one half of the messages in German, Spanish, French, Japanese, Russian and Chinese."""
 
