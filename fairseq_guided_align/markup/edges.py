@@ -13,6 +13,7 @@ QUOTE_SIDES = (INSIDE, OUTSIDE)
 _CLASSES = [QUOTES, BRACKETS, ".。।", ",،、，", ":：", ";；؛", "!?！？؟…¿¡", "-–—―"]
 _CLASS = {mark: number for number, marks in enumerate(_CLASSES) for mark in marks}
 _QUOTE = 0
+_CORNERS = "「」『』"
 _OPENED_BY = {
     ")": "(", "]": "[", "）": "（", "】": "【", "〕": "〔", "］": "［", "»": "«", "›": "‹", "”": "“„", "“": "„",
     "’": "‘", "」": "「", "』": "『", "》": "《", "〉": "〈",
@@ -62,9 +63,21 @@ def with_edges(
     stop = _grown(_closed(span, units, free[1]), 1, source.last, units, free)
     no_quotes = _QUOTE not in source.first + source.before + source.last + source.after
     has_room = free[0] < start and stop < free[1]
-    if quotes == INSIDE and no_quotes and has_room and _is_quote(units, start - 1) and _is_quote(units, stop):
+    if quotes == INSIDE and no_quotes and has_room and _are_drawn_in(start - 1, stop, units):
         return start - 1, stop + 1
     return start, stop
+
+
+def _are_drawn_in(before: int, after: int, units: Units) -> bool:
+    """Whether two marks are quotation marks right around a span that translators put inside the tags.
+
+    Corner brackets and French quotation marks, with spaces inside them, stay outside in translators' catalogues.
+    """
+    if not (_is_quote(units, before) and _is_quote(units, after)):
+        return False
+    if units.text[units.starts[before]] in _CORNERS:
+        return False
+    return units.stops[before] == units.starts[before + 1] and units.stops[after - 1] == units.starts[after]
 
 
 def _closed(span: tuple[int, int], units: Units, last: int) -> int:

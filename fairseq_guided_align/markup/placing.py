@@ -9,8 +9,9 @@ from typing import Optional
 from fairseq_guided_align.markup.breaks import break_gaps, break_points
 from fairseq_guided_align.markup.edges import SourceEdges, with_edges
 from fairseq_guided_align.markup.elements import Element
+from fairseq_guided_align.markup.linked_sentence import LinkedSentence
 from fairseq_guided_align.markup.segment import Link, Part, Segment
-from fairseq_guided_align.markup.spans import Choice, LinkedSentence
+from fairseq_guided_align.markup.spans import Choice
 from fairseq_guided_align.markup.units import Units
 
 
@@ -126,8 +127,16 @@ def _place_spans(
     owner: list[int],
     rules: Rules,
 ) -> list[Placed]:
-    sentence = LinkedSentence(segment.source_strings, segment.target_strings, links)
     marks = segment.target.marks
+    sentence = LinkedSentence(
+        segment.source_strings,
+        segment.target_strings,
+        links,
+        segment.source.marks,
+        marks,
+        region,
+        (parts[0][0], parts[-1][1]),
+    )
     wanted: list[tuple[float, int, list[Part]]] = []
     for number, element in enumerate(spans):
         inside = range(element.start, element.stop)

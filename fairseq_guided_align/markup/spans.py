@@ -5,27 +5,15 @@ A choice is a function ``(inside, sentence) -> range of target words, or None``;
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Optional
 
-
-@dataclass(frozen=True)
-class LinkedSentence:
-    """What is known of a segment and its translation when a span is chosen; the same for all of its pairs of tags.
-
-    :param source: the words of the source, without tags.
-    :param target: the words of the translation.
-    :param links: ``(source, target, weight)``: 0-based positions of words, inside both sentences; weights > 0, 1 for a
-        link without a probability.
-    """
-
-    source: Sequence[str]
-    target: Sequence[str]
-    links: Sequence[tuple[int, int, float]]
-
+from fairseq_guided_align.markup.likely_spans import likely_span
+from fairseq_guided_align.markup.linked_sentence import LinkedSentence
 
 Choice = Callable[[range, LinkedSentence], Optional[range]]
+
+_LEAST_SHARE = 0.5
 
 
 def hull(inside: range, sentence: LinkedSentence) -> Optional[range]:
@@ -40,4 +28,20 @@ def hull(inside: range, sentence: LinkedSentence) -> Optional[range]:
     return range(min(linked), max(linked) + 1) if linked else None
 
 
-SPANS: dict[str, Choice] = {"hull": hull}
+def weighed_hull(inside: range, sentence: LinkedSentence) -> Optional[range]:
+    """As :func:`hull`, of target words that are linked to the inside at least half as strongly as to the outside.
+
+    With plain links it is the hull nearly always; of links with probabilities it leaves the weak ones out.
+    """
+    first, last = inside.start, inside.stop
+    inner: dict[int, float] = {}
+    outer: dict[int, float] = {}
+    for source, target, weight in sentence.links:
+        side = inner if first <= source < last else outer
+        side[target] = side.get(target, 0.0) + weight
+    strong = [target for target, weight in inner.items() if weight >= _LEAST_SHARE * outer.get(target, 0.0)]
+    linked = strong or list(inner)
+    return range(min(linked), max(linked) + 1) if linked else None
+
+
+SPANS: dict[str, Choice] = {"weighed": weighed_hull, "hull": hull, "likely": likely_span}

@@ -68,14 +68,18 @@ def units_of(
     for start, stop in words_of(text) if words is None else words:
         first = len(units.starts)
         _add_word(units, start, stop, protected)
-        if 0 < first < len(units.starts) and _inside_a_word(text, units.stops[first - 1], units.starts[first]):
+        if 0 < first < len(units.starts) and _are_one_word(units, first):
             units.inner.add(first)
     return units
 
 
-def _inside_a_word(text: str, stop: int, start: int) -> bool:
-    """Whether two units are one word to the eye: letters meet, of a script that parts words by spaces."""
-    return stop == start and all(c.isalnum() and not is_east_asian(c) for c in text[stop - 1 : stop + 1])
+def _are_one_word(units: Units, unit: int) -> bool:
+    """Whether a unit goes on with the word before it: both are letters, of a script that parts words by spaces."""
+    if units.stops[unit - 1] != units.starts[unit]:
+        return False
+    pieces = [units.text[units.starts[one] : units.stops[one]] for one in (unit - 1, unit)]
+    # A placeholder beside letters is a word of its own.
+    return all(piece.isalnum() and not is_east_asian(piece[0]) for piece in pieces)
 
 
 def is_east_asian(character: str) -> bool:
