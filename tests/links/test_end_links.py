@@ -144,7 +144,7 @@ def test_what_is_not_marians_is_left_for_the_counts_of_links_outside() -> None:
     # What lies further out is none of </s>.
     assert off(["0-0 2-2 3-2", "0-0 2-2"], [2, 2], [2, 2]) == ([[(0, 0), (3, 2)], [(0, 0)]], 2)
     # Pairs whose number of words is in doubt do not tell.
-    assert off(["0-0 2-2", "0-0"], [2, 2], [2, 2], [False, True])[1] == 0
+    assert off(["0-0 2-2", "0-0 2-2", "0-0"], [2] * 3, [2] * 3, [False, False, True])[1] == 0
     assert off(["0-0 2-2", "0-0 2-2"], [2, 2], [2, 2], [False, True])[1] == 2
 
 
