@@ -53,7 +53,12 @@ def test_words_and_gold_links_of_given_sentences(
     assert capsys.readouterr().out.split() == ["wrote", str(tmp_path / "a-7.png"), "wrote", str(tmp_path / "a-2.png"),
                                                "wrote", str(tmp_path / "a-3.png")]  # fmt: skip
     source, target, align = (lines(made_up, suffix) for suffix in ("src", "tgt", "align"))
-    for number, call in zip((7, 2, 3), drawn):
+    gold = ["--gold", str(made_up.text / "test.align")]
+    assert main(
+        ["plot", str(trained.checkpoint), "again=" + str(trained.checkpoint), "--sentences", "7", "--subwords", "words",
+         "--device", "cpu", *gold, "--output", str(out)]
+    ) == 0  # fmt: skip
+    for number, call in zip((7, 2, 3, 7), drawn, strict=True):
         assert call["source"] == [*source[number - 1], "</s>"]
         assert call["target"] == target[number - 1]
         assert {f"{s}-{t}" for s, t in call["gold"].pairs()} == set(align[number - 1])
