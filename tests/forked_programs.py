@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,7 +30,9 @@ with socket.socket(socket.AF_UNIX) as server:
 @contextmanager
 def forked_programs(folder: Path, modules: Mapping[str, str]) -> Iterator[None]:
     """Puts a program for each name into the folder, which runs the module as ``python -W ignore -m`` does."""
-    address = f"{folder}/server"
+    # Names of sockets have 104 bytes at most, on macOS
+    short = tempfile.TemporaryDirectory(prefix="programs-")
+    address = f"{short.name}/server"
     for name, module in modules.items():
         (folder / name).write_text(CLIENT.format(python=sys.executable, address=address, module=module), "utf-8")
         (folder / name).chmod(0o755)
@@ -43,6 +46,7 @@ def forked_programs(folder: Path, modules: Mapping[str, str]) -> Iterator[None]:
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait()
+        short.cleanup()
 
 
 def serve(server: socket.socket) -> None:

@@ -119,13 +119,13 @@ def parse_line(line: str) -> LogPoint | None:
 def _from_json(text: str) -> LogPoint | None:
     try:
         values, _ = json.JSONDecoder().raw_decode(text)
-    except json.JSONDecodeError:  # cut off by a crash or a full disk
+    except json.JSONDecodeError:  # Cut off by a crash or a full disk
         return None
     epoch = int(values.pop("epoch"))
     # Whole epochs and validation have their name before each key: train_num_updates, valid_num_updates.
     named = next((key for key in values if key.endswith("_num_updates")), None)
     if named is None:
-        values.pop("update", None)  # the epoch as a fraction; the text formats have no such key
+        values.pop("update", None)  # The epoch as a fraction; the text formats have no such key
         return _point(TRAIN_INNER, epoch, values)
     kind = named[: -len("_num_updates")]
     prefix = kind + "_"

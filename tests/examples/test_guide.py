@@ -90,7 +90,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     for split, part in (("raw", pairs[40:]), ("valid", pairs[:20]), ("test", pairs[20:40])):
         text = [" ".join(pair.source) for pair in part], [" ".join(pair.target) for pair in part]
         if split == "raw":
-            # what cleaning has to find
+            # What cleaning has to find
             text[0].insert(3, "")
             text[1].insert(3, "without a partner")
             text[0].append(text[0][0])
@@ -152,7 +152,7 @@ def test_what_the_commands_leave(folder: Path) -> None:
     assert (folder / "guided.align").read_text(encoding="utf-8").count("\n") == 20
     assert "A-" in (folder / "translations.txt").read_text(encoding="utf-8")
     assert list((folder / "tensorboard" / "attention").glob("*tfevents*"))
-    # one training in two processes, not two trainings; the first of them draws
+    # One training in two processes, not two trainings; the first of them draws
     for log in ("rank0.log", "torchrun.log"):
         assert "training on 2 devices" in (folder / log).read_text(encoding="utf-8")
     assert len(list((folder / "tb-two" / "attention").glob("*tfevents*"))) == 1
@@ -172,7 +172,7 @@ def test_every_block_is_found() -> None:
     fences = sum(page.read_text(encoding="utf-8").count("```bash") for page in PAGES)
     assert fences == len(ALL) >= 15
     comments = sum(len(re.findall("<!-- ", page.read_text(encoding="utf-8"))) for page in PAGES)
-    # the README shows the convention twice as text
+    # The README shows the convention twice as text
     assert comments == sum(bool(block.comment) for block in ALL) + 2
 
 

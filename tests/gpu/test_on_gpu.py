@@ -153,7 +153,7 @@ def test_generating(
     if device == "cuda":
         half = generated("--fp16")
         assert half.keys() == wanted.keys()
-        # where two hypotheses are as good, half precision may take the other
+        # Where two hypotheses are as good, half precision may take the other
         assert sum(half[key] == wanted[key] for key in wanted) >= 0.9 * len(wanted)
 
 

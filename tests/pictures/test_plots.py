@@ -80,7 +80,7 @@ def test_tokens_are_the_labels_source_across_target_down() -> None:
 
 def test_dollar_signs_are_text() -> None:
     figure = attention_figure([Panel(np.ones((1, 1)), r"$\alpha$ $\nonsense$")], ["$x_1$"], [r"$\frac$"])
-    figure_pixels(figure)  # as formulas the last two would not parse
+    figure_pixels(figure)  # As formulas the last two would not parse
     assert figure.axes[0].get_xticklabels()[0].get_text() == "$x_1$"
 
 
@@ -101,7 +101,7 @@ def test_nothing_overlaps_or_leaves_the_figure(
     gold = SentenceLinks.from_pairs([(0, 0), (0, 0)], sure=[True, False])
     matrix = attention(len(targets), len(sources))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of fonts this machine may lack
+        warnings.simplefilter("ignore")  # Of fonts this machine may lack
         figure = attention_figure(
             [Panel(matrix, title) for title in titles[:panels]], sources, targets, gold, "A title of all of it"
         )
@@ -236,7 +236,7 @@ def test_scripts_that_must_be_shaped_are_honest_about_old_matplotlib(monkeypatch
 def test_no_pyplot_no_global_settings_no_torch() -> None:
     code = """
 import sys, numpy as np, matplotlib
-def settings():  # asking for the backend makes matplotlib choose one, for which it imports pyplot
+def settings():  # Asking for the backend makes matplotlib choose one, for which it imports pyplot
     return {name: matplotlib.rcParams[name] for name in matplotlib.rcParams if name != "backend"}
 before = settings()
 from fairseq_guided_align.pictures.plots import Panel, attention_figure, figure_pixels
