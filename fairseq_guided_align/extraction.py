@@ -201,6 +201,25 @@ class AlignmentModel:
             self.data, name, options.target_lang, kind, word_split
         )
 
+    def word_counts(
+        self, name: str, kind: str, word_split: Optional[str] = None
+    ) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
+        """Numbers of words of every sentence pair of a split.
+
+        :param kind: how pieces make up words, one of ``subwords.KINDS``.
+        :param word_split: as in :meth:`split_words`.
+        :return: (pairs,) int64 of the sources and of the targets; (pairs,) bool, where they are the same by both
+            definitions of a word.
+        """
+        pairs = self.split(name)
+        dictionaries = {"source": self.task.source_dictionary, "target": self.task.target_dictionary}
+        found = [
+            spelt.counts(_pieces(pairs[number][side], dictionary) for number in range(len(pairs)))
+            for spelt, (side, dictionary) in zip(self.split_words(name, kind, word_split), dictionaries.items())
+        ]
+        (sources, other_sources), (targets, other_targets) = found
+        return (sources, targets), (sources == other_sources) & (targets == other_targets)
+
     def align_split(
         self, name: str, kind: str, max_tokens: int = 4000, word_split: Optional[str] = None
     ) -> Iterator[Optional[AlignedText]]:

@@ -19,7 +19,7 @@ from typing import Optional
 import numpy as np
 
 from fairseq_guided_align import pharaoh
-from fairseq_guided_align.byte_lines import PathLike, is_pipe, read_blocks
+from fairseq_guided_align.byte_lines import BegunPipe, PathLike, is_pipe, read_blocks
 from fairseq_guided_align.errors import AlignmentFormatError, AlignmentLengthError, AlignmentRangeError
 from fairseq_guided_align.links import MAX_INDEX, CorpusLinks
 from fairseq_guided_align.progress import say
@@ -30,25 +30,42 @@ _EXPECTED = "expected a NAACL word alignment, PAIR SOURCE TARGET S or P, such as
 
 
 def is_naacl(path: PathLike) -> bool:
-    """Whether a file of links is in NAACL's form; False for a pipe, of which nothing would be left to read.
+    """Whether a file of links is in NAACL's form.
 
+    :param path: a pipe only after :func:`begun`, or nothing would be left to read.
     :raises AlignmentFormatError: it is GIZA++'s.
     :raises GuidedAlignError: the file cannot be read.
     """
-    if is_pipe(path):
-        return False
-    for first_line, block in read_blocks(path, 1 << 16):
-        for number, line in enumerate(block.split(b"\n"), start=first_line):
-            if line.strip():
-                if _A3.match(line):
-                    raise AlignmentFormatError(
-                        f"{path}:{number}: expected links as Pharaoh text or in NAACL's form; got GIZA++'s A3 form,"
-                        " which has three lines a sentence pair, and one direction; make Pharaoh text of both"
-                        " directions' files with Moses: giza2bal.pl -d FORWARD.A3.final -i REVERSE.A3.final | symal"
-                        " -alignment=grow -diagonal=yes -final=yes -both=yes"
-                    )
-                return _NAACL.fullmatch(line) is not None
+    for number, line in _first_lines(path):
+        if line.strip():
+            if _A3.match(line):
+                raise AlignmentFormatError(
+                    f"{path}:{number}: expected links as Pharaoh text or in NAACL's form; got GIZA++'s A3 form,"
+                    " which has three lines a sentence pair, and one direction; make Pharaoh text of both"
+                    " directions' files with Moses: giza2bal.pl -d FORWARD.A3.final -i REVERSE.A3.final | symal"
+                    " -alignment=grow -diagonal=yes -final=yes -both=yes"
+                )
+            return _NAACL.fullmatch(line) is not None
     return False
+
+
+def _first_lines(path: PathLike) -> Iterator[tuple[int, bytes]]:
+    """Lines with their numbers, the first that is not empty among them."""
+    if isinstance(path, BegunPipe):
+        # What can be read once is left to be read.
+        yield from enumerate(path.first_lines(), start=1)
+        return
+    for first_line, block in read_blocks(path, 1 << 16):
+        yield from enumerate(block.split(b"\n"), start=first_line)
+
+
+def begun(path: PathLike, whole: bool = False) -> PathLike:
+    """The file itself; a pipe so that its form can be told before it is read.
+
+    :param whole: also so that it can be read again; its text is held in memory.
+    :raises GuidedAlignError: the pipe cannot be read.
+    """
+    return BegunPipe(path, whole) if is_pipe(path) and not isinstance(path, BegunPipe) else path
 
 
 def read_link_file(path: PathLike, one_based: bool = False, sentences: Optional[int] = None) -> CorpusLinks:
@@ -61,16 +78,10 @@ def read_link_file(path: PathLike, one_based: bool = False, sentences: Optional[
     :raises AlignmentLengthError: a NAACL file has links of more pairs.
     :raises GuidedAlignError: the file cannot be read.
     """
+    path = begun(path)
     if is_naacl(path):
         return _read_naacl(path, sentences)
-    try:
-        return pharaoh.read_links(path, one_based)
-    except AlignmentFormatError as error:
-        if not Path(path).is_fifo():
-            raise
-        raise AlignmentFormatError(
-            f"{error}. Other forms than Pharaoh text are recognised in files, not in pipes"
-        ) from error
+    return pharaoh.read_links(path, one_based)
 
 
 def naacl_sentences(path: PathLike) -> int:
@@ -89,12 +100,14 @@ def filled(links: CorpusLinks, path: PathLike, sentences: int) -> CorpusLinks:
 
 
 @contextmanager
-def as_pharaoh(path: PathLike, sentences: Callable[[], int], one_based: bool = False) -> Iterator[PathLike]:
+def as_pharaoh(path: PathLike, sentences: Callable[[], Optional[int]], one_based: bool = False) -> Iterator[PathLike]:
     """A file of the same links in Pharaoh text, one line a sentence pair: the file itself where that is its form.
 
-    :param sentences: asked for the number of pairs of the text, where the file does not say it.
+    :param sentences: asked for the number of pairs of the text, where the file does not say it; None: as many as the
+        last pair with links has.
     :param one_based: how positions are counted by whoever reads the file.
     """
+    path = begun(path)
     if not is_naacl(path):
         yield path
         return

@@ -14,11 +14,11 @@ import numpy as np
 
 from fairseq_guided_align import __version__
 from fairseq_guided_align.alignment_report import MANY, one_based_warning
-from fairseq_guided_align.byte_lines import count_lines, is_pipe, raise_length_error
+from fairseq_guided_align.byte_lines import PathLike, count_lines, is_pipe, raise_length_error
 from fairseq_guided_align.cli.options import add_word_split, text_to_read, texts_to_read
-from fairseq_guided_align.end_links import told_end_links
+from fairseq_guided_align.end_links import last_positions, pairs_that_end_beyond, told_end_links
 from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError
-from fairseq_guided_align.link_files import is_naacl, naacl_sentences, read_link_file
+from fairseq_guided_align.link_files import begun, is_naacl, naacl_sentences, read_link_file
 from fairseq_guided_align.links import CorpusLinks
 from fairseq_guided_align.metrics import LinkCounts, count_corpus
 from fairseq_guided_align.scored_text import ScoredText
@@ -31,6 +31,9 @@ BEYOND = 0.15
 """Share of links that lie two positions or more behind the last gold link of their pair, from which it is no chance:
 a full stop is one behind.
 """
+
+NEARLY_ALL = 0.95
+"""Share of pairs from which Marian's links of ``</s>`` are suspected: it writes one in every pair."""
 
 DESCRIPTION = """\
 Scores alignment files against gold links.
@@ -101,9 +104,12 @@ def run(args: argparse.Namespace) -> int:
     """Carry the command out; returns its exit code."""
     sampling = _sampling(args)
     text = _text(args)
-    sizes: Sequence[Optional[int]] = _sizes([args.gold, *args.systems]) if text is None else text.shards
-    gold = _read(args.gold, args.gold_one_based, sizes)
+    # Whose form and number of pairs is asked for before they are read.
+    files = {name: [begun(path, whole=True) for path in _files(name)] for name in (args.gold, *args.systems)}
+    sizes: Sequence[Optional[int]] = _sizes(list(files.values())) if text is None else text.shards
+    gold = _read(args.gold, files[args.gold], args.gold_one_based, sizes)
     warnings = _one_based_warnings(args.gold, gold, args.gold_one_based, "--gold-one-based")
+    hints: list[str] = []
     end_links: dict[str, int] = {}
     if text is not None:
         gold, end_links[args.gold], found = text.looked_at(args.gold, gold)
@@ -113,15 +119,19 @@ def run(args: argparse.Namespace) -> int:
         raise GuidedAlignError(f"{args.gold}: expected gold links; got {len(gold)} lines without any")
     tables = []
     for name in args.systems:
-        predicted = _read(name, args.one_based, sizes)
+        predicted = _read(name, files[name], args.one_based, sizes)
         if len(predicted) != len(gold):
             _raise_length_error(args.gold, name)
         if text is not None:
             predicted, end_links[name], found = text.looked_at(name, predicted)
             warnings += found
-        warnings += _one_based_warnings(name, predicted, args.one_based, "--one-based") or _other_text_warnings(
+        suspicions = _one_based_warnings(name, predicted, args.one_based, "--one-based") or _other_text_warnings(
             name, predicted, gold, scored
         )
+        warnings += suspicions
+        if text is None and not suspicions:
+            both = (name, predicted, args.gold, gold), (args.gold, gold, name, predicted)
+            hints += filter(None, (_end_links_warning(*one) for one in both))
         tables.append(count_corpus(predicted, gold)[scored])
     systems = [
         SystemScore(
@@ -135,7 +145,7 @@ def run(args: argparse.Namespace) -> int:
     left_out = len(gold) - int(scored.sum())
     signature = _signature(args, gold, left_out, resampled=bool(args.confidence or comparisons))
     if args.json:
-        print(json.dumps(_as_json(signature, left_out, systems, comparisons, warnings, end_links), indent=2))
+        print(json.dumps(_as_json(signature, left_out, systems, comparisons, warnings, hints, end_links), indent=2))
         return 0
     print(_table(systems))
     for system, comparison in zip(systems[1:], comparisons):
@@ -146,6 +156,8 @@ def run(args: argparse.Namespace) -> int:
     for name, count in end_links.items():
         if count:
             print(told_end_links(count, f"{name}: "))
+    for hint in hints:
+        print(f"hint: {hint}")
     print(f"signature: {signature}")
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
@@ -168,9 +180,8 @@ def _text(args: argparse.Namespace) -> Optional[ScoredText]:
     return ScoredText.read(_files(args.source), _files(args.target), args.word_split or DEFAULT_SPLIT)
 
 
-def _sizes(arguments: list[str]) -> list[Optional[int]]:
+def _sizes(shards: list[list[PathLike]]) -> list[Optional[int]]:
     """Sentence pairs of each shard, for files in NAACL's form, which say nothing of pairs without links."""
-    shards = [_files(argument) for argument in arguments]
     most = max(map(len, shards))
     if not any(is_naacl(path) for files in shards for path in files):
         return [None] * most
@@ -183,8 +194,7 @@ def _sizes(arguments: list[str]) -> list[Optional[int]]:
     return sizes
 
 
-def _read(argument: str, one_based: bool, sizes: Sequence[Optional[int]]) -> CorpusLinks:
-    files = _files(argument)
+def _read(argument: str, files: list[PathLike], one_based: bool, sizes: Sequence[Optional[int]]) -> CorpusLinks:
     if len(files) != len(sizes) and any(map(is_naacl, files)):
         raise GuidedAlignError(
             f"{argument}: NAACL word alignments do not say how many sentence pairs a file has: expected {len(sizes)}"
@@ -194,7 +204,7 @@ def _read(argument: str, one_based: bool, sizes: Sequence[Optional[int]]) -> Cor
     return CorpusLinks.concatenated(read_link_file(path, one_based, size) for path, size in both)
 
 
-def _pairs(path: str) -> int:
+def _pairs(path: PathLike) -> int:
     return naacl_sentences(path) if is_naacl(path) else count_lines(path)
 
 
@@ -229,7 +239,7 @@ def _other_text_warnings(name: str, links: CorpusLinks, gold: CorpusLinks, score
     """Links between pieces, of the other direction or of another text often lie where no gold link reaches."""
     if scored.sum() < MANY:
         return []
-    last = [_last_positions(len(gold), gold.sentence(), column) for column in (gold.source, gold.target)]
+    last = [last_positions(len(gold), gold.sentence(), column) for column in (gold.source, gold.target)]
     sentence = links.sentence()
     inside = scored[sentence]
     sentence, source, target = sentence[inside], links.source[inside], links.target[inside]
@@ -247,11 +257,15 @@ def _other_text_warnings(name: str, links: CorpusLinks, gold: CorpusLinks, score
     ]
 
 
-def _last_positions(sentences: int, sentence: np.ndarray, position: np.ndarray) -> np.ndarray:
-    """(sentences,) the last position of each; -1 without links."""
-    last = np.full(sentences, -1)
-    np.maximum.at(last, sentence, position)
-    return last
+def _end_links_warning(name: str, links: CorpusLinks, other_name: str, others: CorpusLinks) -> Optional[str]:
+    """Of links that may be Marian's of ``</s>``; only the text tells them from those of full stops."""
+    found, pairs = pairs_that_end_beyond(links, others)
+    if pairs < 2 or found < NEARLY_ALL * pairs:
+        return None
+    return (
+        f"{name}: in {found} of {pairs} pairs the last link lies behind all those of {other_name}; if Marian wrote"
+        f" {name}, these are links of </s>: give --source and --target, and they are taken off"
+    )
 
 
 def _sampling(args: argparse.Namespace) -> dict[str, Any]:
@@ -317,6 +331,7 @@ def _as_json(
     systems: list[SystemScore],
     comparisons: list[Comparison],
     warnings: list[str],
+    hints: list[str],
     end_links: dict[str, int],
 ) -> dict[str, Any]:
     return {
@@ -329,4 +344,5 @@ def _as_json(
         ],
         "end_links_taken_off": end_links,
         "warnings": warnings,
+        "hints": hints,
     }

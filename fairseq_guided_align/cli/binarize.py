@@ -19,7 +19,7 @@ from fairseq_guided_align.cli.options import (
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.fairseq_data import lengths_path, text_lengths
 from fairseq_guided_align.link_counts import LinkCounts
-from fairseq_guided_align.link_files import as_pharaoh, naacl_sentences
+from fairseq_guided_align.link_files import as_pharaoh
 from fairseq_guided_align.progress import line_counter, say
 from fairseq_guided_align.projection import (
     ProjectionCounts,
@@ -110,12 +110,8 @@ def _binarize_pieces(args: argparse.Namespace, split: str, path: str, source: st
     both = (lengths[0], lengths[1]) if len(lengths) == 2 else None
     counts = LinkCounts()
     output = links_path(args.data, split, source, target)
-
-    def sentences() -> int:
-        return len(lengths[0]) if lengths else naacl_sentences(path)
-
     with (
-        as_pharaoh(path, sentences, args.one_based) as text,
+        as_pharaoh(path, lambda: len(lengths[0]) if lengths else None, args.one_based) as text,
         link_writer(output, args.workers) as writer,
         line_counter(split) as bar,
     ):

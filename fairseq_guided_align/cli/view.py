@@ -13,7 +13,7 @@ from fairseq_guided_align.byte_lines import raise_length_error, read_lines
 from fairseq_guided_align.cli.options import add_word_split, named_text_to_read, text_to_read, text_to_write
 from fairseq_guided_align.end_links import take_off_end_links, told_end_links
 from fairseq_guided_align.errors import AlignmentRangeError, GuidedAlignError, SubwordMismatchError
-from fairseq_guided_align.link_files import filled, read_link_file
+from fairseq_guided_align.link_files import begun, read_link_file
 from fairseq_guided_align.links import CorpusLinks, SentenceLinks
 from fairseq_guided_align.page import PageData, Pair, page_html, view
 from fairseq_guided_align.piece_words import spread_over_pieces
@@ -122,11 +122,12 @@ def _of_models(args: argparse.Namespace) -> tuple[PageData, int]:
     named = [_named(argument, "--checkpoint") for argument in args.checkpoint]
     if len({name for name, _ in named}) != len(named):
         raise GuidedAlignError("--checkpoint: expected a NAME of its own for each")
-    gold = read_link_file(args.gold, args.gold_one_based) if args.gold else None
+    gold_path = begun(args.gold) if args.gold else ""
+    gold = read_link_file(gold_path, args.gold_one_based) if args.gold else None
     # torch and fairseq take seconds, which links in files need not wait for.
     from fairseq_guided_align.decode_links import threshold_links
     from fairseq_guided_align.extraction import AlignmentModel, read_links_off
-    from fairseq_guided_align.split_reading import ReadSentence, read_pairs
+    from fairseq_guided_align.split_reading import ReadSentence, gold_of_split, read_pairs
     from fairseq_guided_align.subword_settings import subword_kind
 
     models: list[tuple[str, Any]] = [
@@ -136,7 +137,7 @@ def _of_models(args: argparse.Namespace) -> tuple[PageData, int]:
     kind = subword_kind(config.data, args.subwords, "--subwords")
     of = models[0][1].split_size(split)
     if gold is not None:
-        gold = filled(gold, args.gold, of)
+        gold = gold_of_split(gold, gold_path, models[0][1], split, kind, args.word_split)
 
     def shown(sentence: ReadSentence) -> Any:
         systems: list[tuple[Optional[SentenceLinks], Optional[SentenceLinks]]] = []
