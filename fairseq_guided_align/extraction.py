@@ -19,7 +19,7 @@ from fairseq_guided_align.decode_links import (
     threshold_links,
 )
 from fairseq_guided_align.errors import AlignmentRangeError, GuidedAlignError
-from fairseq_guided_align.forced_attention import forced_attentions, heads_to_read, unguided_heads
+from fairseq_guided_align.forced_attention import forced_attentions, heads_to_read, lengths_of, unguided_heads
 from fairseq_guided_align.guided_heads import GuidedHeads, parse_indices
 from fairseq_guided_align.links import SentenceLinks
 from fairseq_guided_align.loaded_models import load_model
@@ -340,7 +340,8 @@ class AlignmentModel:
     def _attentions(self, pairs: Any, numbers: np.ndarray, max_tokens: int) -> Iterator[tuple[int, np.ndarray]]:
         padding = self.task.source_dictionary.pad()
         for batch in self.batches(pairs, numbers, max_tokens):
-            yield from zip(batch["id"].tolist(), forced_attentions(self.model, self.guided, batch, padding))
+            ids = batch["id"].tolist()
+            yield from zip(ids, forced_attentions(self.model, self.guided, batch, padding, lengths_of(pairs, ids)))
 
 
 def _pieces(tokens: torch.Tensor, dictionary: Any) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List
+from typing import Any, Dict, Iterable, List, Mapping, Tuple
 
 import numpy as np
 import torch
@@ -50,14 +50,32 @@ def real_tokens(tokens: Tensor, padding: int) -> Tensor:
     return real.cumsum(-1).gt(0) & real.flip(-1).cumsum(-1).flip(-1).gt(0)
 
 
+def lengths_of(pairs: Any, numbers: Iterable[int]) -> Dict[int, Tuple[int, int]]:
+    """Tokens of source and target of some sentences of a data set, ``</s>`` included."""
+    return {int(number): (len(pairs[number]["source"]), len(pairs[number]["target"])) for number in numbers}
+
+
+def _place(tokens: Tensor, length: int, padding: int) -> slice:
+    """Where a sentence stands in its row of a batch; it may itself begin with a word that is spelled as padding is.
+
+    :param tokens: (width,) indices.
+    """
+    return slice(length) if tokens[-1] == padding else slice(len(tokens) - length, None)
+
+
 @torch.no_grad()
 def forced_attentions(
-    model: torch.nn.Module, guided: GuidedHeads, sample: Dict[str, Any], padding: int
+    model: torch.nn.Module,
+    guided: GuidedHeads,
+    sample: Dict[str, Any],
+    padding: int,
+    lengths: Mapping[int, Tuple[int, int]],
 ) -> List[np.ndarray]:
     """Attention of each sentence of a batch while the model is fed its target.
 
     :param sample: a batch of fairseq's, with target.
     :param padding: index of the padding token.
+    :param lengths: see :func:`lengths_of`, by ``id`` of the sentence in the batch.
     :return: for each sentence (target tokens without ``</s>``, source tokens with ``</s>``), float32 probabilities;
         rows sum to 1.
     """
@@ -68,10 +86,9 @@ def forced_attentions(
         read = reader.attention()
     else:
         read = returned_attention(model(**net_input))
-    attention = read.float().cpu()
-    target_is_real = real_tokens(sample["target"], padding).cpu()
-    source_is_real = real_tokens(net_input["src_tokens"], padding).cpu()
-    return [
-        rows_of_tokens(matrix[rows][:, columns], guided.position)[:-1].numpy()
-        for matrix, rows, columns in zip(attention, target_is_real, source_is_real)
-    ]
+    sentences = zip(sample["id"].tolist(), read.float().cpu(), net_input["src_tokens"].cpu(), sample["target"].cpu())
+    found = []
+    for number, matrix, source, target in sentences:
+        columns, rows = (_place(*one, padding) for one in zip((source, target), lengths[number]))
+        found.append(rows_of_tokens(matrix[rows, columns], guided.position)[:-1].numpy())
+    return found

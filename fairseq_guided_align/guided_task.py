@@ -329,6 +329,7 @@ class GuidedTask(ResumableTask):
             return super().build_generator(models, args, *others, **kwargs)
         for model in models:
             check_has_attention(model)
+        self._check_no_sentence_begins_with_padding()
         printed = PrintedForm(
             form,
             # hard alignments that only --replace-unk wants have nothing to cut
@@ -345,6 +346,24 @@ class GuidedTask(ResumableTask):
             "printed_form": printed,
         }
         return super().build_generator(models, args, *others, **kwargs)
+
+    def _check_no_sentence_begins_with_padding(self) -> None:
+        """Such a word is lost in batches that are padded on the left.
+
+        :raises GuidedAlignError: a source sentence of a split begins with one.
+        """
+        padding = self.source_dictionary.pad()
+        for split, loaded in self.datasets.items():
+            parts = loaded.datasets if isinstance(loaded, RoundRobinZipDatasets) else {split: loaded}
+            for pairs in parts.values():
+                number = next((n for n in range(len(pairs)) if pairs[n]["source"][0] == padding), None)
+                if number is not None:
+                    raise GuidedAlignError(
+                        f"sentence {number + 1} of {split!r} begins with {self.source_dictionary[padding]}, which"
+                        " fairseq takes for padding, so that its links would be shifted; read them with"
+                        " fairseq-guided-align extract, or make the data folder with fairseq-guided-align preprocess,"
+                        " which writes such words otherwise"
+                    )
 
     def inference_step(
         self, generator: Any, models: List[Any], sample: Any, prefix_tokens: Optional[Tensor] = None, **kwargs: Any

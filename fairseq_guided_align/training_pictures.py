@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Optional, Sequence, Tuple
 import torch
 
 from fairseq_guided_align.errors import GuidedAlignError
-from fairseq_guided_align.forced_attention import forced_attentions, heads_to_read
+from fairseq_guided_align.forced_attention import forced_attentions, heads_to_read, lengths_of
 from fairseq_guided_align.guided_heads import GuidedHeads
 from fairseq_guided_align.links import SentenceLinks
 
@@ -102,7 +102,9 @@ class TrainingPictures:
             training = model.training
             model.eval()
             try:
-                attentions = forced_attentions(model, guided or heads_to_read(model), batch, one.dictionaries[0].pad())
+                lengths = lengths_of(one.pairs, [number - 1 for number in self._numbers])
+                padding = one.dictionaries[0].pad()
+                attentions = forced_attentions(model, guided or heads_to_read(model), batch, padding, lengths)
             finally:
                 model.train(training)
             for index, attention in zip(batch["id"].tolist(), attentions):
