@@ -246,6 +246,9 @@ def _write_corpus(
         for warning in counts.word_warnings(corpus.links, settings.projection.word_split):
             say(f"warning: {warning}")
         say(counts.summary(corpus.split))
+    for lang, tokens in zip(settings.langs, (counts.source_tokens, counts.target_tokens)):
+        if counts.sentences and not tokens:
+            say(f"warning: {empty_side_warning(corpus.split, lang)}")
     if counts.special_tokens:
         say(f"warning: {special_token_warning(corpus.split, counts.special_tokens)}")
     if left_out:
@@ -255,6 +258,11 @@ def _write_corpus(
                 f"{corpus.split}: no sentence pair is left; raise --max-pieces or --max-ratio, or leave them out"
             )
     return counts, left_out
+
+
+def empty_side_warning(split: str, lang: str) -> str:
+    """What to tell of a text of empty lines alone."""
+    return f"{split}.{lang}: every line is empty, so that nothing can be learned from it: is it the right file?"
 
 
 # --- links that have to be made -------------------------------------------------------------------------------

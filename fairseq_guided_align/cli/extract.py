@@ -11,7 +11,7 @@ import numpy as np
 
 from fairseq_guided_align.atomic_files import atomic_file
 from fairseq_guided_align.byte_lines import check_no_pipe, decode_line, read_blocks_together
-from fairseq_guided_align.cli.options import add_word_split, text_to_read, text_to_write
+from fairseq_guided_align.cli.options import add_word_split, tell_if_empty, text_to_read, text_to_write
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.pharaoh import format_line
 from fairseq_guided_align.progress import line_counter, say
@@ -104,14 +104,16 @@ def run(args: argparse.Namespace) -> int:
         reverse = AlignmentModel(
             args.reverse_checkpoint, args.reverse_data, args.attention, args.device, lang_pair=opposite
         )
-    too_long = 0
+    pairs = too_long = 0
     with ExitStack() as stack:
         output = stack.enter_context(atomic_file(args.output))
         bar = stack.enter_context(line_counter("aligning"))
         for line in _lines(args, model, reverse):
+            pairs += 1
             too_long += line is None
             output.write(((line or "") + "\n").encode("utf-8"))
             bar.update()
+    tell_if_empty(pairs, args.source or f"{model.data}: {args.split or 'test'}")
     if too_long:
         say(f"warning: {too_long} sentence pairs are too long for the model; their lines are empty")
     return 0

@@ -141,6 +141,15 @@ def tell_counts(counts: LinkCounts, path: PathLike, name: str, one_based: bool) 
     say(counts.summary(name))
 
 
+def tell_if_empty(pairs: int, what: str) -> None:
+    """A warning where a command has read no sentence pair, and so writes an empty file.
+
+    :param what: the text that it has read.
+    """
+    if not pairs:
+        say(f"warning: {what}: has no sentence pair, so that nothing is written: is it the right text?")
+
+
 def _share(text: str) -> float:
     share = float(text)
     if not 0 <= share <= 1:
