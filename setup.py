@@ -42,8 +42,8 @@ setup(
     license="MIT",
     license_files=["LICENSE"],
     packages=find_packages(include=["fairseq_guided_align", "fairseq_guided_align.*"]),
-    package_data={"fairseq_guided_align": ["py.typed", "page_assets/*"]},
-    python_requires=">=3.9,<3.13",
+    package_data={"fairseq_guided_align": ["py.typed", "pictures/assets/*"]},
+    python_requires=">=3.10,<3.13",
     # torch comes with the fairseq that is installed: naming it here would replace a chosen build.
     install_requires=["numpy>=1.21", "tqdm"],
     extras_require={
@@ -56,6 +56,7 @@ setup(
             *SENTENCEPIECE,
             *PLOTS,
             "hypothesis",
+            "import-linter",
             "mypy",
             "pdoc",
             "pytest>=7",

@@ -28,13 +28,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from fairseq_guided_align.atomic_files import atomic_file
-from fairseq_guided_align.binarization import LinkFile, binarize_file
-from fairseq_guided_align.link_counts import LinkCounts
-from fairseq_guided_align.projection import ProjectionFiles, Side, project_to_text
-from fairseq_guided_align.sentencepiece_models import PieceEncoder, train_model
-from fairseq_guided_align.store import link_writer
-from fairseq_guided_align.worker_processes import keep_freed_memory
+from fairseq_guided_align.corpus.binarization import LinkFile, binarize_file
+from fairseq_guided_align.corpus.link_counts import LinkCounts
+from fairseq_guided_align.corpus.subword_links import ConversionFiles, Side, convert_to_text
+from fairseq_guided_align.files.atomic import atomic_file
+from fairseq_guided_align.files.workers import keep_freed_memory
+from fairseq_guided_align.links.store import link_writer
+from fairseq_guided_align.subwords.sentencepiece_models import PieceEncoder, train_model
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -206,7 +206,7 @@ def sides(work: Path, pairs: int) -> list[Side]:
 def project_ours(work: Path, pairs: int, workers: int = 1) -> None:
     source, target = sides(work, pairs)
     with atomic_file(work / "out.align") as stream:
-        for lines, _ in project_to_text(ProjectionFiles(work / f"{pairs}.align", source, target), workers):
+        for lines, _ in convert_to_text(ConversionFiles(work / f"{pairs}.align", source, target), workers):
             stream.write(lines)
 
 

@@ -19,11 +19,11 @@ import torch
 from fairseq.data import Dictionary, LanguagePairDataset, ListDataset
 
 import fairseq_guided_align
-from fairseq_guided_align.links import CorpusLinks
+from fairseq_guided_align.links.link import CorpusLinks
 
 fairseq_guided_align.register()
 
-from fairseq_guided_align.dataset import GuidedPairDataset  # noqa: E402
+from fairseq_guided_align.training.dataset import GuidedPairDataset  # noqa: E402
 
 PAIRS, BATCH = 2048, 64
 

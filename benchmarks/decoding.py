@@ -31,7 +31,7 @@ def models(dim: int, layers: int, heads: int, device: str) -> Any:
     from fairseq.tasks import TASK_DATACLASS_REGISTRY, TASK_REGISTRY
     from omegaconf import OmegaConf
 
-    from fairseq_guided_align.guided_heads import GuidedHeads
+    from fairseq_guided_align.attention.guided_heads import GuidedHeads
 
     torch.manual_seed(1)
     dictionary = Dictionary()

@@ -38,7 +38,7 @@ from benchmarks.training.cases import (
 from benchmarks.training.measuring import available_memory, figures, machine, measure
 from benchmarks.training.options import add_setting_options, chosen_settings, numbers
 from benchmarks.training.report import memory, own, time
-from fairseq_guided_align.chunked_cross_entropy import chunked_cross_entropy
+from fairseq_guided_align.losses.chunked_cross_entropy import chunked_cross_entropy
 
 OURS = "ours"
 PADDING = Dictionary().pad()

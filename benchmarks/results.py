@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from fairseq_guided_align.atomic_files import atomic_file
+from fairseq_guided_align.files.atomic import atomic_file
 
 
 def write_json(path: Path, figures: Any) -> None:

@@ -23,7 +23,8 @@ def register() -> None:
     global _registered
     if _registered:
         return
-    from fairseq_guided_align import checkpoint_files, compat
+    from fairseq_guided_align import compat
+    from fairseq_guided_align.checkpoints import files as checkpoint_files
 
     compat.require_fairseq()
     compat.allow_checkpoint_types()
@@ -34,14 +35,18 @@ def register() -> None:
     compat.remember_the_plateau()
     compat.hand_checkpoints_to_all_workers()
     checkpoint_files.copy_checkpoints_whole()
-    from fairseq_guided_align import folder_mends
+    from fairseq_guided_align.training import folder_mends
 
     folder_mends.know_the_languages()
     folder_mends.know_the_validation_sets()
     folder_mends.refuse_empty_texts()
     # these register themselves with fairseq
-    from fairseq_guided_align import criterion, multilingual_task, task  # noqa: F401
-    from fairseq_guided_align.help_options import show_options_in_help
+    from fairseq_guided_align.training import (
+        criterion,  # noqa: F401
+        multilingual_task,  # noqa: F401
+        task,  # noqa: F401
+    )
+    from fairseq_guided_align.training.help_options import show_options_in_help
 
     show_options_in_help()
 

@@ -16,8 +16,8 @@ from fairseq.logging import metrics, progress_bar
 from fairseq.models import BaseFairseqModel
 
 import fairseq_guided_align
-from fairseq_guided_align.batching import collate_links
-from fairseq_guided_align.links import SentenceLinks
+from fairseq_guided_align.links.link import SentenceLinks
+from fairseq_guided_align.losses.batching import collate_links
 
 fairseq_guided_align.register()
 

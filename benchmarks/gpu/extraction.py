@@ -75,7 +75,7 @@ def ctranslate2(args: argparse.Namespace, checkpoint: Path, verses: Sequence[str
     import ctranslate2
     import sentencepiece
 
-    from fairseq_guided_align.ctranslate2_models import convert, guided_of, translate
+    from fairseq_guided_align.aligning.ctranslate2_models import convert, guided_of, translate
 
     folder = str(args.work / args.name / "ctranslate2")
     convert(str(checkpoint), str(args.data), folder, force=True)

@@ -2,7 +2,7 @@
 
     python -m benchmarks.gpu.kernel_choices [--vocabularies 4096,32768] [--json FILE]
 
-What ``WHOLE_ROW``, ``LOOP_BLOCK`` and ``LOOP_WARPS`` of fairseq_guided_align/cross_entropy_kernel.py were chosen by.
+What ``WHOLE_ROW``, ``LOOP_BLOCK`` and ``LOOP_WARPS`` of losses/cross_entropy_kernel.py were chosen by.
 Speeds are terabytes a second: of a copy, what is read and written; of the kernel, 6 bytes for each logit, which is
 read in float32, and whose difference is written in float16. Needs a GPU.
 """
@@ -20,7 +20,7 @@ import torch
 
 from benchmarks.results import write_json
 from benchmarks.training.options import numbers
-from fairseq_guided_align.cross_entropy_kernel import cross_entropy_of_logits
+from fairseq_guided_align.losses.cross_entropy_kernel import cross_entropy_of_logits
 
 CHOICES = [(8192, 16), (8192, 32), (16384, 16), (16384, 32), (32768, 32), (4096, 8)]
 """Entries taken at a time, and warps."""

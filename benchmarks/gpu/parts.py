@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-TESTS = ("tests/test_on_gpu.py", "tests/test_like_on_gpu.py", "tests/test_cross_entropy_kernel.py")
+TESTS = ("tests/gpu/test_on_gpu.py", "tests/gpu/test_like_on_gpu.py", "tests/losses/test_cross_entropy_kernel.py")
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def parts(kit: Path, device: str, quick: bool) -> list[Part]:
 
     return [
         together("tests", tests(*TESTS, "-k", chosen)),
-        together("two processes", tests("tests/test_on_gpu.py", "-k", two)),
+        together("two processes", tests("tests/gpu/test_on_gpu.py", "-k", two)),
         together("Greek to English, float16", translation("float16", "--precision", "fp16")),
         together("Greek to English, bfloat16", translation("bfloat16", "--precision", "bf16")),
         together(

@@ -18,7 +18,7 @@ from typing import Any
 from benchmarks.linear_cross_entropy import table as loss_table
 from benchmarks.training.cases import FAIRSEQ, OURS_CE, OURS_MSE, PRODUCTS
 from benchmarks.training.report import table as step_table
-from fairseq_guided_align.atomic_files import atomic_file
+from fairseq_guided_align.files.atomic import atomic_file
 
 BEGIN, END = "<!-- gpu: begin -->", "<!-- gpu: end -->"
 

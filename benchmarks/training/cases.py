@@ -20,9 +20,9 @@ from fairseq.data import Dictionary  # noqa: E402
 from fairseq.models import ARCH_CONFIG_REGISTRY, ARCH_MODEL_REGISTRY  # noqa: E402
 from fairseq.models.transformer_align import TransformerAlignModel  # noqa: E402
 
-from fairseq_guided_align.batching import collate_links  # noqa: E402
-from fairseq_guided_align.chunked_cross_entropy import chunked_cross_entropy  # noqa: E402
-from fairseq_guided_align.links import SentenceLinks  # noqa: E402
+from fairseq_guided_align.links.link import SentenceLinks  # noqa: E402
+from fairseq_guided_align.losses.batching import collate_links  # noqa: E402
+from fairseq_guided_align.losses.chunked_cross_entropy import chunked_cross_entropy  # noqa: E402
 
 SMOOTHING = 0.1
 LENGTH = 32

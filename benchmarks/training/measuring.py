@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import torch
 
@@ -28,7 +28,7 @@ class Measured:
     """
 
     seconds: list[float] = field(default_factory=list)
-    peak: Optional[int] = None
+    peak: int | None = None
 
     @property
     def median(self) -> float:
@@ -85,7 +85,7 @@ def waits_for_gpu(step: Callable[[], object]) -> list[str]:
     return [f"{one.filename}:{one.lineno}" for one in found if "synchronizing CUDA operation" in str(one.message)]
 
 
-def peak_memory(case: Callable[[], object], device: str) -> Optional[int]:
+def peak_memory(case: Callable[[], object], device: str) -> int | None:
     """Bytes: from torch's allocator on a GPU; the growth of the resident memory on Linux; elsewhere None.
 
     Resident memory counts whatever the matrix products need for themselves, too. On the device "meta", whose tensors

@@ -1,0 +1,372 @@
+"""Aligning given text with a trained model: attention of a forced pass, in the order of the text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from fairseq_guided_align.aligning.models import load_model
+from fairseq_guided_align.attention.forced import forced_attentions, heads_to_read, lengths_of, unguided_heads
+from fairseq_guided_align.attention.guided_heads import GuidedHeads, parse_indices
+from fairseq_guided_align.attention.hard_links import (
+    argmax_links,
+    linkable,
+    mean_of_directions,
+    mutual_argmax_links,
+    threshold_links,
+)
+from fairseq_guided_align.attention.reader import heads_of_layers
+from fairseq_guided_align.errors import AlignmentRangeError, GuidedAlignError
+from fairseq_guided_align.links.link import SentenceLinks
+from fairseq_guided_align.links.symmetrisation import symmetrise
+from fairseq_guided_align.subwords.special_tokens import index_of, pieces_of
+from fairseq_guided_align.subwords.text_pieces import PiecedSentence, SplitWords
+from fairseq_guided_align.subwords.word_attention import word_attention
+
+EXTRACTION_METHODS = ("argmax", "mutual-argmax", "threshold")
+"""How links are read off attention, see ``attention.hard_links``."""
+
+CHUNK = 10_000
+"""Sentence pairs that are sorted by length together, so that memory does not grow with the text."""
+
+
+class AlignedPair(NamedTuple):
+    """A sentence pair of subword pieces and the model's attention between them.
+
+    :param source: source pieces, without ``</s>``.
+    :param target: target pieces, without ``</s>``.
+    :param attention: (target pieces, source pieces + 1) float32 probabilities; the last column is ``</s>``'s.
+    """
+
+    source: list[str]
+    target: list[str]
+    attention: np.ndarray
+
+
+@dataclass(frozen=True)
+class AlignedText:
+    """A sentence pair whose words are known, and the model's attention between its pieces.
+
+    :param attention: (target pieces, source pieces + 1) float32 probabilities; the last column is ``</s>``'s.
+    """
+
+    source: PiecedSentence
+    target: PiecedSentence
+    attention: np.ndarray
+
+    def words(self) -> np.ndarray:
+        """Attention between words, (target words, source words + 1); the last column is ``</s>``'s."""
+        return word_attention(self.attention, self.source, self.target)
+
+
+def read_links_off(
+    attention: np.ndarray, guided: GuidedHeads, method: str = "argmax", threshold: float | None = None
+) -> SentenceLinks:
+    """Links of one sentence pair.
+
+    :param attention: (target tokens, source tokens + 1) probabilities; the last column is ``</s>``'s.
+    :param guided: with ``unlinked`` ``eos``, a target token whose attention is on ``</s>`` has no link; otherwise
+        the column of ``</s>`` is ignored.
+    :param method: one of :data:`EXTRACTION_METHODS`.
+    :param threshold: for ``threshold``, the least probability of a link, above 0, at most 1.
+    :raises GuidedAlignError: no such method, or a threshold that is missing, superfluous or out of range.
+    """
+    if (threshold is None) == (method == "threshold"):
+        raise GuidedAlignError(f"a threshold belongs to the method threshold; got {method} and {threshold}")
+    matrix, null = linkable(attention, guided)
+    if method == "argmax":
+        return argmax_links(matrix, null)
+    if method == "mutual-argmax":
+        return mutual_argmax_links(matrix, null_column=null)
+    if method == "threshold":
+        return threshold_links(matrix, threshold, null)  # type: ignore[arg-type]
+    raise GuidedAlignError(f"expected a method out of {', '.join(EXTRACTION_METHODS)}; got {method!r}")
+
+
+def links_of_both_directions(
+    attention: np.ndarray,
+    reverse: np.ndarray,
+    method: str = "threshold",
+    threshold: float | None = None,
+    symmetrisation: str = "mean",
+    guided: Sequence[GuidedHeads] = (GuidedHeads((), ()), GuidedHeads((), ())),
+) -> SentenceLinks:
+    """Links of one sentence pair out of both directions' attention.
+
+    :param attention: (target tokens, source tokens + 1) probabilities of the model; last column ``</s>``.
+    :param reverse: (source tokens, target tokens + 1) probabilities of the opposite model; last column ``</s>``.
+    :param method: how links are read off, one of :data:`EXTRACTION_METHODS`; ``argmax`` not with ``mean``.
+    :param symmetrisation: ``mean``: links are read off the mean of p(s | t) and p(t | s); or one of
+        ``links.symmetrisation.SYMMETRISATIONS``, of the links of each direction.
+    :param guided: of the two models, for reading links off each.
+    :raises GuidedAlignError: no such method or symmetrisation, or ones that do not go together.
+    """
+    if symmetrisation != "mean":
+        one = read_links_off(attention, guided[0], method, threshold)
+        other = read_links_off(reverse, guided[1], method, threshold)
+        return symmetrise(one, other.inverted(), symmetrisation)
+    mean = mean_of_directions(attention[:, :-1], reverse[:, :-1])
+    if method == "threshold":
+        return threshold_links(mean, threshold)  # type: ignore[arg-type]
+    if method == "mutual-argmax":
+        return mutual_argmax_links(mean)
+    raise GuidedAlignError(
+        f"the mean of two directions goes with the methods threshold and mutual-argmax; got {method!r}"
+    )
+
+
+class AlignmentModel:
+    """A trained translation model that aligns.
+
+    :param checkpoint: a checkpoint of fairseq's, trained with this package or without.
+    :param data: the data folder; None: the one that the checkpoint was trained on.
+    :param attention: ``guided``: the heads that were guided; ``last-layer``: all heads of the last layer, averaged,
+        which stock fairseq reads.
+    :param device: where the model runs; None: a GPU where there is one.
+    :param layers: other layers to read than ``attention`` says, such as ``-2,-1`` or ``all``.
+    :param heads: heads of these layers, such as ``0,1``, averaged; ``all`` where only ``layers`` is given.
+    :param lang_pair: such as ``de-en``, which a model of several language pairs needs; one of a single pair must be
+        of it.
+    :raises GuidedAlignError: the checkpoint cannot be read, is of another task, has no cross-attention, or not these
+        layers and heads; or there is no such device.
+    """
+
+    def __init__(
+        self,
+        checkpoint: str,
+        data: str | None = None,
+        attention: str = "guided",
+        device: str | None = None,
+        layers: str | None = None,
+        heads: str | None = None,
+        lang_pair: str | None = None,
+    ) -> None:
+        self.task, self.options, self.model = load_model(checkpoint, data, lang_pair)
+        name = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        try:
+            self.device = torch.device(name)
+            self.model.to(self.device)
+        except (AssertionError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise GuidedAlignError(f"--device: the model cannot run on {name!r}: {reason}") from error
+        self.guided = heads_to_read(self.model) if attention == "guided" else unguided_heads(self.model)
+        if layers is not None or heads is not None:
+            self.guided = _other_heads(self.guided, layers, heads, heads_of_layers(self.model))
+
+    def single_heads(self) -> list[AlignmentModel]:
+        """This model once for each of the layers and heads that it reads.
+
+        :raises GuidedAlignError: it returns its attention itself, without heads.
+        """
+        if not self.guided.layers:
+            raise GuidedAlignError("--each-head: this model returns its attention itself, without heads")
+        singles = []
+        for layer in self.guided.layers:
+            for head in self.guided.heads:
+                single = copy(self)
+                single.guided = replace(self.guided, layers=(layer,), heads=(head,))
+                singles.append(single)
+        return singles
+
+    @property
+    def data(self) -> str:
+        """The data folder."""
+        return str(self.options.data)
+
+    @property
+    def lang_pair(self) -> str:
+        """Source and target language, such as ``de-en``."""
+        return f"{self.options.source_lang}-{self.options.target_lang}"
+
+    def split(self, name: str) -> Any:
+        """A split of the data folder, fairseq's dataset.
+
+        :raises GuidedAlignError: there is no such split.
+        """
+        if name not in self.task.datasets:
+            try:
+                self.task.load_dataset(name)
+            except FileNotFoundError as error:
+                raise GuidedAlignError(f"{self.data}: expected a binarised split {name!r}; {error}") from error
+        pairs = self.task.dataset(name)
+        return pairs.datasets[self.lang_pair] if self._is_multilingual else pairs
+
+    @property
+    def _is_multilingual(self) -> bool:
+        return hasattr(self.task, "lang_pairs")
+
+    def split_size(self, name: str) -> int:
+        """Number of sentence pairs of a split."""
+        return len(self.split(name))
+
+    def split_words(self, name: str, kind: str, word_split: str | None = None) -> tuple[SplitWords, SplitWords]:
+        """What tells the words of a split's source and target pieces.
+
+        :param kind: how pieces make up words, one of ``subwords.pieces.KINDS``.
+        :param word_split: what the words are, one of ``links.words.WORD_SPLITS``; None: as the data folder says.
+        """
+        options = self.options
+        return SplitWords(self.data, name, options.source_lang, kind, word_split), SplitWords(
+            self.data, name, options.target_lang, kind, word_split
+        )
+
+    def word_counts(
+        self, name: str, kind: str, word_split: str | None = None
+    ) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
+        """Numbers of words of every sentence pair of a split.
+
+        :param kind: how pieces make up words, one of ``subwords.pieces.KINDS``.
+        :param word_split: as in :meth:`split_words`.
+        :return: (pairs,) int64 of the sources and of the targets; (pairs,) bool, where they are the same by both
+            definitions of a word.
+        """
+        pairs = self.split(name)
+        dictionaries = {"source": self.task.source_dictionary, "target": self.task.target_dictionary}
+        found = [
+            spelt.counts(pieces_of(pairs[number][side], dictionary) for number in range(len(pairs)))
+            for spelt, (side, dictionary) in zip(self.split_words(name, kind, word_split), dictionaries.items())
+        ]
+        (sources, other_sources), (targets, other_targets) = found
+        return (sources, targets), (sources == other_sources) & (targets == other_targets)
+
+    def align_split(
+        self, name: str, kind: str, max_tokens: int = 4000, word_split: str | None = None
+    ) -> Iterator[AlignedText | None]:
+        """Aligned pairs of a split, in its order; None for a pair that is too long for the model.
+
+        :param kind: how pieces make up words, one of ``subwords.pieces.KINDS``.
+        :param max_tokens: tokens of a batch, padding included.
+        :param word_split: as in :meth:`split_words`.
+        """
+        size = self.split_size(name)
+        source, target = self.split_words(name, kind, word_split)
+        for start in range(0, size, CHUNK):
+            numbers = range(start, min(start + CHUNK, size))
+            found = dict(self.align_sentences(name, numbers, max_tokens))
+            for number in numbers:
+                pair = found.get(number)
+                yield pair and AlignedText(
+                    source.of(number, pair.source), target.of(number, pair.target), pair.attention
+                )
+
+    def align_sentences(
+        self, split: str, numbers: Sequence[int], max_tokens: int = 4000
+    ) -> Iterator[tuple[int, AlignedPair]]:
+        """Aligned pairs of some sentences of a split with their numbers, in batches of similar length; without those
+        that are too long for the model.
+
+        :param numbers: positions in the split, from 0.
+        :param max_tokens: tokens of a batch, padding included; a longer pair is a batch of its own.
+        :raises AlignmentRangeError: the split has no such sentence.
+        """
+        pairs = self.split(split)
+        for number in numbers:
+            if not 0 <= number < len(pairs):
+                raise AlignmentRangeError(
+                    f"{split!r} has {len(pairs)} sentence pairs, so a number lies in 1..{len(pairs)}; got {number + 1}"
+                )
+        for number, attention in self._attentions(pairs, np.array(numbers, dtype=np.int64), max_tokens):
+            item = pairs[number]
+            yield (
+                number,
+                AlignedPair(
+                    pieces_of(item["source"], self.task.source_dictionary),
+                    pieces_of(item["target"], self.task.target_dictionary),
+                    attention,
+                ),
+            )
+
+    def align_text(
+        self, pairs: Iterable[tuple[PiecedSentence, PiecedSentence]], max_tokens: int = 4000
+    ) -> Iterator[AlignedText | None]:
+        """Aligned pairs of given sentences, in their order; None for a pair that is too long for the model."""
+        iterator = iter(pairs)
+        while True:
+            chunk = list(islice(iterator, CHUNK))
+            if not chunk:
+                return
+            pairs_of_chunk = self.text_dataset(*zip(*chunk))
+            found = dict(self._attentions(pairs_of_chunk, np.arange(len(chunk)), max_tokens))
+            for number, (source, target) in enumerate(chunk):
+                yield AlignedText(source, target, found[number]) if number in found else None
+
+    def text_dataset(self, sources: Sequence[PiecedSentence], targets: Sequence[PiecedSentence] | None = None) -> Any:
+        """fairseq's dataset of given sentences, with or without translations."""
+        from fairseq.data import LanguagePairDataset, ListDataset
+
+        def side(sentences: Sequence[PiecedSentence], dictionary: Any) -> tuple[Any, Any, Any]:
+            tokens = [
+                torch.tensor([*(index_of(piece, dictionary) for piece in sentence.pieces), dictionary.eos()])
+                for sentence in sentences
+            ]
+            sizes = [len(one) for one in tokens]
+            return ListDataset(tokens, sizes), np.array(sizes), dictionary
+
+        target = (None, None, None) if targets is None else side(targets, self.task.target_dictionary)
+        pairs = LanguagePairDataset(
+            *side(sources, self.task.source_dictionary),
+            *target,
+            left_pad_source=self.options.left_pad_source,
+            left_pad_target=self.options.left_pad_target,
+        )
+        if not self._is_multilingual:
+            return pairs
+        return self.task.alter_dataset_langtok(
+            pairs,
+            src_eos=self.task.source_dictionary.eos(),
+            src_lang=self.options.source_lang,
+            tgt_eos=self.task.target_dictionary.eos(),
+            tgt_lang=self.options.target_lang,
+        )
+
+    def batches(self, pairs: Any, numbers: np.ndarray, max_tokens: int) -> Iterator[Any]:
+        """Batches of similar length on the model's device; without pairs that are too long for the model.
+
+        :param pairs: fairseq's dataset.
+        :param numbers: (n,) int64 positions in it.
+        :param max_tokens: tokens of a batch, padding included; a longer pair is a batch of its own.
+        """
+        from fairseq import utils
+        from fairseq.data import data_utils
+
+        longest = utils.resolve_max_positions(
+            (self.options.max_source_positions, self.options.max_target_positions), self.model.max_positions()
+        )
+        kept, _ = pairs.filter_indices_by_size(numbers, longest)
+        sizes = np.array([pairs.num_tokens(number) for number in kept.tolist()], dtype=np.int64)
+        order = np.argsort(sizes, kind="stable")
+        if not len(order):
+            return
+        limit = max(max_tokens, int(sizes.max()))
+        for indices in data_utils.batch_by_size(
+            kept[order], pairs.num_tokens, num_tokens_vec=sizes[order], max_tokens=limit
+        ):
+            batch = pairs.collater([pairs[int(index)] for index in indices])
+            yield utils.move_to_cuda(batch, self.device) if self.device.type == "cuda" else batch
+
+    def _attentions(self, pairs: Any, numbers: np.ndarray, max_tokens: int) -> Iterator[tuple[int, np.ndarray]]:
+        padding = self.task.source_dictionary.pad()
+        for batch in self.batches(pairs, numbers, max_tokens):
+            ids = batch["id"].tolist()
+            yield from zip(ids, forced_attentions(self.model, self.guided, batch, padding, lengths_of(pairs, ids)))
+
+
+def _other_heads(guided: GuidedHeads, layers: str | None, heads: str | None, sizes: Sequence[int]) -> GuidedHeads:
+    if not sizes:
+        raise GuidedAlignError("--layers, --heads: this model returns its attention itself; there is nothing to choose")
+    chosen = guided.layers if layers is None else parse_indices(layers, "--layers")
+    return GuidedHeads.resolve(
+        chosen,
+        parse_indices(heads, "--heads"),
+        sizes,
+        "mean",
+        guided.position,
+        guided.unlinked,
+        ("--layers", "--heads"),
+    )

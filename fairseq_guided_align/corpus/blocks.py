@@ -1,0 +1,165 @@
+"""A corpus block by block: cut into pieces, cleaned, and its word links turned into links between the pieces."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Optional
+
+import numpy as np
+
+from fairseq_guided_align.corpus.files import Corpus, PreprocessSettings
+from fairseq_guided_align.corpus.link_counts import ConversionCounts
+from fairseq_guided_align.corpus.subword_links import LINES_IN_BLOCK, Side, convert_block, encoder, read_links
+from fairseq_guided_align.files.byte_lines import (
+    Block,
+    PathLike,
+    decode_line,
+    lines_of,
+    locate_blocks_together,
+    read_blocks_together,
+)
+from fairseq_guided_align.links.link import CorpusLinks
+from fairseq_guided_align.links.pharaoh import format_block
+from fairseq_guided_align.links.words import split_words
+from fairseq_guided_align.subwords.pieces import text_of
+from fairseq_guided_align.subwords.special_tokens import flagged_symbols, write_line
+
+Models = tuple[Optional[str], Optional[str]]
+"""SentencePiece models of both sides; None where the text is cut already."""
+
+
+class BlockTask(NamedTuple):
+    """Some lines of a corpus's files, and how to cut them; ``words`` is None where the text is words."""
+
+    corpus: Corpus
+    settings: PreprocessSettings
+    models: Models
+    first_line: int
+    text: tuple[Block, Block]
+    words: Optional[tuple[Block, Block]]
+    links: Optional[Block]
+
+
+class CutBlock(NamedTuple):
+    """What is written of a block of lines.
+
+    :param words: lines of words, of each side.
+    :param pieces: lines of pieces, of each side.
+    :param word_links: lines of alignment text.
+    :param links: between pieces.
+    :param symbols: how often each piece occurs, of each side.
+    :param left_out: sentence pairs left out.
+    """
+
+    words: list[bytes]
+    pieces: list[bytes]
+    word_links: bytes
+    links: CorpusLinks
+    counts: ConversionCounts
+    symbols: list[Counter]
+    left_out: int
+
+
+def block_tasks(corpus: Corpus, models: Models, settings: PreprocessSettings) -> Iterator[BlockTask]:
+    """Consecutive blocks of a corpus; several workers read them for themselves.
+
+    :raises AlignmentLengthError: the files differ in their number of lines.
+    """
+    paths: list[PathLike] = [*corpus.text]
+    has_words = corpus.words != corpus.text
+    if has_words:
+        paths += corpus.words
+    if corpus.pharaoh is not None:
+        paths.append(corpus.pharaoh)
+    together = read_blocks_together if settings.workers == 1 else locate_blocks_together
+    for first_line, blocks in together(paths, LINES_IN_BLOCK):
+        yield BlockTask(
+            corpus,
+            settings,
+            models,
+            first_line,
+            (blocks[0], blocks[1]),
+            (blocks[2], blocks[3]) if has_words else None,
+            blocks[-1] if corpus.links is not None else None,
+        )
+
+
+def cut_and_convert(task: BlockTask) -> CutBlock:
+    """One block of lines: its pieces, and the links between them."""
+    corpus, settings = task.corpus, task.settings
+    words, cut = zip(*(_cut(task, side) for side in (0, 1)))
+    keep = np.ones(len(cut[0]), bool)
+    if corpus.is_training:
+        keep = _kept(cut, settings)
+    # Before words and pieces are compared: what is left out cannot stop the command.
+    rows = np.flatnonzero(keep)
+    links = CorpusLinks.empty(len(keep))
+    if task.links is not None:
+        assert corpus.links is not None
+        links = read_links(lines_of(task.links), corpus.links, task.first_line, settings.conversion)
+    if len(rows) < len(keep):
+        words, cut = (tuple([lines[i] for i in rows] for lines in sides) for sides in (words, cut))
+        links = links.select(rows)
+    pieces, special_tokens = zip(*(_for_fairseq(cut[side], own_symbols(settings, side)) for side in (0, 1)))
+    # The pieces' own file is not for the user to look into: messages name what they came from.
+    names = [Side(corpus.words[i], corpus.text[i], settings.subwords, task.models[i]) for i in (0, 1)]
+    word_blocks, piece_blocks = ([_block(lines) for lines in sides] for sides in (words, pieces))
+    made, counts = convert_block(
+        links,
+        list(zip(names, word_blocks, piece_blocks)),
+        settings.conversion,
+        corpus.links or corpus.text[0],
+        (task.first_line + rows).tolist(),
+    )
+    counts.special_tokens = sum(special_tokens)
+    symbols = [Counter(piece for line in lines if line for piece in line.split(" ")) for lines in pieces]
+    return CutBlock(
+        word_blocks, piece_blocks, format_block(links), made, counts, symbols, left_out=len(keep) - len(rows)
+    )
+
+
+def _cut(task: BlockTask, side: int) -> tuple[list[str], list[str]]:
+    """Lines of words and lines of pieces of one side."""
+    corpus, model = task.corpus, task.models[side]
+    lines = _decoded(task.text[side], corpus.text[side], task.first_line)
+    pieces = [line.split() for line in lines] if model is None else encoder(model).encode(lines)
+    words = lines
+    if task.words is not None:
+        words = _decoded(task.words[side], corpus.words[side], task.first_line)
+    elif task.settings.subwords == "bpe":
+        words = [text_of(split_words(line), "bpe") for line in lines]
+    return words, list(map(" ".join, pieces))
+
+
+def own_symbols(settings: PreprocessSettings, side: int) -> frozenset[str]:
+    """Pieces for which the side's given dictionary has symbols in place of fairseq's own tokens."""
+    given = settings.dictionary(side)
+    return frozenset() if given is None else flagged_symbols(given)
+
+
+def _for_fairseq(lines: Sequence[str], own: frozenset[str]) -> tuple[list[str], int]:
+    """Lines of pieces as they are written, and the number of pieces whose brackets were changed."""
+    changed = [write_line(line, own) for line in lines]
+    return [line for line, _ in changed], sum(count for _, count in changed)
+
+
+def _kept(pieces: Sequence[Sequence[str]], settings: PreprocessSettings) -> np.ndarray:
+    """(lines,) bool."""
+    source, target = (np.array([len(line.split()) for line in side], np.int64) for side in pieces)
+    longer, shorter = np.maximum(source, target), np.minimum(source, target)
+    keep = np.ones(len(longer), bool)
+    if settings.max_pieces is not None:
+        keep &= (shorter > 0) & (longer <= settings.max_pieces)
+    if settings.max_ratio is not None:
+        keep &= (shorter > 0) & (longer <= settings.max_ratio * shorter)
+    return keep
+
+
+def _block(lines: Sequence[str]) -> bytes:
+    return "".join(line + "\n" for line in lines).encode()
+
+
+def _decoded(block: Block, path: PathLike, first_line: int) -> list[str]:
+    lines = lines_of(block).split(b"\n")[:-1]
+    return [decode_line(line, path, number) for number, line in enumerate(lines, start=first_line)]

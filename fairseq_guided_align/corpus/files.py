@@ -1,0 +1,165 @@
+"""What is preprocessed: the files of every split, and the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Optional
+
+from fairseq_guided_align.corpus.dictionaries import read_symbols
+from fairseq_guided_align.corpus.fairseq_options import FairseqOptions
+from fairseq_guided_align.corpus.subword_links import ConversionSettings
+from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.files.byte_lines import PathLike, count_lines, raise_length_error
+from fairseq_guided_align.links.aligner import AlignerSettings
+
+SPLITS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class PreprocessSettings:
+    """Everything that the result depends on, apart from the texts.
+
+    :param subwords: one of ``subwords.pieces.KINDS``: what the pieces are, or how the text is already cut.
+    :param words_suffix: for each side, suffix of the text in words that the links refer to, where it is another than
+        the text: ``PREFIX.SUFFIX``.
+    :param models: for each side a SentencePiece model to use, or None to train one.
+    :param joined: one dictionary, and one SentencePiece model, for both sides.
+    :param dictionaries: for each side a dictionary to use, or None to make one.
+    :param max_pieces: training pairs with more pieces on a side are left out.
+    :param max_ratio: training pairs are left out where one side has more than this times the pieces of the other.
+    :param aligner: makes the links of splits that have none; None to do without.
+    :param allow_missing: splits without links are an error otherwise.
+    """
+
+    source_lang: str
+    target_lang: str
+    align_suffix: str = "align"
+    subwords: str = "sentencepiece"
+    words_suffix: tuple[Optional[str], Optional[str]] = (None, None)
+    vocab_size: int = 8000
+    model_type: str = "unigram"
+    models: tuple[Optional[str], Optional[str]] = (None, None)
+    joined: bool = False
+    dictionaries: tuple[Optional[str], Optional[str]] = (None, None)
+    conversion: ConversionSettings = field(default_factory=ConversionSettings)
+    max_pieces: Optional[int] = None
+    max_ratio: Optional[float] = None
+    aligner: Optional[AlignerSettings] = None
+    allow_missing: bool = False
+    keep_text: bool = True
+    workers: int = 1
+    fairseq_options: FairseqOptions = field(default_factory=FairseqOptions)
+
+    @property
+    def langs(self) -> tuple[str, str]:
+        return self.source_lang, self.target_lang
+
+    def dictionary(self, side: int) -> Optional[str]:
+        """The given dictionary of a side, which is that of both where there is one for both; None to make one."""
+        return self.dictionaries[side] or (self.dictionaries[1 - side] if self.joined else None)
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Files of one split or shard; ``links`` is None where it has none, ``words`` are the text where that is words;
+    ``links_text`` is the same links in Pharaoh text, where ``links`` is of another form.
+    """
+
+    split: str
+    text: tuple[Path, Path]
+    words: tuple[Path, Path]
+    links: Optional[Path]
+    links_text: Optional[PathLike] = None
+
+    @property
+    def pharaoh(self) -> Optional[PathLike]:
+        """The links to read; None where there are none."""
+        return self.links if self.links_text is None else self.links_text
+
+    @property
+    def is_training(self) -> bool:
+        return self.split.startswith("train")
+
+
+def find_corpora(prefixes: Mapping[str, Sequence[str]], settings: PreprocessSettings) -> list[Corpus]:
+    """The files of every split, ``train``, ``train1``, ..., checked to be there.
+
+    :param prefixes: for each of ``SPLITS`` the prefixes of its files, the first of them for the split's own name.
+    :raises GuidedAlignError: a file is missing; all missing ones are named.
+    """
+    corpora = []
+    missing = []
+    for split, some in prefixes.items():
+        for number, prefix in enumerate(some):
+            text = [_plain_or_gzip(f"{prefix}.{lang}") for lang in settings.langs]
+            words = [
+                _plain_or_gzip(f"{prefix}.{suffix}") if suffix else path
+                for suffix, path in zip(settings.words_suffix, text)
+            ]
+            links: Optional[Path] = _plain_or_gzip(f"{prefix}.{settings.align_suffix}")
+            missing += [str(path) for path in {*text, *words} if not path.is_file()]
+            if links is not None and not links.is_file():
+                if settings.aligner is None and not settings.allow_missing:
+                    missing.append(f"{links} (links; see --aligner and --allow-missing-alignments)")
+                links = None
+            name = split if number == 0 else f"{split}{number}"
+            corpora.append(Corpus(name, (text[0], text[1]), (words[0], words[1]), links))
+    if missing:
+        raise GuidedAlignError("no such file: " + ", ".join(sorted(missing)))
+    if not any(corpus.split == "train" for corpus in corpora):
+        if None in settings.dictionaries:
+            raise GuidedAlignError("--trainpref is needed to make dictionaries; or give --srcdict and --tgtdict")
+        if settings.subwords == "sentencepiece" and None in settings.models:
+            raise GuidedAlignError("--trainpref is needed to train SentencePiece models; or give both models")
+    return corpora
+
+
+def split_prefixes(argument: str, lang: str) -> list[str]:
+    """The prefixes of ``PREFIX,PREFIX``; a comma in the name of a folder or file that is there separates nothing.
+
+    :param lang: ends the name of a file that each prefix has.
+    """
+    parts = argument.split(",")
+    prefixes = []
+    while parts:
+        whole = (n for n in range(1, len(parts) + 1) if _plain_or_gzip(f"{','.join(parts[:n])}.{lang}").is_file())
+        taken = next(whole, 1)
+        prefixes.append(",".join(parts[:taken]))
+        parts = parts[taken:]
+    return [prefix for prefix in prefixes if prefix]
+
+
+def check_dictionaries(settings: PreprocessSettings) -> None:
+    """Before models are trained for hours.
+
+    :raises GuidedAlignError: a dictionary that was given cannot be read, or sizes are given of one that is not made.
+    """
+    for path in settings.dictionaries:
+        if path is not None:
+            read_symbols(path)
+    source, target = (path is not None for path in settings.dictionaries)
+    settings.fairseq_options.check_dictionaries((source, target), settings.joined)
+
+
+def check_lengths(corpora: Sequence[Corpus]) -> None:
+    """:raises AlignmentLengthError: files of a split differ in their number of lines.
+    :raises GuidedAlignError: a text is empty, on which fairseq ends in a traceback.
+    """
+    for corpus in corpora:
+        files = [*corpus.text, *corpus.words, *([] if corpus.pharaoh is None else [corpus.pharaoh])]
+        lengths = {count_lines(path) for path in set(files)}
+        if len(lengths) > 1:
+            raise_length_error(files)
+        if lengths == {0}:
+            kind = corpus.split.rstrip("0123456789")
+            raise GuidedAlignError(
+                f"{corpus.text[0]}: expected text of {corpus.split}, which --{kind}pref names; got an empty file;"
+                " fairseq reads no empty text: name another, or leave it out"
+            )
+
+
+def _plain_or_gzip(path: str) -> Path:
+    zipped = Path(path + ".gz")
+    return zipped if zipped.is_file() and not Path(path).is_file() else Path(path)

@@ -1,0 +1,28 @@
+"""The progress of long work, on standard error; quick work shows none."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from tqdm import tqdm
+
+SECONDS_OF_SILENCE = 2
+
+
+def line_counter(title: str) -> Any:
+    """A tqdm bar that counts lines: use it in ``with``, and call ``update(lines)``."""
+    return tqdm(
+        desc=title,
+        unit=" lines",
+        unit_scale=True,
+        file=sys.stderr,
+        delay=SECONDS_OF_SILENCE,
+        mininterval=0.5 if sys.stderr.isatty() else 30,
+        leave=sys.stderr.isatty(),
+    )
+
+
+def say(text: str) -> None:
+    """One line on standard error."""
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,24 @@
+"""Links that seem to count from 1: none of many sentence pairs has a link at position 0."""
+
+from __future__ import annotations
+
+from fairseq_guided_align.files.byte_lines import PathLike
+
+# Fewer sentence pairs may have no link at position 0 by chance.
+MANY = 20
+
+
+def looks_one_based(sentences_with_links: int, at_position_zero: int) -> bool:
+    return sentences_with_links >= MANY and not at_position_zero
+
+
+def one_based_warning(
+    name: PathLike, sentences_with_links: int, at_position_zero: int, advice: str = "add --one-based"
+) -> str | None:
+    """What to warn the user of; None where nothing is suspicious."""
+    if not looks_one_based(sentences_with_links, at_position_zero):
+        return None
+    return (
+        f"{name}: none of {sentences_with_links} sentence pairs with links has a link at position 0;"
+        f" if the file counts from 1, {advice}"
+    )

@@ -1,0 +1,167 @@
+"""One set of links out of those of a forward and of a reverse aligner, by the heuristics of phrase-based MT.
+
+Och and Ney 2003, section 4.3; Koehn, Och and Marcu 2003, section 4.3; Koehn et al. 2005 (IWSLT), section 2.
+
+``intersection`` and ``union`` are those of the two sets. The ``grow-diag`` family starts from the first:
+
+1. grow-diag: rounds over the links of the union that are not taken yet, ordered by source, then by target, until a
+   round takes none. A link is taken when one of its eight neighbours is taken and its source or its target word has no
+   link yet; it counts at once for the links after it.
+2. final: one round over the forward links, then one over the reverse links, each ordered by source, then by target.
+   ``grow-diag-final`` takes a link when its source or its target word has no link yet, ``grow-diag-final-and`` when
+   neither has.
+
+A link that is taken can keep the next from being taken, so the order matters. It is that of fast_align's ``atools``,
+which gives the same links. Moses's ``symal`` takes the neighbours of taken links, ordered by target, then by source: of
+the links of the Greek New Testament and an English translation, by fast_align, 2 in 100 differ.
+
+One core symmetrises 15,000 to 50,000 sentence pairs of some 20 words a second.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fairseq_guided_align.errors import AlignmentLengthError, AlignmentRangeError, GuidedAlignError
+from fairseq_guided_align.links.link import CorpusLinks, SentenceLinks
+
+SYMMETRISATIONS = ("intersection", "union", "grow-diag", "grow-diag-final", "grow-diag-final-and")
+"""From the fewest links to the most but for ``union``, which holds all others."""
+
+CHUNK = 65536  # sentence pairs at once: bounds the memory of the Python lists
+
+
+def symmetrise(forward: SentenceLinks, reverse: SentenceLinks, method: str) -> SentenceLinks:
+    """Links of one sentence pair out of two sets; for many pairs :func:`symmetrise_corpus` is faster.
+
+    :param forward: links as (source, target).
+    :param reverse: links of the same pair from the other direction, already turned to (source, target) with
+        ``inverted()``.
+    :param method: one of :data:`SYMMETRISATIONS`.
+    :return: links with the mean of their weights in the sets that hold them, sure where either set says so.
+    :raises GuidedAlignError: ``method`` is not one of :data:`SYMMETRISATIONS`.
+    """
+    return symmetrise_corpus(CorpusLinks.from_sentences([forward]), CorpusLinks.from_sentences([reverse]), method)[0]
+
+
+def symmetrise_corpus(forward: CorpusLinks, reverse: CorpusLinks, method: str) -> CorpusLinks:
+    """As :func:`symmetrise` for every sentence pair of a corpus.
+
+    :raises GuidedAlignError: ``method`` is not one of :data:`SYMMETRISATIONS`.
+    :raises AlignmentLengthError: the two have different numbers of sentence pairs.
+    :raises AlignmentRangeError: :data:`CHUNK` * sources * targets passes 2**63, beyond what int64 keys hold.
+    """
+    if method not in SYMMETRISATIONS:
+        raise GuidedAlignError(f"expected a method out of {', '.join(SYMMETRISATIONS)}; got {method!r}")
+    if len(forward) != len(reverse):
+        raise AlignmentLengthError(
+            f"expected two directions of the same sentence pairs; got {len(forward)} forward and {len(reverse)} reverse"
+        )
+    return CorpusLinks.concatenated(
+        _symmetrise_chunk(forward[start : start + CHUNK], reverse[start : start + CHUNK], method)
+        for start in range(0, len(forward), CHUNK)
+    )
+
+
+def _symmetrise_chunk(forward: CorpusLinks, reverse: CorpusLinks, method: str) -> CorpusLinks:
+    sentences = len(forward)
+    sentence = np.concatenate([forward.sentence(), reverse.sentence()])
+    source = np.concatenate([forward.source, reverse.source]).astype(np.int64)
+    target = np.concatenate([forward.target, reverse.target]).astype(np.int64)
+    # A free row and column around each matrix: no neighbour of a border link is a link of another row.
+    stride = int(target.max(initial=0)) + 3
+    block = (int(source.max(initial=0)) + 3) * stride
+    if sentences * block >= 2**63:
+        raise AlignmentRangeError(
+            f"expected links that fit 63-bit keys; got {sentences} sentence pairs with indices up to"
+            f" {source.max()} and {target.max()}: symmetrise the corpus in parts"
+        )
+    keys = sentence * block + (source + 1) * stride + target + 1
+    union, place = np.unique(keys, return_inverse=True)
+    is_reverse = np.arange(len(keys)) >= len(forward.source)
+    in_forward, in_reverse = (np.bincount(place[side], minlength=len(union)) > 0 for side in (~is_reverse, is_reverse))
+    if method == "union":
+        taken = np.ones(len(union), dtype=bool)
+    elif method == "intersection":
+        taken = in_forward & in_reverse
+    else:
+        taken = _grown(union, in_forward, in_reverse, sentences, block, stride, method)
+    summed = np.bincount(place, np.concatenate([forward.weights(), reverse.weights()]))
+    weight = summed / (in_forward.astype(np.int64) + in_reverse)
+    sure = np.zeros(len(union), dtype=bool)
+    np.logical_or.at(sure, place, np.concatenate([forward.sures(), reverse.sures()]))
+    cell = union % block
+    return CorpusLinks.from_columns(
+        sentences,
+        (union // block)[taken],
+        (cell // stride - 1)[taken],
+        (cell % stride - 1)[taken],
+        weight[taken],
+        sure[taken],
+    )
+
+
+def _grown(
+    union: np.ndarray,
+    in_forward: np.ndarray,
+    in_reverse: np.ndarray,
+    sentences: int,
+    block: int,
+    stride: int,
+    method: str,
+) -> np.ndarray:
+    """(n,) bool: which links of the sorted ``union`` the grow-diag family takes."""
+    bounds = np.searchsorted(union, np.arange(sentences + 1) * block).tolist()
+    cells = (union % block).tolist()
+    both = (in_forward & in_reverse).tolist()
+    forward = in_forward.tolist()
+    taken: list[bool] = []
+    for start, stop in zip(bounds, bounds[1:]):
+        part = slice(start, stop)
+        taken += _grow_one(cells[part], both[part], forward[part], stride, method)
+    return np.array(taken, dtype=bool)
+
+
+def _grow_one(cells: list[int], both: list[bool], forward: list[bool], stride: int, method: str) -> list[bool]:
+    """Which of one sentence pair's links are taken.
+
+    :param cells: (source + 1) * stride + target + 1 of each link of the union, ascending.
+    :param both: whether a link is in both directions.
+    :param forward: whether a link is in the forward direction.
+    """
+    taken = {cell for cell, is_both in zip(cells, both) if is_both}
+    sources = {cell // stride for cell in taken}
+    targets = {cell % stride for cell in taken}
+    waiting = [
+        (cell, cell // stride, cell % stride, is_forward)
+        for cell, is_forward in zip(cells, forward)
+        if cell not in taken
+    ]
+    grows = bool(taken)
+    while grows:
+        grows = False
+        still_waiting = []
+        for link in waiting:
+            cell, source, target, _ = link
+            if source in sources and target in targets:
+                continue  # Words keep their links, so this one is never taken.
+            above, below = cell - stride, cell + stride
+            if not taken.isdisjoint((above - 1, above, above + 1, cell - 1, cell + 1, below - 1, below, below + 1)):
+                taken.add(cell)
+                sources.add(source)
+                targets.add(target)
+                grows = True
+            else:
+                still_waiting.append(link)
+        waiting = still_waiting
+    if method != "grow-diag":
+        most_linked = 0 if method == "grow-diag-final-and" else 1
+        # A link in both directions was taken at the start, so each waiting link is of one direction.
+        for direction in (True, False):
+            for cell, source, target, is_forward in waiting:
+                linked = (source in sources) + (target in targets)
+                if is_forward is direction and linked <= most_linked:
+                    taken.add(cell)
+                    sources.add(source)
+                    targets.add(target)
+    return [cell in taken for cell in cells]
