@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from fairseq_guided_align.aligning.models import load_model
-from fairseq_guided_align.attention.forced import forced_attentions, heads_to_read, unguided_heads
+from fairseq_guided_align.attention.forced import forced_attentions, heads_to_read, lengths_of, unguided_heads
 from fairseq_guided_align.attention.guided_heads import GuidedHeads, parse_indices
 from fairseq_guided_align.attention.hard_links import (
     argmax_links,
@@ -216,6 +216,25 @@ class AlignmentModel:
             self.data, name, options.target_lang, kind, word_split
         )
 
+    def word_counts(
+        self, name: str, kind: str, word_split: str | None = None
+    ) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
+        """Numbers of words of every sentence pair of a split.
+
+        :param kind: how pieces make up words, one of ``subwords.pieces.KINDS``.
+        :param word_split: as in :meth:`split_words`.
+        :return: (pairs,) int64 of the sources and of the targets; (pairs,) bool, where they are the same by both
+            definitions of a word.
+        """
+        pairs = self.split(name)
+        dictionaries = {"source": self.task.source_dictionary, "target": self.task.target_dictionary}
+        found = [
+            spelt.counts(pieces_of(pairs[number][side], dictionary) for number in range(len(pairs)))
+            for spelt, (side, dictionary) in zip(self.split_words(name, kind, word_split), dictionaries.items())
+        ]
+        (sources, other_sources), (targets, other_targets) = found
+        return (sources, targets), (sources == other_sources) & (targets == other_targets)
+
     def align_split(
         self, name: str, kind: str, max_tokens: int = 4000, word_split: str | None = None
     ) -> Iterator[AlignedText | None]:
@@ -334,7 +353,8 @@ class AlignmentModel:
     def _attentions(self, pairs: Any, numbers: np.ndarray, max_tokens: int) -> Iterator[tuple[int, np.ndarray]]:
         padding = self.task.source_dictionary.pad()
         for batch in self.batches(pairs, numbers, max_tokens):
-            yield from zip(batch["id"].tolist(), forced_attentions(self.model, self.guided, batch, padding))
+            ids = batch["id"].tolist()
+            yield from zip(ids, forced_attentions(self.model, self.guided, batch, padding, lengths_of(pairs, ids)))
 
 
 def _other_heads(guided: GuidedHeads, layers: str | None, heads: str | None, sizes: Sequence[int]) -> GuidedHeads:

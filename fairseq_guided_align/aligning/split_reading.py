@@ -10,7 +10,11 @@ import numpy as np
 from fairseq_guided_align.aligning.extraction import AlignedPair, AlignedText, AlignmentModel
 from fairseq_guided_align.attention.guided_heads import GuidedHeads
 from fairseq_guided_align.errors import AlignmentRangeError, GuidedAlignError
+from fairseq_guided_align.files.byte_lines import PathLike
+from fairseq_guided_align.files.progress import say
+from fairseq_guided_align.links.end_links import take_off_end_links, told_end_links
 from fairseq_guided_align.links.link import CorpusLinks, SentenceLinks
+from fairseq_guided_align.links.reading import filled
 from fairseq_guided_align.subwords.conversion import spread_over_pieces, subword_links_to_word_links
 from fairseq_guided_align.subwords.text_pieces import PiecedSentence
 
@@ -56,6 +60,35 @@ class ReadPair:
     words: ReadSentence | None
 
 
+def gold_of_split(
+    gold: CorpusLinks,
+    path: PathLike,
+    model: AlignmentModel,
+    split: str,
+    kind: str,
+    word_split: str | None = None,
+) -> CorpusLinks:
+    """Gold links of a file that was read before the text was known, as :func:`read_pairs` takes them.
+
+    A NAACL file's pairs without links at its end are added. Links of ``</s>`` are taken off, with a message.
+
+    :param path: where the links were read; a pipe as :func:`~fairseq_guided_align.links.reading.begun` gives it.
+    :param split: whose links they are.
+    :param kind: how pieces make up words, one of ``subwords.pieces.KINDS``.
+    :param word_split: what the words are, one of ``links.words.WORD_SPLITS``; None: as the data folder says.
+    :raises GuidedAlignError: the links are of another number of pairs.
+    """
+    pairs = model.split_size(split)
+    gold = filled(gold, path, pairs)
+    if len(gold) != pairs:
+        raise GuidedAlignError(f"expected gold links of the {pairs} sentence pairs of {split!r}; got {len(gold)} lines")
+    sizes, same_words = model.word_counts(split, kind, word_split)
+    gold, end_links = take_off_end_links(gold, *sizes, same_words)
+    if end_links:
+        say(told_end_links(end_links, f"{path}: "))
+    return gold
+
+
 def read_pairs(
     models: Sequence[tuple[str, AlignmentModel]],
     split: str,
@@ -71,11 +104,12 @@ def read_pairs(
     :param split: of their data folders.
     :param numbers: positions in the split, from 0.
     :param kind: how pieces make up words, one of ``subwords.pieces.KINDS``; None: pieces only.
-    :param gold: links between words, of every pair of the split; None: those of the data folder.
+    :param gold: links between words, of every pair of the split, see :func:`gold_of_split`; None: those of the data
+        folder.
     :param with_gold: False leaves gold links out.
     :param word_split: what the words are, one of ``links.words.WORD_SPLITS``; None: as the data folder says.
     :raises AlignmentRangeError: the split has no such sentence, or gold links point outside theirs.
-    :raises GuidedAlignError: models of different text or pieces, or gold links of another number of pairs.
+    :raises GuidedAlignError: models of different text or pieces.
     """
     first_name, first = models[0]
     for name, model in models:
@@ -84,10 +118,6 @@ def read_pairs(
                 f"expected models of one text; {split!r} has {first.split_size(split)} sentence pairs for "
                 f"{first_name} and {model.split_size(split)} for {name}"
             )
-    if gold is not None and len(gold) != first.split_size(split):
-        raise GuidedAlignError(
-            f"expected gold links of the {first.split_size(split)} sentence pairs of {split!r}; got {len(gold)} lines"
-        )
     spelt = None if kind is None else first.split_words(split, kind, word_split)
     found: list[dict[int, AlignedPair]] = [dict(model.align_sentences(split, numbers)) for _, model in models]
     for number in numbers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 
 from fairseq_guided_align.attention.guided_heads import GuidedHeads
 from fairseq_guided_align.attention.reader import AttentionReader, cross_attentions, heads_of_layers, returned_attention
-from fairseq_guided_align.attention.token_rows import real_tokens, rows_of_tokens
+from fairseq_guided_align.attention.token_rows import place_in_row, rows_of_tokens
 
 
 def heads_to_read(model: torch.nn.Module) -> GuidedHeads:
@@ -31,14 +32,24 @@ def unguided_heads(model: torch.nn.Module) -> GuidedHeads:
     return GuidedHeads.resolve((-1,), None, heads_of_layers(model))
 
 
+def lengths_of(pairs: Any, numbers: Iterable[int]) -> dict[int, tuple[int, int]]:
+    """Tokens of source and target of some sentences of a data set, ``</s>`` included."""
+    return {int(number): (len(pairs[number]["source"]), len(pairs[number]["target"])) for number in numbers}
+
+
 @torch.no_grad()
 def forced_attentions(
-    model: torch.nn.Module, guided: GuidedHeads, sample: dict[str, Any], padding: int
+    model: torch.nn.Module,
+    guided: GuidedHeads,
+    sample: dict[str, Any],
+    padding: int,
+    lengths: Mapping[int, tuple[int, int]],
 ) -> list[np.ndarray]:
     """Attention of each sentence of a batch while the model is fed its target.
 
     :param sample: a batch of fairseq's, with target.
     :param padding: index of the padding token.
+    :param lengths: see :func:`lengths_of`, by ``id`` of the sentence in the batch.
     :return: for each sentence (target tokens without ``</s>``, source tokens with ``</s>``), float32 probabilities;
         rows sum to 1.
     """
@@ -49,10 +60,9 @@ def forced_attentions(
         read = reader.attention()
     else:
         read = returned_attention(model(**net_input))
-    attention = read.float().cpu()
-    target_is_real = real_tokens(sample["target"], padding).cpu()
-    source_is_real = real_tokens(net_input["src_tokens"], padding).cpu()
-    return [
-        rows_of_tokens(matrix[rows][:, columns], guided.shift)[:-1].numpy()
-        for matrix, rows, columns in zip(attention, target_is_real, source_is_real)
-    ]
+    sentences = zip(sample["id"].tolist(), read.float().cpu(), net_input["src_tokens"].cpu(), sample["target"].cpu())
+    found = []
+    for number, matrix, source, target in sentences:
+        columns, rows = (place_in_row(*one, padding) for one in zip((source, target), lengths[number]))
+        found.append(rows_of_tokens(matrix[rows, columns], guided.shift)[:-1].numpy())
+    return found

@@ -17,6 +17,15 @@ def real_tokens(tokens: Tensor, padding: int) -> Tensor:
     return real.cumsum(-1).gt(0) & real.flip(-1).cumsum(-1).flip(-1).gt(0)
 
 
+def place_in_row(tokens: Tensor, length: int, padding: int) -> slice:
+    """Where a sentence stands in its row of a batch. It may itself begin with a word that is spelled as padding is.
+
+    :param tokens: (width,) indices of one row, padded at one end.
+    :param length: tokens of the sentence, ``</s>`` included.
+    """
+    return slice(length) if tokens[-1] == padding else slice(len(tokens) - length, None)
+
+
 def last_real(real: Tensor) -> Tensor:
     """(...) int64, position of each sentence's last token, ``</s>``; 0 without tokens.
 

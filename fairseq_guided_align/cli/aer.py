@@ -15,11 +15,11 @@ import numpy as np
 from fairseq_guided_align import __version__
 from fairseq_guided_align.cli.options import add, texts_to_read
 from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError
-from fairseq_guided_align.files.byte_lines import is_pipe, raise_length_error
-from fairseq_guided_align.links.end_links import told_end_links
+from fairseq_guided_align.files.byte_lines import PathLike, is_pipe, raise_length_error
+from fairseq_guided_align.links.end_links import last_positions, pairs_that_end_beyond, told_end_links
 from fairseq_guided_align.links.link import CorpusLinks
 from fairseq_guided_align.links.one_based import MANY, one_based_warning
-from fairseq_guided_align.links.reading import count_pairs, form_of, read_link_file
+from fairseq_guided_align.links.reading import begun, count_pairs, form_of, read_link_file
 from fairseq_guided_align.links.words import DEFAULT_SPLIT
 from fairseq_guided_align.scores.metrics import AlignmentCounts, count_corpus
 from fairseq_guided_align.scores.scored_text import ScoredText
@@ -29,6 +29,9 @@ BEYOND = 0.15
 """A text other than gold's is suspected above this share of links two or more positions behind the last gold link of
 their pair. A full stop without a gold link is one position behind.
 """
+
+NEARLY_ALL = 0.95
+"""Share of pairs from which Marian's links of ``</s>`` are suspected: it writes one in every pair."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -85,6 +88,7 @@ class Outcome(NamedTuple):
     :param left_out: pairs with an empty line in GOLD that were not scored.
     :param comparisons: of each further system with the first.
     :param end_links: number of links of ``</s>`` that were taken off each file.
+    :param hints: which links may be wrong, where nothing but the text can tell.
     """
 
     signature: str
@@ -94,6 +98,7 @@ class Outcome(NamedTuple):
     comparisons: list[Comparison]
     end_links: dict[str, int]
     warnings: list[str]
+    hints: list[str]
 
 
 def run(args: argparse.Namespace) -> int:
@@ -109,10 +114,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _scored(args: argparse.Namespace, sampling: dict[str, Any], text: ScoredText | None) -> Outcome:
-    sizes: Sequence[int | None] = _sizes([args.gold, *args.systems]) if text is None else text.shards
+    # Their form and number of pairs are asked for before they are read.
+    files = {name: [begun(path, whole=True) for path in _files(name)] for name in (args.gold, *args.systems)}
+    sizes: Sequence[int | None] = _sizes(list(files.values())) if text is None else text.shards
     end_links: dict[str, int] = {}
-    gold = _read(args.gold, args.gold_one_based, sizes)
+    gold = _read(args.gold, files[args.gold], args.gold_one_based, sizes)
     warnings = _one_based_warnings(args.gold, gold, args.gold_one_based, "--gold-one-based")
+    hints: list[str] = []
     if text is not None:
         gold, end_links[args.gold], found = text.looked_at(args.gold, gold)
         warnings += found
@@ -121,15 +129,19 @@ def _scored(args: argparse.Namespace, sampling: dict[str, Any], text: ScoredText
         raise GuidedAlignError(f"{args.gold}: expected gold links; got {len(gold)} lines without any")
     tables = []
     for name in args.systems:
-        predicted = _read(name, args.one_based, sizes)
+        predicted = _read(name, files[name], args.one_based, sizes)
         if len(predicted) != len(gold):
             _raise_length_error(args.gold, name)
         if text is not None:
             predicted, end_links[name], found = text.looked_at(name, predicted)
             warnings += found
-        warnings += _one_based_warnings(name, predicted, args.one_based, "--one-based") or _other_text_warnings(
+        suspicions = _one_based_warnings(name, predicted, args.one_based, "--one-based") or _other_text_warnings(
             name, predicted, gold, scored
         )
+        warnings += suspicions
+        if text is None and not suspicions:
+            both = (name, predicted, args.gold, gold), (args.gold, gold, name, predicted)
+            hints += filter(None, (_end_links_warning(*one) for one in both))
         tables.append(count_corpus(predicted, gold)[scored])
     intervals = [bootstrap_interval(table, **sampling) if args.confidence else None for table in tables]
     comparisons = [paired_bootstrap(tables[0], table, **sampling) for table in tables[1:]]
@@ -142,6 +154,7 @@ def _scored(args: argparse.Namespace, sampling: dict[str, Any], text: ScoredText
         comparisons,
         end_links,
         warnings,
+        hints,
     )
 
 
@@ -164,9 +177,8 @@ def _text(args: argparse.Namespace) -> ScoredText | None:
     return ScoredText.read(_files(args.source), _files(args.target), args.word_split or DEFAULT_SPLIT)
 
 
-def _sizes(arguments: list[str]) -> list[int | None]:
+def _sizes(shards: list[list[PathLike]]) -> list[int | None]:
     """Sentence pairs of each shard, for files in NAACL's form, which say nothing of pairs without links."""
-    shards = [_files(argument) for argument in arguments]
     most = max(map(len, shards))
     if not any(form_of(path) for files in shards for path in files):
         return [None] * most
@@ -179,8 +191,7 @@ def _sizes(arguments: list[str]) -> list[int | None]:
     return sizes
 
 
-def _read(argument: str, one_based: bool, sizes: Sequence[int | None]) -> CorpusLinks:
-    files = _files(argument)
+def _read(argument: str, files: list[PathLike], one_based: bool, sizes: Sequence[int | None]) -> CorpusLinks:
     form = next(filter(None, map(form_of, files)), None) if len(files) != len(sizes) else None
     if form is not None:
         raise GuidedAlignError(
@@ -222,7 +233,7 @@ def _other_text_warnings(name: str, links: CorpusLinks, gold: CorpusLinks, score
     """Links between pieces, of the other direction or of another text often lie where no gold link reaches."""
     if scored.sum() < MANY:
         return []
-    last = [_last_positions(len(gold), gold.sentence(), column) for column in (gold.source, gold.target)]
+    last = [last_positions(len(gold), gold.sentence(), column) for column in (gold.source, gold.target)]
     sentence = links.sentence()
     inside = scored[sentence]
     sentence, source, target = sentence[inside], links.source[inside], links.target[inside]
@@ -240,11 +251,15 @@ def _other_text_warnings(name: str, links: CorpusLinks, gold: CorpusLinks, score
     ]
 
 
-def _last_positions(sentences: int, sentence: np.ndarray, position: np.ndarray) -> np.ndarray:
-    """(sentences,) the last position of each; -1 without links."""
-    last = np.full(sentences, -1)
-    np.maximum.at(last, sentence, position)
-    return last
+def _end_links_warning(name: str, links: CorpusLinks, other_name: str, others: CorpusLinks) -> str | None:
+    """Of links that may be Marian's of ``</s>``; only the text tells them from those of full stops."""
+    found, pairs = pairs_that_end_beyond(links, others)
+    if pairs < 2 or found < NEARLY_ALL * pairs:
+        return None
+    return (
+        f"{name}: in {found} of {pairs} pairs the last link lies behind all those of {other_name}; if Marian wrote"
+        f" {name}, these are links of </s>: give --source and --target, and they are taken off"
+    )
 
 
 def _sampling(args: argparse.Namespace) -> dict[str, Any]:
@@ -286,6 +301,7 @@ def _lines(gold: str, outcome: Outcome) -> list[str]:
         why = f"whose line in {gold} is empty (--score-empty scores them)"
         lines.append(f"left out: {outcome.left_out} of {outcome.pairs} pairs, {why}")
     lines += [told_end_links(count, f"{name}: ") for name, count in outcome.end_links.items() if count]
+    lines += [f"hint: {hint}" for hint in outcome.hints]
     return [*lines, f"signature: {outcome.signature}"]
 
 
@@ -333,4 +349,5 @@ def _as_json(outcome: Outcome) -> dict[str, Any]:
         ],
         "end_links_taken_off": outcome.end_links,
         "warnings": outcome.warnings,
+        "hints": outcome.hints,
     }

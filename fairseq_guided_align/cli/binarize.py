@@ -21,7 +21,7 @@ from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.byte_lines import count_lines
 from fairseq_guided_align.files.progress import line_counter, say
 from fairseq_guided_align.files.workers import keep_freed_memory
-from fairseq_guided_align.links.reading import as_pharaoh, count_pairs
+from fairseq_guided_align.links.reading import as_pharaoh
 from fairseq_guided_align.links.store import link_writer, links_path
 from fairseq_guided_align.subwords.settings import SETTINGS, subword_settings, word_split_of
 
@@ -97,12 +97,8 @@ def _binarize_pieces(args: argparse.Namespace, split: str, path: str, source: st
     both = (lengths[0], lengths[1]) if len(lengths) == 2 else None
     counts = LinkCounts()
     output = links_path(args.data, split, source, target)
-
-    def sentences() -> int:
-        return len(lengths[0]) if lengths else count_pairs(path)
-
     with (
-        as_pharaoh(path, sentences, args.one_based) as text,
+        as_pharaoh(path, lambda: len(lengths[0]) if lengths else None, args.one_based) as text,
         link_writer(output, args.workers) as writer,
         line_counter(split) as bar,
     ):

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fairseq_guided_align.cli.options import MODEL, SENTENCEPIECE_MODELS, add, add_old_name, text_to_write
+from fairseq_guided_align.cli.options import (
+    MODEL,
+    SENTENCEPIECE_MODELS,
+    add,
+    add_old_name,
+    tell_if_empty,
+    text_to_write,
+)
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.atomic import atomic_file
 from fairseq_guided_align.files.byte_lines import check_no_pipe
@@ -92,12 +99,14 @@ def run(args: argparse.Namespace) -> int:
         lines = _lines_of_both(args, model, reverse)
     else:
         lines = _lines(args, model)
-    too_long = 0
+    pairs = too_long = 0
     with atomic_file(args.output) as output, line_counter("aligning") as bar:
         for line in lines:
+            pairs += 1
             too_long += line is None
             output.write(((line or "") + "\n").encode("utf-8"))
             bar.update()
+    tell_if_empty(pairs, args.source or f"{model.data}: {args.split or 'test'}")
     if too_long:
         say(f"warning: {too_long} sentence pairs are too long for the model; their lines are empty")
     return 0

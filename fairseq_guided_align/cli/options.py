@@ -208,3 +208,12 @@ def tell_counts(counts: LinkCounts, path: PathLike, name: str, one_based: bool) 
     for warning in counts.warnings(path, one_based):
         say(f"warning: {warning}")
     say(counts.summary(name))
+
+
+def tell_if_empty(pairs: int, what: str) -> None:
+    """A warning where a command has read no sentence pair, and so writes an empty file.
+
+    :param what: the text that it has read.
+    """
+    if not pairs:
+        say(f"warning: {what}: has no sentence pair, so that nothing is written: is it the right text?")

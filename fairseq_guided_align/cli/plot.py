@@ -61,13 +61,14 @@ def run(args: argparse.Namespace) -> int:
     numbers = parse_numbers(args.sentences)
     if not 10 <= args.dpi <= 2000:
         raise GuidedAlignError(f"--dpi: expected a number in 10..2000; got {args.dpi:g}")
-    from fairseq_guided_align.links.reading import filled, read_link_file
+    from fairseq_guided_align.links.reading import begun, read_link_file
     from fairseq_guided_align.pictures.plots import FORMATS, Panel, attention_figure, save_figure
 
     if Path(args.output).suffix.lower() not in FORMATS:
         raise GuidedAlignError(f"{args.output}: expected a file name that ends in {', '.join(FORMATS)}")
-    gold = read_link_file(args.gold, args.gold_one_based) if args.gold else None
-    from fairseq_guided_align.aligning.split_reading import read_pairs
+    gold_path = begun(args.gold) if args.gold else ""
+    gold = read_link_file(gold_path, args.gold_one_based) if args.gold else None
+    from fairseq_guided_align.aligning.split_reading import gold_of_split, read_pairs
     from fairseq_guided_align.pictures.fonts import font_warnings_as_lines
     from fairseq_guided_align.subwords.settings import subword_kind
 
@@ -75,11 +76,11 @@ def run(args: argparse.Namespace) -> int:
         raise GuidedAlignError("--word-split goes with --level words, or with --gold")
     models, columns = _models(args)
     first = models[0][1]
-    if gold is not None:
-        gold = filled(gold, args.gold, first.split_size(args.split))
     kind = None
     if args.level == "words" or args.gold:
         kind = subword_kind(first.data, args.subwords, "--subwords")
+    if gold is not None and kind is not None:
+        gold = gold_of_split(gold, gold_path, first, args.split, kind, args.word_split)
     sentences = []
     # All are read before the first picture is written.
     for pair in read_pairs(models, args.split, [n - 1 for n in numbers], kind, gold, not args.no_gold, args.word_split):

@@ -10,6 +10,7 @@ from fairseq_guided_align.cli.options import (
     SENTENCEPIECE_MODELS,
     add,
     tell_counts,
+    tell_if_empty,
     text_to_read,
     text_to_write,
 )
@@ -84,6 +85,7 @@ def run(args: argparse.Namespace) -> int:
         counts.check(args.links, settings.max_dropped)
     for warning in counts.word_warnings(args.links, args.word_split):
         say(f"warning: {warning}")
+    tell_if_empty(counts.sentences, args.source_words)
     tell_counts(counts, args.links, args.links, args.one_based)
     return 0
 

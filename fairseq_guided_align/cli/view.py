@@ -15,7 +15,7 @@ from fairseq_guided_align.files.byte_lines import raise_length_error
 from fairseq_guided_align.files.progress import say
 from fairseq_guided_align.links.link import CorpusLinks, SentenceLinks
 from fairseq_guided_align.links.linked_text import LinkedText
-from fairseq_guided_align.links.reading import filled, read_link_file
+from fairseq_guided_align.links.reading import begun, read_link_file
 from fairseq_guided_align.links.words import DEFAULT_SPLIT
 from fairseq_guided_align.pictures.page import Pair, View, page_html, view
 from fairseq_guided_align.subwords.conversion import spread_over_pieces, subword_links_to_word_links
@@ -142,10 +142,11 @@ def _of_models(args: argparse.Namespace) -> Shown:
     names = [name for name, _ in named]
     if len(set(names)) != len(names):
         raise GuidedAlignError("--checkpoint: expected a NAME of its own for each")
-    gold = read_link_file(args.gold, args.gold_one_based) if args.gold else None
+    gold_path = begun(args.gold) if args.gold else ""
+    gold = read_link_file(gold_path, args.gold_one_based) if args.gold else None
     # Importing torch and fairseq takes seconds, which links in files need not wait for.
     from fairseq_guided_align.aligning.extraction import AlignmentModel
-    from fairseq_guided_align.aligning.split_reading import read_pairs
+    from fairseq_guided_align.aligning.split_reading import gold_of_split, read_pairs
     from fairseq_guided_align.subwords.settings import subword_kind
 
     models = [
@@ -155,7 +156,7 @@ def _of_models(args: argparse.Namespace) -> Shown:
     kind = subword_kind(first.data, args.subwords, "--subwords")
     of = first.split_size(split)
     if gold is not None:
-        gold = filled(gold, args.gold, of)
+        gold = gold_of_split(gold, gold_path, first, split, kind, args.word_split)
     pairs: list[Pair] = []
     for pair in read_pairs(models, split, range(min(args.limit, of)), kind, gold, word_split=args.word_split):
         assert pair.words is not None

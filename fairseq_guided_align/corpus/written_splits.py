@@ -93,7 +93,15 @@ def _summarise(corpus: Corpus, settings: PreprocessSettings, written: WrittenSpl
         for warning in counts.word_warnings(corpus.links, settings.conversion.word_split):
             say(f"warning: {warning}")
         say(counts.summary(corpus.split))
+    for lang, tokens in zip(settings.langs, (counts.source_tokens, counts.target_tokens)):
+        if counts.sentences and not tokens:
+            say(f"warning: {empty_side_warning(corpus.split, lang)}")
     if counts.special_tokens:
         say(f"warning: {special_token_warning(corpus.split, counts.special_tokens)}")
     if written.left_out:
         say(f"{corpus.split}: {written.left_out} pairs left out: a side too long, or empty, or lengths too different")
+
+
+def empty_side_warning(split: str, lang: str) -> str:
+    """What a warning says of a text of empty lines alone."""
+    return f"{split}.{lang}: every line is empty, so that nothing can be learned from it: is it the right file?"

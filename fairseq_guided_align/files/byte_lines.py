@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import sys
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, NoReturn, cast
+from typing import Any, BinaryIO, NamedTuple, NoReturn, cast
 
 import numpy as np
 
@@ -62,6 +63,8 @@ def open_bytes(path: PathLike) -> BinaryIO:
 
     :raises GuidedAlignError: there is no such file, or it cannot be read; it is UTF-16, as Windows writes it.
     """
+    if isinstance(path, BegunPipe):
+        return path.from_the_beginning()
     is_input = str(path) == STANDARD_INPUT
     if is_input and sys.stdin is None:
         raise GuidedAlignError(f"{path}: cannot be read: standard input is closed")
@@ -92,8 +95,76 @@ class _Unzipped(gzip.GzipFile):
         self._raw.close()
 
 
+class BegunPipe(str):
+    """A pipe, or standard input, of which one can tell what is in it before it is read.
+
+    As text it is the path, which messages name.
+
+    :param path: what :func:`is_pipe` is true of; it is opened.
+    :param whole: its text is held in memory, so that it can be read again, as a file can.
+    :raises GuidedAlignError: it cannot be read, or its gzip data is damaged.
+    """
+
+    def __new__(cls, path: PathLike, whole: bool = False) -> BegunPipe:
+        return super().__new__(cls, path)
+
+    def __init__(self, path: PathLike, whole: bool = False) -> None:
+        self.is_whole = whole
+        self._stream = open_bytes(str(path))
+        self.beginning = b""
+        """Bytes up to the end of the first line that is not empty; all of them where there is none, or if whole."""
+        try:
+            if whole:
+                self.beginning = self._stream.read()
+            while not (whole or self.beginning.removeprefix(_BOM).strip()):
+                line = self._stream.readline()
+                if not line:
+                    break
+                self.beginning += line
+        except (EOFError, zlib.error, OSError) as error:
+            self._stream.close()
+            raise GuidedAlignError(f"{path}: cannot be read from line 1 on: {error}") from error
+
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
+        # Other processes name it, and are given what was read.
+        return str, (str(self),)
+
+    def first_lines(self) -> list[bytes]:
+        """Lines from the first one on, the first that is not empty among them."""
+        return self.beginning.removeprefix(_BOM).split(b"\n")
+
+    def from_the_beginning(self) -> BinaryIO:
+        """All its bytes; if it is not whole, nothing is left afterwards."""
+        if self.is_whole:
+            return io.BytesIO(self.beginning)
+        return cast(BinaryIO, io.BufferedReader(_Continued(self.beginning, self._stream)))
+
+
+class _Continued(io.RawIOBase):
+    """Bytes that were read from a stream, and its others."""
+
+    def __init__(self, beginning: bytes, stream: BinaryIO) -> None:
+        self._beginning, self._stream = beginning, stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._beginning[: len(buffer)]
+        self._beginning = self._beginning[len(data) :]
+        data = data or self._stream.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        super().close()
+        self._stream.close()
+
+
 def is_pipe(path: PathLike) -> bool:
     """Whether it can be read only once: a pipe, or standard input."""
+    if isinstance(path, BegunPipe):
+        return not path.is_whole
     return str(path) == STANDARD_INPUT or Path(path).is_fifo()
 
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fairseq_guided_align.errors import AlignmentFormatError, AlignmentLengthError, AlignmentRangeError
-from fairseq_guided_align.files.byte_lines import PathLike, count_lines, is_pipe, read_blocks
+from fairseq_guided_align.files.byte_lines import BegunPipe, PathLike, count_lines, is_pipe, read_blocks
 from fairseq_guided_align.files.progress import say
 from fairseq_guided_align.links import pharaoh
 from fairseq_guided_align.links.link import MAX_INDEX, CorpusLinks
@@ -39,14 +39,14 @@ class LinkForm(NamedTuple):
 
 
 def form_of(path: PathLike) -> LinkForm | None:
-    """The form of a link file; None for Pharaoh text, and for a pipe, of which nothing would be left to read.
+    """The form of a link file; None for Pharaoh text.
 
+    :param path: a pipe only after :func:`begun`, or nothing would be left to read.
     :raises AlignmentFormatError: it is GIZA++'s.
     :raises GuidedAlignError: the file cannot be read.
     """
-    if is_pipe(path):
-        return None
-    for number, line in _lines(path):
+    # What can be read once is left to be read.
+    for number, line in _not_empty(path.first_lines(), 1) if isinstance(path, BegunPipe) else _lines(path):
         if _A3.match(line):
             raise AlignmentFormatError(
                 f"{path}:{number}: expected links as Pharaoh text or in NAACL's form; got GIZA++'s A3 form,"
@@ -58,6 +58,15 @@ def form_of(path: PathLike) -> LinkForm | None:
     return None
 
 
+def begun(path: PathLike, whole: bool = False) -> PathLike:
+    """The file itself; a pipe so that its form can be told before it is read.
+
+    :param whole: also so that it can be read again; its text is held in memory.
+    :raises GuidedAlignError: the pipe cannot be read.
+    """
+    return BegunPipe(path, whole) if is_pipe(path) and not isinstance(path, BegunPipe) else path
+
+
 def read_link_file(path: PathLike, one_based: bool = False, sentences: int | None = None) -> CorpusLinks:
     """All links of a file.
 
@@ -67,17 +76,9 @@ def read_link_file(path: PathLike, one_based: bool = False, sentences: int | Non
     :raises AlignmentLengthError: a NAACL file has links of more pairs.
     :raises GuidedAlignError: the file cannot be read.
     """
+    path = begun(path)
     form = form_of(path)
-    if form is not None:
-        return _read(form, path, sentences)
-    try:
-        return pharaoh.read_links(path, one_based)
-    except AlignmentFormatError as error:
-        if not Path(path).is_fifo():
-            raise
-        raise AlignmentFormatError(
-            f"{error}. Other forms than Pharaoh text are recognised in files, not in pipes"
-        ) from error
+    return pharaoh.read_links(path, one_based) if form is None else _read(form, path, sentences)
 
 
 def count_pairs(path: PathLike) -> int:
@@ -99,12 +100,14 @@ def filled(links: CorpusLinks, path: PathLike, sentences: int) -> CorpusLinks:
 
 
 @contextmanager
-def as_pharaoh(path: PathLike, sentences: Callable[[], int], one_based: bool = False) -> Iterator[PathLike]:
+def as_pharaoh(path: PathLike, sentences: Callable[[], int | None], one_based: bool = False) -> Iterator[PathLike]:
     """A file of the same links in Pharaoh text, one line a sentence pair: the file itself where that is its form.
 
-    :param sentences: asked for the number of pairs of the text, where the file does not say it.
+    :param sentences: asked for the number of pairs of the text, where the file does not say it; None: as many as the
+        last pair with links has.
     :param one_based: how positions are counted by whoever reads the file.
     """
+    path = begun(path)
     form = form_of(path)
     if form is None:
         yield path
@@ -124,7 +127,11 @@ def _read(form: LinkForm, path: PathLike, sentences: int | None) -> CorpusLinks:
 def _lines(path: PathLike) -> Iterator[tuple[int, bytes]]:
     """The lines that are not empty, with their numbers."""
     for first_line, block in read_blocks(path, 1 << 16):
-        yield from ((n, line) for n, line in enumerate(block.split(b"\n"), start=first_line) if line.strip())
+        yield from _not_empty(block.split(b"\n"), first_line)
+
+
+def _not_empty(lines: list[bytes], first_line: int) -> Iterator[tuple[int, bytes]]:
+    return ((number, line) for number, line in enumerate(lines, start=first_line) if line.strip())
 
 
 def _read_naacl(path: PathLike, sentences: int | None) -> tuple[CorpusLinks, str]:

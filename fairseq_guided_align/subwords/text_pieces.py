@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
@@ -10,8 +10,8 @@ from typing import Optional
 import numpy as np
 
 from fairseq_guided_align.errors import GuidedAlignError, SubwordMismatchError
-from fairseq_guided_align.files.byte_lines import NumberedLines, raise_length_error
-from fairseq_guided_align.links.words import DEFAULT_SPLIT, has_rare_space, split_words
+from fairseq_guided_align.files.byte_lines import NumberedLines, lines_of, raise_length_error, read_blocks
+from fairseq_guided_align.links.words import DEFAULT_SPLIT, count_other_words, count_words, has_rare_space, split_words
 from fairseq_guided_align.subwords.pieces import text_of, without_mark, word_of_piece
 from fairseq_guided_align.subwords.sentencepiece_models import PieceEncoder
 from fairseq_guided_align.subwords.settings import settings_path, subword_kind, subword_settings, word_split_of
@@ -147,6 +147,21 @@ class SplitWords:
         except SubwordMismatchError:  # Such a pair has no links either
             return PiecedSentence.of_pieces(pieces, self._kind)
         return PiecedSentence(list(pieces), sentence.word[: len(pieces)], sentence.words)
+
+    def counts(self, pieces: Iterable[Sequence[str]]) -> tuple[np.ndarray, np.ndarray]:
+        """(sentences,) int64, the words of every sentence of the split, and those by the definition not in use.
+
+        :param pieces: of every sentence; asked for only where no text is kept.
+        """
+        if self._text is None:
+            words = np.array([PiecedSentence.of_pieces(one, self._kind).words for one in pieces], np.int64)
+            return words, words
+        own, others = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+        for _, block in read_blocks(self._files[0]):
+            block = lines_of(block)
+            own.append(count_words(block, self._word_split))
+            others.append(count_other_words(block, own[-1], self._word_split))
+        return np.concatenate(own), np.concatenate(others)
 
 
 def _model_in_folder(data: str, lang: str) -> Optional[Path]:

@@ -11,7 +11,7 @@ from fairseq import utils
 from fairseq.distributed.utils import get_data_parallel_rank
 from fairseq.logging import progress_bar
 
-from fairseq_guided_align.attention.forced import forced_attentions, heads_to_read
+from fairseq_guided_align.attention.forced import forced_attentions, heads_to_read, lengths_of
 from fairseq_guided_align.attention.guided_heads import GuidedHeads
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.subwords.special_tokens import pieces_of
@@ -156,7 +156,8 @@ class TrainingPictures:
             padding, training = drawn.dictionaries[0].pad(), model.training
             model.eval()
             try:
-                attentions = forced_attentions(model, guided or heads_to_read(model), batch, padding)
+                lengths = lengths_of(drawn.pairs, [number - 1 for number in self._numbers])
+                attentions = forced_attentions(model, guided or heads_to_read(model), batch, padding, lengths)
             finally:
                 model.train(training)
             for index, attention in zip(batch["id"].tolist(), attentions):

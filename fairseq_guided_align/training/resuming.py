@@ -118,6 +118,7 @@ def _going_on_exactly(load: Any) -> Any:
         if not isinstance(trainer.task, ResumableTask):
             return load(cfg, trainer, **options)
         check_checkpoint_options(trainer)
+        _name_languages(trainer)
         path, continues = _restored(cfg, trainer)
         state = read_light(path) if path is not None else {}
         if path is not None:
@@ -142,6 +143,18 @@ def _going_on_exactly(load: Any) -> Any:
 
     loaded.goes_on_exactly = True  # type: ignore[attr-defined]
     return loaded
+
+
+def _name_languages(trainer: Any) -> None:
+    """Keep in checkpoints which languages the task found in the data folder, where nobody gave them.
+
+    fairseq gives the task a copy of its settings, and keeps those as they were given.
+    """
+    options, settings = trainer.task.cfg, trainer.cfg
+    for name in ("source_lang", "target_lang"):
+        for part in (settings.task, settings.model):
+            if hasattr(part, name) and getattr(part, name) is None:
+                setattr(part, name, getattr(options, name, None))
 
 
 def _restored(cfg: Any, trainer: Any) -> tuple[Optional[str], bool]:

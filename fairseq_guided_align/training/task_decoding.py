@@ -2,6 +2,7 @@
 
 from typing import Any, Callable, Optional
 
+from fairseq.data import RoundRobinZipDatasets
 from fairseq.search import DiverseBeamSearch
 from fairseq.tasks import FairseqTask
 from torch import Tensor
@@ -9,6 +10,7 @@ from torch import Tensor
 from fairseq_guided_align.attention.reader import check_has_attention
 from fairseq_guided_align.decoding.generation import GuidedSequenceGenerator, GuidedSequenceScorer
 from fairseq_guided_align.decoding.printed_alignment import PrintedForm
+from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.subwords.settings import subword_kind
 from fairseq_guided_align.subwords.special_tokens import line_for
 
@@ -31,6 +33,7 @@ class DecodingTask(FairseqTask):
             return super().build_generator(models, args, *others, **kwargs)
         for model in models:
             check_has_attention(model)
+        self._check_no_sentence_begins_with_padding()
         kind = None
         if str(self.options.alignment_level) == "words":
             kind = subword_kind(self.options.data, self.options.alignment_subwords, "--alignment-subwords")
@@ -44,6 +47,24 @@ class DecodingTask(FairseqTask):
             "printed_form": printed,
         }
         return super().build_generator(models, args, *others, **kwargs)
+
+    def _check_no_sentence_begins_with_padding(self) -> None:
+        """Such a word is lost in batches that are padded on the left.
+
+        :raises GuidedAlignError: a source sentence of a split begins with one.
+        """
+        padding = self.source_dictionary.pad()
+        for split, loaded in self.datasets.items():
+            parts = loaded.datasets if isinstance(loaded, RoundRobinZipDatasets) else {split: loaded}
+            for pairs in parts.values():
+                number = next((n for n in range(len(pairs)) if pairs[n]["source"][0] == padding), None)
+                if number is not None:
+                    raise GuidedAlignError(
+                        f"sentence {number + 1} of {split!r} begins with {self.source_dictionary[padding]}, which"
+                        " fairseq takes for padding, so that its links would be shifted; read them with"
+                        " fairseq-guided-align extract, or make the data folder with fairseq-guided-align preprocess,"
+                        " which writes such words otherwise"
+                    )
 
     def inference_step(
         self, generator: Any, models: list[Any], sample: Any, prefix_tokens: Optional[Tensor] = None, **kwargs: Any

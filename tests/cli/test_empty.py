@@ -296,3 +296,28 @@ def test_ctranslate2_translates_the_others_of_a_batch(data: Path, model: Path, t
             ] * options.get("num_hypotheses", 1)
     assert translate(translator, guided_of(folder), []) == []
     assert translate(translator, guided_of(folder), [[]])[0][0].pieces == []
+
+
+def test_empty_files_are_pointed_out(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The output is empty as the files are, and it is said."""
+    empty = tmp_path / "empty"
+    empty.write_text("")
+    told = f"warning: {empty}: has no sentence pair, so that nothing is written: is it the right text?"
+    sides = [f"--{side}-{what}={empty}" for side in ("source", "target") for what in ("words", "pieces")]
+    assert main(["project", f"--links={empty}", *sides, "--subwords=words", f"--output={tmp_path / 'a'}"]) == 0
+    assert told in capsys.readouterr().err
+    text = [f"--source={empty}", f"--target={empty}"]
+    assert main(["extract", str(model), *text, "--device=cpu", f"--output={tmp_path / 'b'}"]) == 0
+    assert told in capsys.readouterr().err
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes() == b""
+
+
+def test_a_side_of_empty_lines_is_pointed_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, line in {"train.s": "a b", "train.t": "c", "valid.s": "a", "valid.t": ""}.items():
+        (tmp_path / name).write_text(f"{line}\n" * 3)
+    for split in ("train", "valid"):
+        (tmp_path / f"{split}.align").write_text("\n" * 3 if split == "valid" else "0-0\n" * 3)
+    files = [f"--trainpref={tmp_path / 'train'}", f"--validpref={tmp_path / 'valid'}", f"--destdir={tmp_path / 'data'}"]
+    assert main(["preprocess", "-s", "s", "-t", "t", *files, "--subwords=words"]) == 0
+    said = [line for line in capsys.readouterr().err.splitlines() if "every line is empty" in line]
+    assert [line.partition(":")[2].strip().partition(":")[0] for line in said] == ["valid.t"]

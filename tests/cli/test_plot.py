@@ -146,6 +146,34 @@ def test_page_of_a_checkpoint(made_up: MadeUpData, trained: TrainedModel, tmp_pa
             assert p >= 0.02
 
 
+def test_marians_links_of_the_end_are_taken_off_gold_links(
+    made_up: MadeUpData, trained: TrainedModel, tmp_path: Path, drawn: list[dict[str, Any]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """Most pairs of the file tell, not those that are shown: sentence 3 has such a link also where few pairs have."""
+    source, target, align = (lines(made_up, suffix) for suffix in ("src", "tgt", "align"))
+    ends = [f"{len(one)}-{len(other)}" for one, other in zip(source, target)]
+    marian, few = tmp_path / "marian", tmp_path / "few"
+    marian.write_text("".join(" ".join([*links, end]) + "\n" for links, end in zip(align, ends)))
+    few.write_text(
+        "".join(" ".join([*links, *[end] * (i < 5)]) + "\n" for i, (links, end) in enumerate(zip(align, ends)))
+    )
+    model = ["--subwords", "words", "--device", "cpu"]
+    plot = ["plot", str(trained.checkpoint), *model, "--sentences", "3", "--out", str(tmp_path / "a.svg")]
+    pages = []
+    for gold in (made_up.text / "test.align", marian):
+        assert main([*plot, "--gold", str(gold)]) == 0
+        assert {f"{s}-{t}" for s, t in drawn[-1]["gold"].pairs()} == set(align[2])
+        page = tmp_path / "page.html"
+        assert main(["view", "--checkpoint", f"a={trained.checkpoint}", *model, "--limit", "4", "--gold", str(gold),
+                     "--out", str(page)]) == 0  # fmt: skip
+        pages.append(page.read_bytes())
+    assert pages[0] == pages[1]
+    assert capsys.readouterr().err.count(f"{marian}: 40 links of </s> taken off, as Marian writes them") == 2
+    assert main([*plot, "--gold", str(few)]) == 2
+    assert "line 3 of the gold links: expected links within" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

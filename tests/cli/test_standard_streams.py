@@ -142,6 +142,57 @@ def test_aer(made_up: MadeUpData, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "/dev/stdin is a pipe" in error
 
 
+def test_naacl_in_a_stream_is_recognised(
+    made_up: MadeUpData, trained: TrainedModel, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """Every command that reads links does with a stream of NAACL word alignments what it does with their file."""
+    pharaoh, naacl, picture = made_up.text / "test.align", tmp_path / "naacl", tmp_path / "a.png"
+    links = [
+        f"{number:04d} {int(source) + 1} {int(target) + 1} S"
+        for number, line in enumerate(pharaoh.read_text().splitlines(), start=1)
+        for source, target in (link.split("-") for link in line.split())
+    ]  # fmt: skip
+    # Pairs without links at the end, of which the form says nothing.
+    naacl.write_text("".join(line + "\n" for line in links if int(line[:4]) < 39))
+    source, target = (f"{made_up.text / 'test'}.{lang}" for lang in ("src", "tgt"))
+    model = ["--subwords=words", "--device=cpu"]
+    commands: dict[str, list[str]] = {
+        "gold": ["aer", "LINKS", str(pharaoh)],
+        "gold and text": ["aer", "LINKS", str(pharaoh), "--source", source, "--target", target],
+        "system": ["aer", str(pharaoh), "LINKS"],
+        "both": ["aer", str(naacl), "LINKS"],
+        "check": ["check", "--links=LINKS", f"--source={source}", f"--target={target}"],
+        "project": [
+            "project", "--links=LINKS", "--source-words", source, "--source-pieces", source, "--target-words", target,
+            "--target-pieces", target, "--subwords=words", "--workers=2",
+        ],
+        "view": ["view", f"--source={source}", f"--target={target}", "--links=one=LINKS", "--out=-"],
+        "gold of view": ["view", f"--source={source}", f"--target={target}", f"--links=one={pharaoh}", "--out=-",
+                         "--gold=LINKS"],
+        "view of a model": ["view", "--checkpoint", f"one={trained.checkpoint}", *model, "--gold=LINKS", "--out=-"],
+        "plot": ["plot", str(trained.checkpoint), *model, "--gold=LINKS", "--sentences=3", f"--out={picture}"],
+    }  # fmt: skip
+    for name, command in commands.items():
+        printed = []
+        for file in (str(naacl), "-"):
+            capfdbinary.readouterr()
+            with standard_input(naacl.read_bytes()):
+                assert main([argument.replace("LINKS", file) for argument in command]) == 0, name
+            out = picture.read_bytes() if name == "plot" else capfdbinary.readouterr().out
+            printed.append(out.replace(str(naacl).encode(), b"-").replace(b"/dev/stdin", b"-"))
+        assert printed[0].split() == printed[1].split() != [], name
+
+
+def test_aer_of_naacl_and_a_stream_of_pharaoh_text(
+    made_up: MadeUpData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Only the stream says how many pairs there are."""
+    (tmp_path / "naacl").write_text("0001 1 1 S\n")
+    with standard_input((made_up.text / "test.align").read_bytes()):
+        assert main(["aer", str(tmp_path / "naacl"), "-", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["pairs_left_out"] == 39
+
+
 def test_binarize(made_up: MadeUpData, tmp_path: Path) -> None:
     data = shutil.copytree(made_up.binarised, tmp_path / "data")
     links = (made_up.text / "test.align").read_bytes()

@@ -173,6 +173,29 @@ def test_aer_takes_them_off_where_it_is_given_the_text(corpus: Path, capsys: pyt
     assert aer(capsys, *twice)["systems"][0]["aer"] == 0
 
 
+def test_aer_without_the_text_says_what_may_be_marians(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clean, marian = corpus / "clean.align", corpus / "marian.align"
+    wanted = (
+        f"{marian}: in {PAIRS} of {PAIRS} pairs the last link lies behind all those of {clean}; if Marian wrote"
+        f" {marian}, these are links of </s>: give --source and --target, and they are taken off"
+    )
+    for files in ((clean, marian), (marian, clean)):
+        scores = aer(capsys, *files)
+        assert (scores["hints"], scores["warnings"]) == ([wanted], [])
+        assert main(["aer", *map(str, files)]) == 0
+        assert f"hint: {wanted}\n" in capsys.readouterr().out
+    # Full stops that half of the gold links' pairs have as well; a file that counts from 1 reaches further, too.
+    lines = marian.read_text().splitlines()
+    half = [line if number % 2 else line.rsplit(" ", 1)[0] for number, line in enumerate(lines)]
+    (corpus / "half").write_text("".join(line + "\n" for line in half))
+    (corpus / "from-0").write_text("0-0 1-1\n" * 5)
+    (corpus / "from-1").write_text("1-1 2-2\n" * 5)
+    zero, one = corpus / "from-0", corpus / "from-1"
+    for files in ((clean, clean), (corpus / "half", marian), (zero, one), (one, zero)):
+        assert aer(capsys, *files)["hints"] == []
+    assert aer(capsys, clean, marian, "--source", f"{corpus}/clean.s", "--target", f"{corpus}/clean.t")["hints"] == []
+
+
 def test_aer_warns_of_links_of_other_words(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for lang in "st":
         (corpus / f"a.{lang}").write_text("x 10\u00a0000 y\nx y\n", "utf-8")

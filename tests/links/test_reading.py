@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
+import os
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -172,14 +176,56 @@ def test_the_form_of_giza_is_recognised_with_what_to_do(
     assert "symal" in said
 
 
-def test_from_a_pipe_the_message_says_that_a_file_would_be_read(corpus: Path) -> None:
-    import os
-    import threading
-
-    pipe = corpus / "pipe"
-    os.mkfifo(pipe)
-    writer = threading.Thread(target=lambda: pipe.write_text(NAACL), daemon=True)
+@contextlib.contextmanager
+def pipe_of(path: Path, text: bytes) -> Iterator[Path]:
+    """A named pipe through which this goes once."""
+    os.mkfifo(path)
+    writer = threading.Thread(target=lambda: path.write_bytes(text), daemon=True)
     writer.start()
-    with pytest.raises(GuidedAlignError, match=r"pipe:1: expected SOURCE-TARGET.*recognised in files, not in pipes"):
-        read_link_file(pipe)
+    yield path
     writer.join()
+    path.unlink()
+
+
+LONG = NAACL + "".join(f"{pair} 1 1 S\n" for pair in range(6, 60_000))
+"""More than a pipe holds at once, and than is read at a time."""
+
+
+@pytest.mark.parametrize("form", ["plain", "gzip", "windows", "begins-empty", "long"])
+def test_a_pipe_is_recognised_as_a_file_is(form: str, corpus: Path) -> None:
+    text = (LONG if form == "long" else NAACL).encode()
+    if form == "gzip":
+        text = gzip.compress(text)
+    elif form == "windows":
+        text = b"\xef\xbb\xbf" + text.replace(b"\n", b"\r\n")
+    elif form == "begins-empty":
+        text = b"\n \n" + text
+    (corpus / "train.naacl").write_bytes(text)
+    with pipe_of(corpus / "pipe", text) as pipe:
+        assert read_link_file(pipe) == read_link_file(corpus / "train.naacl")
+
+
+def test_links_of_a_pipe_in_pharaoh_text_are_whole(corpus: Path) -> None:
+    text = "".join(f"\r\n{number}-1 2-{number}\r\n" for number in range(20_000)).encode()
+    first = " ".join(f"{number}-1" for number in range(100_000)).encode()
+    for written in (b"\xef\xbb\xbf" + text, b"", b"\n\n", b"1-1", first, first + b"\n" + text):
+        (corpus / "file").write_bytes(written)
+        with pipe_of(corpus / "pipe", written) as pipe:
+            assert read_link_file(pipe) == read_link_file(corpus / "file")
+
+
+def test_the_form_of_giza_is_recognised_in_a_pipe(corpus: Path) -> None:
+    with (
+        pipe_of(corpus / "pipe", A3.encode()) as pipe,
+        pytest.raises(GuidedAlignError, match=r"pipe:1: .*got GIZA\+\+'s A3 form"),
+    ):
+        read_link_file(pipe)
+
+
+def test_binarize_without_lengths_counts_the_pairs_of_a_pipe(corpus: Path) -> None:
+    """A folder whose text is of a format that does not tell its lengths."""
+    (corpus / "data").mkdir()
+    with pipe_of(corpus / "pipe", NAACL.encode()) as pipe:
+        assert main(["binarize", str(corpus / "data"), "-s", "s", "-t", "t", f"train={pipe}"]) == 0
+    stored = LinkStore(links_path(corpus / "data", "train", "s", "t"))
+    assert [one.pairs() for one in stored] == [one.pairs() for one in read_link_file(corpus / "train.naacl")]

@@ -133,3 +133,9 @@ def test_what_is_no_checkpoint_is_told(
     # torch advises to switch the protection off
     assert "False" not in told
     assert not (tmp_path / "trace").exists()
+
+
+def test_a_checkpoint_names_the_languages_that_the_data_folder_told(trained: Any) -> None:
+    state = torch.load(trained.checkpoint, weights_only=True)
+    assert (state["cfg"]["task"]["source_lang"], state["cfg"]["task"]["target_lang"]) == ("src", "tgt")
+    assert (state["cfg"]["model"].source_lang, state["cfg"]["model"].target_lang) == ("src", "tgt")

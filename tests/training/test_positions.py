@@ -18,7 +18,7 @@ from fairseq_guided_align.decoding.generation import GuidedSequenceGenerator, Gu
 from fairseq_guided_align.decoding.printed_alignment import PrintedForm
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.links.link import SentenceLinks
-from fairseq_guided_align.scores.metrics import COLUMNS, LinkCounts, count_links
+from fairseq_guided_align.scores.metrics import COLUMNS, AlignmentCounts, count_links
 from fairseq_guided_align.training.validation_aer import count_batch
 
 WORDS = tiny_models.task().target_dictionary
@@ -59,9 +59,11 @@ def test_cost(case: Case) -> None:
 
 
 def test_forced_pass_and_validation(case: Case) -> None:
-    forced = forced_attentions(case.model, case.guided, case.sample, WORDS.pad())
+    sample = {**case.sample, "id": torch.arange(len(SOURCES))}
+    lengths = dict(enumerate(zip(SOURCES, TARGETS)))
+    forced = forced_attentions(case.model, case.guided, sample, WORDS.pad(), lengths)
     gold = [[(0, 0), (2, 1), (1, 1), (3, 3)], [(1, 0)]]
-    counts = LinkCounts()
+    counts = AlignmentCounts()
     for b, matrix in enumerate(forced):
         assert matrix.shape == (TARGETS[b] - 1, SOURCES[b])
         for t, row in enumerate(matrix):

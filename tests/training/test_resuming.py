@@ -16,7 +16,8 @@ from typing import Any, Optional
 import pytest
 import torch
 from conftest import MadeUpData
-from fairseq_runs import train
+from fairseq_runs import GUIDED, TINY_MODEL, TINY_TRAINING, USER_DIR, train
+from two_ranks import finish, start_two, tail
 
 from fairseq_guided_align.checkpoints.files import is_cut_off, newest_whole, updates_of
 from fairseq_guided_align.errors import GuidedAlignError
@@ -180,6 +181,47 @@ def test_at_random_moments(folders: dict[str, str], tmp_path: Path) -> None:
     process = started(log, folders["shards"], tmp_path / "killed", *options, updates=UPDATES)
     assert finished(process) == 0
     assert killed
+    assert_same(tmp_path / "alone", tmp_path / "killed")
+
+
+def of_two_ranks(data: Path, folder: Path, updates: int) -> list[str]:
+    """Arguments of a training that two processes share."""
+    return [
+        str(one)
+        for one in (
+            data, "--user-dir", USER_DIR, *GUIDED, *TINY_MODEL, *TINY_TRAINING, *COMMON, "--batch-size", 16,
+            "--eval-aer", "--log-format", "json", "--save-dir", folder, "--max-update", updates,
+        )
+    ]  # fmt: skip
+
+
+def test_two_ranks_go_on_from_a_checkpoint(made_up: MadeUpData, tmp_path: Path) -> None:
+    runs = [
+        of_two_ranks(made_up.binarised, tmp_path / name, updates)
+        for name, updates in (("alone", 16), ("stopped", 7), ("stopped", 16))
+    ]
+    finish(tmp_path, start_two(tmp_path, runs))
+    assert_same(tmp_path / "alone", tmp_path / "stopped")
+
+
+@pytest.mark.slow
+def test_two_ranks_that_are_killed(made_up: MadeUpData, tmp_path: Path) -> None:
+    for name, moments in (("alone", [None]), ("killed", ['"num_updates": "9"', '"num_updates": "22"', None])):
+        for number, moment in enumerate(moments):
+            logs = tmp_path / f"logs-{name}-{number}"
+            logs.mkdir()
+            processes = start_two(logs, [of_two_ranks(made_up.binarised, tmp_path / name, 32)])
+            if moment is None:
+                finish(logs, processes)
+                continue
+            deadline = time.monotonic() + 120
+            while moment not in (logs / "rank0.log").read_text(encoding="utf-8", errors="replace"):
+                assert processes[0].poll() is None, tail(logs / "rank0.log")
+                assert time.monotonic() < deadline
+                time.sleep(0.002)
+            for process in processes:
+                process.kill()
+                process.wait()
     assert_same(tmp_path / "alone", tmp_path / "killed")
 
 
