@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import NamedTuple, Optional
 
@@ -143,3 +143,8 @@ def _leave_marks_out(marks: list[bool], inside: list[int]) -> None:
 def first_unit_after(units: Units, place: int) -> int:
     """The first unit that does not end before a character of the text; the number of units where there is none."""
     return bisect_right(units.stops, place)
+
+
+def units_inside(units: Units, span: tuple[int, int]) -> range:
+    """The units that begin inside a range of characters."""
+    return range(bisect_left(units.starts, span[0]), bisect_left(units.starts, span[1]))

@@ -126,6 +126,23 @@ def test_tags_inside_words_where_pieces_show_where() -> None:
     assert transfer("so <x/> good", "unglaublich gut", [(0, 0), (1, 2)], **pieces).text == "unglaublich <x/> gut"
 
 
+def test_protected_text_needs_no_links() -> None:
+    source, target = "Run <code>go -x .</code> <b>%s</b> now", "Jetzt %s mit go -x . starten"
+    done = transfer(source, target, [(0, 6), (5, 0), (1, 2)], markup="html,placeholders=printf")
+    assert done.text == "Jetzt <b>%s</b> mit <code>go -x .</code> starten"
+    assert done.guessed == ()
+    # The first to the first, and so on.
+    done = transfer("%s <b>%s</b>", "a %s b %s", [], markup="xml,placeholders=printf")
+    assert done.text == "a %s b <b>%s</b>"
+
+
+def test_inline_codes_of_xliff() -> None:
+    source = 'Click <bpt id="1">&lt;b&gt;</bpt>here<ept id="1">&lt;/b&gt;</ept> to <ph id="2">%d</ph>open.'
+    expected = '<bpt id="1">&lt;b&gt;</bpt>Hier<ept id="1">&lt;/b&gt;</ept> klicken zum <ph id="2">%d</ph>Öffnen.'
+    given = links("0-1 1-0 2-2 3-3")
+    assert transfer(source, "Hier klicken zum Öffnen.", given, markup="xliff").text == expected
+
+
 def test_what_is_wrong_is_told() -> None:
     with pytest.raises(AlignmentRangeError, match="the source has 2, the translation 1"):
         transfer("<b>a</b> b", "x", [(0, 1)])
