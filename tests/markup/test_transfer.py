@@ -143,6 +143,27 @@ def test_inline_codes_of_xliff() -> None:
     assert transfer(source, "Hier klicken zum Öffnen.", given, markup="xliff").text == expected
 
 
+@pytest.mark.parametrize(
+    ("source", "target", "given", "expected"),
+    [
+        # One link leads over the break; before it and after it stand the same marks, spaces and capitals.
+        ("<b>Our lists</b><br/>Want answers?", "Unsere Listen Willst du Antworten?", "0-0 1-1 1-2 2-3 3-4",
+         "<b>Unsere Listen</b><br/>Willst du Antworten?"),
+        ("<h1>Our lists</h1> <p>Ask us.</p>", "Unsere Liste Frag uns.", "0-0 1-2 2-2 3-3",
+         "<h1>Unsere Liste</h1> <p>Frag uns.</p>"),
+        ("one two<br/>three four", "一二 三四", "0-0 1-0 2-0 3-1", "一二<br/>三四"),
+        # A pair that the links lead astray stays in its block.
+        ("<p>See <b>here</b>.</p><p>Ask us.</p>", "Siehe hier. Frag uns.", "0-0 1-3 2-2 3-3",
+         "<p>Siehe <b>hier</b>.</p><p>Frag uns.</p>"),
+        # Blocks that have changed places follow the links.
+        ('<li n="1">a b</li><li n="2">c d</li>', "z w x y", "0-2 1-3 2-0 3-1",
+         '<li n="2">z w</li> <li n="1">x y</li>'),
+    ],
+)  # fmt: skip
+def test_blocks_and_lines(source: str, target: str, given: str, expected: str) -> None:
+    assert transfer(source, target, links(given)).text == expected
+
+
 def test_what_is_wrong_is_told() -> None:
     with pytest.raises(AlignmentRangeError, match="the source has 2, the translation 1"):
         transfer("<b>a</b> b", "x", [(0, 1)])
