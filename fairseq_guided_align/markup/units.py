@@ -16,6 +16,8 @@ from fairseq_guided_align.markup.tagged_text import words_of
 QUOTES = "\"'“”„‟«»‹›‘’‚‛「」『』《》〈〉"
 BRACKETS = "()[]（）【】〔〕［］"
 _STOPS = ".,:;!?…¿¡·。、，：；！？・،؛؟।"
+_CLOSING = ".!?:)]»”…"
+_BEGINNING = "¿¡«„“{"
 _DASHES = "-–—―"
 MARKS = frozenset(QUOTES + BRACKETS + _STOPS + _DASHES)
 """Punctuation that stands beside words, and is no part of them."""
@@ -75,11 +77,19 @@ def units_of(
 
 def _are_one_word(units: Units, unit: int) -> bool:
     """Whether a unit goes on with the word before it: both are letters, of a script that parts words by spaces."""
-    if units.stops[unit - 1] != units.starts[unit]:
+    if units.stops[unit - 1] != units.starts[unit] or is_seam(units, unit):
         return False
     pieces = [units.text[units.starts[one] : units.stops[one]] for one in (unit - 1, unit)]
     # A placeholder beside letters is a word of its own.
     return all(piece.isalnum() and not is_east_asian(piece[0]) for piece in pieces)
+
+
+def is_seam(units: Units, unit: int) -> bool:
+    """Whether two texts meet before a unit that nothing but a tag parted, as in ``the end.Next`` and ``titleText``."""
+    before, after = units.text[units.stops[unit - 1] - 1], units.text[units.starts[unit]]
+    if units.stops[unit - 1] != units.starts[unit]:
+        return False
+    return (after.isupper() or after in _BEGINNING) and (before.islower() or before in _CLOSING)
 
 
 def is_east_asian(character: str) -> bool:

@@ -43,6 +43,7 @@ SENTENCES = [
     ("one<br/> two", "eins zwei", "0-0 1-1", "eins<br/> zwei"),
     ("<li>one</li><li>two</li>", "eins zwei", "0-0 1-1", "<li>eins</li><li>zwei</li>"),
     ("<p>One. </p> <p> Two.</p>", "Eins. Zwei.", "0-0 1-1", "<p>Eins. </p> <p> Zwei.</p>"),
+    ("one <i>two </i><x/> three", "eins zwei drei", "0-0 1-1 2-2", "eins <i>zwei </i><x/> drei"),
     ("a<b> c </b>d", "x y z", "0-0 1-1 2-2", "x<b> y </b>z"),
     # Isolated tags go where the fewest links cross, then before the word that followed.
     ("a <x/>b c", "y z x", "0-2 1-0 2-1", "<x/>y z x"),
@@ -173,3 +174,10 @@ def test_what_is_wrong_is_told() -> None:
         transfer("<b>a</b> b", "x", [], pairs="no")
     with pytest.raises(MarkupError, match="line 1, column 1: <b> is not closed"):
         transfer("<b>a", "x", [])
+
+
+def test_a_translation_whose_blocks_are_glued_together() -> None:
+    """Its tags were taken out without a space: a capital letter right behind a small one or a full stop shows where."""
+    source, given = "<p>Yes.</p><p>Ask <b>us</b>.</p>", [(0, 0), (2, 3)]
+    words = {"source_words": ["Yes", ".", "Ask", "us", "."], "target_words": ["Ja", ".", "Frag", "uns", "."]}
+    assert transfer(source, "Ja.Frag uns.", [*given, (3, 3)], **words).text == "<p>Ja.</p><p>Frag <b>uns</b>.</p>"
