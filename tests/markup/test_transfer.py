@@ -26,6 +26,8 @@ SENTENCES = [
     ("<b>Note:</b> read", "Remarque : lire", "0-0 1-2", "<b>Remarque :</b> lire"),
     ("see (<i>the page</i>).", "siehe (die Seite).", "0-0 1-1 2-2", "siehe (<i>die Seite</i>)."),
     ("<i>see (the page)</i>.", "siehe (die Seite).", "0-0 1-1 2-2", "<i>siehe (die Seite)</i>."),
+    # What is opened inside is closed inside.
+    ("<i>see page</i> now", "siehe (die Seite) jetzt", "0-0 1-2 2-3", "<i>siehe (die Seite)</i> jetzt"),
     # A span moves, and keeps its words together; a word without links inside it belongs to it.
     ("Click <a>here</a> now.", "Jetzt hier klicken.", "0-2 1-1 2-0", "Jetzt <a>hier</a> klicken."),
     ("a <b>big red</b> dog", "un gros et rouge chien", "0-0 1-1 2-3 3-4", "un <b>gros et rouge</b> chien"),
