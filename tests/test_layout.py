@@ -98,6 +98,8 @@ ORDER = [
     "markup.edges",
     "markup.anchors",
     "markup.elements",
+    "markup.linked_sentence",
+    "markup.likely_spans",
     "markup.spans",
     "markup.breaks",
     "markup.placing",
@@ -107,6 +109,7 @@ ORDER = [
     "markup.carrying",
     "markup",
     "markup.tag_files",
+    "markup.score",
     "word_attention",
     "printed_alignment",
     "forced_attention",
@@ -157,8 +160,9 @@ TEXT_ONLY = [
     "piece_words",
     "markup",
     "markup.tag_files",
+    "markup.score",
 ]
-TEXT_ONLY_COMMANDS = ["main", "user_dir", "check", "tags", "aer", "curves", "view"]
+TEXT_ONLY_COMMANDS = ["main", "user_dir", "check", "tags", "tag_score", "aer", "curves", "view"]
 HEAVY = {"torch", "fairseq", "fairseq_cli"}
 # Formulas that anybody can use on tensors.
 FAIRSEQ_FREE = ["losses"]

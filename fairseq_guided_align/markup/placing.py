@@ -9,8 +9,8 @@ from typing import Optional
 from fairseq_guided_align.markup.breaks import break_gaps, break_points
 from fairseq_guided_align.markup.edges import SourceEdges, with_edges
 from fairseq_guided_align.markup.elements import Element
-from fairseq_guided_align.markup.segment import Link, Part, Segment
 from fairseq_guided_align.markup.linked_sentence import LinkedSentence
+from fairseq_guided_align.markup.segment import Link, Part, Segment
 from fairseq_guided_align.markup.spans import Choice
 
 

@@ -11,7 +11,6 @@ from typing import Optional
 from fairseq_guided_align.markup.likely_spans import likely_span
 from fairseq_guided_align.markup.linked_sentence import LinkedSentence
 
-
 Choice = Callable[[range, LinkedSentence], Optional[range]]
 
 
