@@ -148,7 +148,7 @@ def _scored(
 
 
 def _well_formed(line: str, markup: Markup, repaired: int) -> Optional[TaggedText]:
-    """The segment taken apart; None where tags do not fit together, or a browser has more to repair than ``repaired``."""
+    """The segment taken apart; None where tags do not fit together, or more is to be repaired than ``repaired``."""
     try:
         tagged = markup.read(line)
     except MarkupError:

@@ -85,8 +85,44 @@ def likely_span(inside: range, sentence: LinkedSentence, weights: Weights = FITT
     :return: positions of the translation's units, the first and last of them words; None where no word inside has a
         link.
     """
+    certain = _certain_span(inside, sentence)
+    if certain is not None:
+        return certain
     scored = scored_edges(inside, sentence, weights)
     return None if scored is None else scored.best()
+
+
+def _certain_span(inside: range, sentence: LinkedSentence) -> Optional[range]:
+    """The quick way for most pairs: the words linked to those inside, if nothing speaks for any other span.
+
+    All units from the first to the last of these words are linked, to none outside. Those next to them are linked to
+    others, are marks of punctuation as in the source, or are not there. The score prefers the same span then.
+    """
+    first, last = inside.start, inside.stop
+    into: set[int] = set()
+    out: set[int] = set()
+    linked: set[int] = set()
+    for source, target, _ in sentence.links:
+        if first <= source < last:
+            into.add(target)
+            linked.add(source)
+        else:
+            out.add(target)
+    marks = sentence.source_marks
+    if not into or any(unit not in linked and not marks[unit] for unit in inside):
+        return None
+    start, stop = min(into), max(into) + 1
+    if len(into) < stop - start or not into.isdisjoint(out):
+        return None
+    low, high = sentence.target_part
+    source_low, source_high = sentence.source_part
+    target_marks = sentence.target_marks
+    for beyond, beyond_source in ((start - 1, first - 1), (stop, last)):
+        if low <= beyond < high and beyond not in out:
+            both_marks = source_low <= beyond_source < source_high and marks[beyond_source] and target_marks[beyond]
+            if not both_marks:
+                return None
+    return range(start, stop)
 
 
 class ScoredEdges(NamedTuple):
