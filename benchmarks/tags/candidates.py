@@ -20,11 +20,11 @@ def plain_hull(message: LinkedMessage) -> str:
     """The hull and nothing else: no punctuation as in the source, no anchors, no order of siblings, no breaks.
 
     An isolated tag, and a pair without a link, stands before the next linked word, or else at the end; as Moses' m4loc
-    does. White space stays outside.
+    does. White space stays outside; a space that the source has not is taken out again beside such a tag.
     """
     source, target = message.tagged.source, message.tagged.target.text
     words = message.target_words
-    pieces: list[tuple[int, int, str]] = []
+    pieces: list[tuple[int, int, str, bool]] = []
     for position, tag in enumerate(source.tags):
         first = sum(stop <= tag.place for _, stop in message.source_words)
         if tag.role == CLOSE:
@@ -33,16 +33,17 @@ def plain_hull(message: LinkedMessage) -> str:
         last = sum(start < closing.place for start, _ in message.source_words)
         linked = [other for unit, other, _ in message.links if first <= unit < last]
         if tag.role == OPEN and linked:
-            pieces.append((words[min(linked)][0], position, tag.raw))
-            pieces.append((words[max(linked)][1], -position - 1, closing.raw))
+            pieces.append((words[min(linked)][0], position, tag.raw, tag.place in source.added_spaces))
+            pieces.append((words[max(linked)][1], -position - 1, closing.raw, False))
             continue
         following = [other for unit, other, _ in message.links if unit >= first]
         place = words[min(following)][0] if following else len(target)
         raws = tag.raw if tag.role != OPEN else tag.raw + closing.raw
-        pieces.append((place, position, raws))
+        pieces.append((place, position, raws, tag.place in source.added_spaces))
     text, end = "", 0
-    for place, _, raw in sorted(pieces):
-        text += MARKUP.written(target[end:place]) + raw
+    for place, _, raw, glued in sorted(pieces):
+        before = target[end:place]
+        text += MARKUP.written(before.rstrip() if glued else before) + raw
         end = place
     return text + MARKUP.written(target[end:])
 
