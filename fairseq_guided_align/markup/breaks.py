@@ -13,7 +13,7 @@ _NO_SPACE = 8.0
 """A break inside a word costs as much as this many crossing links."""
 _OTHER_MARK = 1.5
 """Likewise one after another mark of punctuation than in the source."""
-_OTHER_CASE = 1.5
+_OTHER_CASE = 3.0
 """Likewise one before a small letter where the source has a capital letter."""
 _LEAST_STRAIGHT = 0.6
 """The share of the links that must not cross the breaks; with less, the blocks came into another order."""

@@ -22,7 +22,7 @@ from fairseq_guided_align.markup.writing import written
 KEEP, SPLIT = "keep", "split"
 PAIRS = (KEEP, SPLIT)
 DEFAULT_QUOTES = INSIDE
-DEFAULT_SPANS = "likely"
+DEFAULT_SPANS = "weighed"
 
 
 class Transferred(NamedTuple):

@@ -18,6 +18,7 @@ class Element:
     :param start: the first unit inside, or the unit that it stands before.
     :param stop: the unit after the last one inside; ``start`` where there is no text.
     :param children: what stands inside, in order; empty where there is no text.
+    :param inside_words: whether it starts inside a word, and whether it stops inside one.
     :param breaks: whether the text is parted where it starts, and where it stops: by a block or line, or because tags
         alone keep two words apart.
     """
@@ -28,6 +29,7 @@ class Element:
     stop: int
     children: list[Element] = field(default_factory=list)
     breaks: tuple[bool, bool] = (False, False)
+    inside_words: tuple[bool, bool] = (False, False)
 
     @property
     def is_span(self) -> bool:
@@ -52,7 +54,8 @@ def elements_of(tagged: TaggedText, units: Units) -> list[Element]:
             last = tag.partner if tag.partner is not None else position
             start = first_unit_after(units, tag.place)
             stop = bisect_left(units.starts, tagged.tags[last].place)
-            element = Element(position, last, start, max(start, stop), [], (breaks(position), breaks(last)))
+            words = _inside_word(tag.place, units), _inside_word(tagged.tags[last].place, units)
+            element = Element(position, last, start, max(start, stop), [], (breaks(position), breaks(last)), words)
             siblings.append(element)
             if element.is_span:
                 above.append(element)
@@ -61,8 +64,15 @@ def elements_of(tagged: TaggedText, units: Units) -> list[Element]:
                 skip_to = last
         elif tag.role == ISOLATED:
             unit = first_unit_after(units, tag.place)
-            siblings.append(Element(position, position, unit, unit, [], (breaks(position), breaks(position))))
+            both = breaks(position), _inside_word(tag.place, units)
+            siblings.append(Element(position, position, unit, unit, [], (both[0], both[0]), (both[1], both[1])))
         else:
             above.pop()
             siblings = above[-1].children if above else outermost
     return outermost
+
+
+def _inside_word(place: int, units: Units) -> bool:
+    """Whether a character stands inside a word, be it cut into pieces or not."""
+    unit = first_unit_after(units, place)
+    return unit < len(units) and (units.starts[unit] < place or (units.starts[unit] == place and unit in units.inner))

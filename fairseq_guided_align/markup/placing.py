@@ -12,6 +12,7 @@ from fairseq_guided_align.markup.elements import Element
 from fairseq_guided_align.markup.linked_sentence import LinkedSentence
 from fairseq_guided_align.markup.segment import Link, Part, Segment
 from fairseq_guided_align.markup.spans import Choice
+from fairseq_guided_align.markup.units import Units
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,11 @@ def _place_spans(
         if guessed:
             trimmed = [_guess(element, region, parts, segment, links, owner)]
         edges = SourceEdges(segment.source, element.start, element.stop, region)
-        grown = [with_edges(span, edges, segment.target, _room(span, owner, parts), rules.quotes) for span in trimmed]
+        grown = [
+            with_edges(span, edges, segment.target, _room(span, owner, parts, marks), rules.quotes) for span in trimmed
+        ]
+        if segment.target.inner:
+            grown = [_whole_words(span, element, segment.target, _room(span, owner, parts)) for span in grown]
         _own(owner, grown, number)
         placed[number] = Placed(element, grown, [], guessed)
     return [span for span in placed if span is not None]
@@ -235,13 +240,29 @@ def _without_marks(span: Part, marks: Sequence[bool]) -> Part:
     return start, stop
 
 
-def _room(span: Part, owner: list[int], parts: list[Part]) -> Part:
-    """How far a span may grow."""
+def _whole_words(span: Part, element: Element, target: Units, room: Part) -> Part:
+    """A span that begins and ends inside words only where the source's does."""
     start, stop = span
-    low, high = next(part for part in parts if part[0] <= start and stop <= part[1])
-    while low < start and owner[start - 1] < 0:
+    starts_inside, stops_inside = element.inside_words
+    while not starts_inside and start in target.inner and start > room[0]:
         start -= 1
-    while stop < high and owner[stop] < 0:
+    while not stops_inside and stop in target.inner and stop < room[1]:
+        stop += 1
+    return start, stop
+
+
+def _room(span: Part, owner: list[int], parts: list[Part], among: Optional[Sequence[bool]] = None) -> Part:
+    """How far a span may grow.
+
+    :param among: the units that it may grow over; all where None.
+    """
+    start, stop = span
+    for low, high in parts:
+        if low <= start and stop <= high:
+            break
+    while low < start and owner[start - 1] < 0 and (among is None or among[start - 1]):
+        start -= 1
+    while stop < high and owner[stop] < 0 and (among is None or among[stop]):
         stop += 1
     return start, stop
 
@@ -271,7 +292,7 @@ def _guess(
     element: Element, region: Part, parts: list[Part], segment: Segment, links: Sequence[Link], owner: list[int]
 ) -> Part:
     """A span without links: the free words between its neighbours', else the nearest free word, else a gap."""
-    gap = _best_gap(element.start, region, parts, segment, links, owner)
+    gap = _best_gap(element, region, parts, segment, links, owner)
     linked = {target for _, target, _ in links}
     free = [
         unit
@@ -301,7 +322,7 @@ def _place_between(
     links: Sequence[Link],
     owner: list[int],
 ) -> Placed:
-    gap = _best_gap(element.start, region, parts, segment, links, owner)
+    gap = _best_gap(element, region, parts, segment, links, owner)
     edge = element.start in (region[0], region[1])
     neighbours = {element.start - 1, element.start}
     guessed = not edge and not any(link[0] in neighbours for link in links)
@@ -309,17 +330,17 @@ def _place_between(
 
 
 def _best_gap(
-    unit: int, region: Part, parts: list[Part], segment: Segment, links: Sequence[Link], owner: list[int]
+    element: Element, region: Part, parts: list[Part], segment: Segment, links: Sequence[Link], owner: list[int]
 ) -> int:
-    """The gap that the fewest links cross; of several such, the one before the word that followed the tag.
-
-    :param unit: the unit of the source that followed the tag.
-    """
+    """The gap that the fewest links cross; of several such, the one before the word that followed the tag."""
+    unit = element.start
     if unit == region[0]:
         return parts[0][0]
     if unit == region[1]:
         return parts[-1][1]
     size = len(owner)
+    # Inside words only where the source's tag is.
+    shut = segment.target.inner if not element.inside_words[0] else ()
     change = [0.0] * (size + 1)
     crossing = 0.0
     next_linked, previous_linked = [], []
@@ -339,7 +360,7 @@ def _best_gap(
     for first, last in parts:
         while gap <= last:
             crossing += change[gap]
-            if gap >= first and not (first < gap < last and owner[gap - 1] == owner[gap] >= 0):
+            if gap >= first and gap not in shut and not (first < gap < last and owner[gap - 1] == owner[gap] >= 0):
                 if crossing < least - 1e-9:
                     best, least = [gap], crossing
                 elif crossing <= least + 1e-9:

@@ -13,6 +13,8 @@ from fairseq_guided_align.markup.linked_sentence import LinkedSentence
 
 Choice = Callable[[range, LinkedSentence], Optional[range]]
 
+_LEAST_SHARE = 0.5
+
 
 def hull(inside: range, sentence: LinkedSentence) -> Optional[range]:
     """From the first to the last target word that is linked to a word inside.
@@ -26,4 +28,20 @@ def hull(inside: range, sentence: LinkedSentence) -> Optional[range]:
     return range(min(linked), max(linked) + 1) if linked else None
 
 
-SPANS: dict[str, Choice] = {"likely": likely_span, "hull": hull}
+def weighed_hull(inside: range, sentence: LinkedSentence) -> Optional[range]:
+    """As :func:`hull`, of target words that are linked to the inside at least half as strongly as to the outside.
+
+    With plain links it is the hull nearly always; of links with probabilities it leaves the weak ones out.
+    """
+    first, last = inside.start, inside.stop
+    inner: dict[int, float] = {}
+    outer: dict[int, float] = {}
+    for source, target, weight in sentence.links:
+        side = inner if first <= source < last else outer
+        side[target] = side.get(target, 0.0) + weight
+    strong = [target for target, weight in inner.items() if weight >= _LEAST_SHARE * outer.get(target, 0.0)]
+    linked = strong or list(inner)
+    return range(min(linked), max(linked) + 1) if linked else None
+
+
+SPANS: dict[str, Choice] = {"weighed": weighed_hull, "hull": hull, "likely": likely_span}

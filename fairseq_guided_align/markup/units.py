@@ -6,6 +6,7 @@ Links count words; tags stand between units, since ``<b>Note</b>: read`` has a t
 from __future__ import annotations
 
 import re
+import unicodedata
 from bisect import bisect_right
 from collections.abc import Sequence
 from typing import NamedTuple, Optional
@@ -34,6 +35,7 @@ class Units(NamedTuple):
     :param marks: whether each is punctuation.
     :param of_word: for each word that links count, the positions of its units; without its punctuation, unless it is
         nothing else.
+    :param inner: the units that begin inside a word, where the words that links count are pieces of words.
     """
 
     text: str
@@ -41,6 +43,7 @@ class Units(NamedTuple):
     stops: list[int]
     marks: list[bool]
     of_word: list[list[int]]
+    inner: set[int]
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -58,18 +61,35 @@ def units_of(
         when None.
     :param protected: ranges in which nothing is punctuation.
     """
-    units = Units(text, [], [], [], [])
+    units = Units(text, [], [], [], [], set())
     if words is None and not protected:
         _add_all(units)
         return units
     for start, stop in words_of(text) if words is None else words:
+        first = len(units.starts)
         _add_word(units, start, stop, protected)
+        if 0 < first < len(units.starts) and _are_one_word(units, first):
+            units.inner.add(first)
     return units
+
+
+def _are_one_word(units: Units, unit: int) -> bool:
+    """Whether a unit goes on with the word before it: both are letters, of a script that parts words by spaces."""
+    if units.stops[unit - 1] != units.starts[unit]:
+        return False
+    pieces = [units.text[units.starts[one] : units.stops[one]] for one in (unit - 1, unit)]
+    # A placeholder beside letters is a word of its own.
+    return all(piece.isalnum() and not is_east_asian(piece[0]) for piece in pieces)
+
+
+def is_east_asian(character: str) -> bool:
+    """Whether a character is of a script that writes no spaces between words."""
+    return unicodedata.east_asian_width(character) in "WF" or "\u0e00" <= character <= "\u0eff"
 
 
 def _add_all(units: Units) -> None:
     """The quick way for words between white space, most of which are one unit."""
-    text, starts, stops, marks, of_word = units
+    text, starts, stops, marks, of_word, _ = units
     stop = 0
     for word in text.split():
         start = text.index(word, stop)
@@ -92,7 +112,7 @@ def _add_all(units: Units) -> None:
 
 
 def _add_word(units: Units, start: int, stop: int, protected: Sequence[tuple[int, int]]) -> None:
-    text, starts, stops, marks, of_word = units
+    text, starts, stops, marks, of_word, _ = units
     inside = []
     pieces = [(start, stop, False)]
     for first, last in protected:

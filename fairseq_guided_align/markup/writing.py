@@ -9,7 +9,7 @@ from typing import NamedTuple
 from fairseq_guided_align.markup.placing import Placed
 from fairseq_guided_align.markup.segment import Part
 from fairseq_guided_align.markup.tagged_text import CLOSE, ISOLATED, OPEN, TaggedText
-from fairseq_guided_align.markup.units import Units
+from fairseq_guided_align.markup.units import Units, is_east_asian
 
 
 class _Piece(NamedTuple):
@@ -149,14 +149,9 @@ def _keep_apart(group: list[_Piece]) -> bool:
 
 
 def _takes_space_after(character: str) -> bool:
-    return unicodedata.category(character) not in ("Ps", "Pi") and not _is_east_asian(character)
+    return unicodedata.category(character) not in ("Ps", "Pi") and not is_east_asian(character)
 
 
 def _takes_space_before(character: str) -> bool:
     category = unicodedata.category(character)
-    return (category[0] != "P" or category == "Ps") and not _is_east_asian(character)
-
-
-def _is_east_asian(character: str) -> bool:
-    """Whether a character is of a script that writes no spaces between words."""
-    return unicodedata.east_asian_width(character) in "WF" or "\u0e00" <= character <= "\u0eff"
+    return (category[0] != "P" or category == "Ps") and not is_east_asian(character)

@@ -115,6 +115,17 @@ def test_words_that_links_count_may_be_given() -> None:
     assert done.text == "x <b>y</b>"
 
 
+def test_tags_inside_words_where_pieces_show_where() -> None:
+    pieces = {"source_words": ["un@@", "believ@@", "able"], "target_words": ["un@@", "glaub@@", "lich"]}
+    given = [(0, 0), (1, 1), (2, 2)]
+    assert transfer("un<b>believ</b>able", "unglaublich", given, **pieces).text == "un<b>glaub</b>lich"
+    assert transfer("un<x/>believable", "unglaublich", given, **pieces).text == "un<x/>glaublich"
+    # A tag at the edge of a word goes to the edge of a word.
+    pieces = {"source_words": ["so", "good"], "target_words": ["un@@", "glaub@@", "lich", "gut"]}
+    assert transfer("<b>so</b> good", "unglaublich gut", [(0, 1), (1, 3)], **pieces).text == "<b>unglaublich</b> gut"
+    assert transfer("so <x/> good", "unglaublich gut", [(0, 0), (1, 2)], **pieces).text == "unglaublich <x/> gut"
+
+
 def test_what_is_wrong_is_told() -> None:
     with pytest.raises(AlignmentRangeError, match="the source has 2, the translation 1"):
         transfer("<b>a</b> b", "x", [(0, 1)])
