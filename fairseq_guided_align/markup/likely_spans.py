@@ -38,8 +38,7 @@ class Weights(NamedTuple):
     :param loose: it has no link, and the source's has.
     :param beyond_linked: the word beyond an edge is linked to the source's word there; ``beyond_loose`` like ``loose``.
     :param same_mark: beyond an edge the same mark stands as in the source, or an end of the text in both.
-    :param lost_mark: beyond an edge a word stands, and in the source a mark or an end of the text; ``new_mark`` the
-        other way round.
+    :param lost_mark: beyond an edge a word stands, and in the source a mark or an end of the text.
     """
 
     inside: float = 0
@@ -54,23 +53,21 @@ class Weights(NamedTuple):
     beyond_loose: float = 0
     same_mark: float = 0
     lost_mark: float = 0
-    new_mark: float = 0
 
 
 FITTED = Weights(
-    inside=0.53,
-    outside=-2.30,
-    inside_share=1.07,
-    unlinked=-0.21,
-    anchor=0.55,
-    length=-0.98,
-    linked=1.26,
-    loose=-0.62,
-    beyond_linked=0.62,
-    beyond_loose=-0.18,
-    same_mark=0.69,
+    inside=0.60,
+    outside=-2.17,
+    inside_share=1.17,
+    unlinked=-0.26,
+    anchor=1.08,
+    length=-0.97,
+    linked=1.39,
+    loose=-0.43,
+    beyond_linked=0.42,
+    beyond_loose=-0.40,
+    same_mark=0.74,
     lost_mark=-1.10,
-    new_mark=1.18,
 )
 """From one half of the messages in German, Spanish, French, Japanese, Russian and Chinese."""
 
@@ -270,7 +267,5 @@ def _edge_scores(
                 score += weights.beyond_loose
         elif kind == other_kind:
             score += weights.same_mark
-        elif kind == _WORD:
-            score += weights.new_mark
         scores.append(score)
     return scores

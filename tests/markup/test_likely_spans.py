@@ -111,8 +111,6 @@ def slow_score(span: range, inside: range, text: LinkedSentence, w: Weights) -> 
             total += w.beyond_loose * (edge + step in have and end + step not in have_target)
         elif kinds[0] == kinds[1]:
             total += w.same_mark
-        elif kinds[0] == "word":
-            total += w.new_mark
     words = sum(is_word(target, text.target_part, b) for b in range(len(target)))
     source_words = sum(is_word(source, text.source_part, a) for a in range(len(source)))
     length = sum(target[b] not in MARKS for b in span)
