@@ -160,8 +160,9 @@ TEXT_ONLY = [
     "piece_words",
     "markup",
     "markup.tag_files",
+    "markup.score",
 ]
-TEXT_ONLY_COMMANDS = ["main", "user_dir", "check", "tags", "aer", "curves", "view"]
+TEXT_ONLY_COMMANDS = ["main", "user_dir", "check", "tags", "tag_score", "aer", "curves", "view"]
 HEAVY = {"torch", "fairseq", "fairseq_cli"}
 # Formulas that anybody can use on tensors.
 FAIRSEQ_FREE = ["losses"]

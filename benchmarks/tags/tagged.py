@@ -37,7 +37,7 @@ def take_apart(text: str) -> Optional[TaggedText]:
 
 
 def tagged_message(message: Message) -> Optional[TaggedMessage]:
-    """None without tags, without words, or where the translator changed, dropped or added tags, or spaces inside them."""
+    """None without tags or words, or where the translator changed, dropped or added tags, or spaces inside them."""
     if "<" not in message.source:
         return None
     source, target = take_apart(message.source), take_apart(message.target)

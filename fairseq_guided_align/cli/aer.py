@@ -15,7 +15,13 @@ import numpy as np
 from fairseq_guided_align import __version__
 from fairseq_guided_align.alignment_report import MANY, one_based_warning
 from fairseq_guided_align.byte_lines import count_lines, is_pipe, raise_length_error
-from fairseq_guided_align.cli.options import add_word_split, text_to_read, texts_to_read
+from fairseq_guided_align.cli.options import (
+    add_sampling,
+    add_word_split,
+    chosen_sampling,
+    text_to_read,
+    texts_to_read,
+)
 from fairseq_guided_align.end_links import told_end_links
 from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError
 from fairseq_guided_align.link_files import is_naacl, naacl_sentences, read_link_file
@@ -74,10 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="score pairs with an empty line in GOLD as well: any link in them is wrong",
     )
-    parser.add_argument("--confidence", action="store_true", help="add a bootstrap interval to every AER")
-    parser.add_argument("--level", type=float, metavar="P", help="confidence level of intervals (default: 0.95)")
-    parser.add_argument("--samples", type=int, metavar="N", help="bootstrap resamples (default: 1000)")
-    parser.add_argument("--seed", type=int, metavar="N", help="of the resampling (default: 12345)")
+    add_sampling(parser, "AER")
     parser.add_argument("--json", action="store_true", help="print JSON, with scores as fractions, not per cent")
 
 
@@ -99,7 +102,7 @@ class SystemScore:
 
 def run(args: argparse.Namespace) -> int:
     """Carry the command out; returns its exit code."""
-    sampling = _sampling(args)
+    sampling = chosen_sampling(args)
     text = _text(args)
     sizes: Sequence[Optional[int]] = _sizes([args.gold, *args.systems]) if text is None else text.shards
     gold = _read(args.gold, args.gold_one_based, sizes)
@@ -252,21 +255,6 @@ def _last_positions(sentences: int, sentence: np.ndarray, position: np.ndarray) 
     last = np.full(sentences, -1)
     np.maximum.at(last, sentence, position)
     return last
-
-
-def _sampling(args: argparse.Namespace) -> dict[str, Any]:
-    """How is resampled; what was not given gets its default.
-
-    :raises GuidedAlignError: something was given, and nothing is resampled.
-    """
-    defaults = {"level": 0.95, "samples": 1000, "seed": 12345}
-    given = [f"--{name}" for name in defaults if getattr(args, name) is not None]
-    if given and not args.confidence and len(args.systems) == 1:
-        raise GuidedAlignError(f"{' and '.join(given)}: of resampling, which --confidence or a second system asks for")
-    for name, default in defaults.items():
-        if getattr(args, name) is None:
-            setattr(args, name, default)
-    return {name: getattr(args, name) for name in defaults}
 
 
 def _signature(args: argparse.Namespace, gold: CorpusLinks, left_out: int, resampled: bool) -> str:

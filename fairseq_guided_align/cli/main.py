@@ -31,6 +31,7 @@ SUBCOMMANDS = (
     "average",
     "extract",
     "tags",
+    "tag-score",
     "aer",
     "plot",
     "view",

@@ -131,6 +131,33 @@ def add_on_mismatch(options: Options) -> None:
     )
 
 
+def add_sampling(options: Options, score: str) -> None:
+    """Whether and how scores are resampled.
+
+    :param score: what gets an interval, as the help says it.
+    """
+    options.add_argument("--confidence", action="store_true", help=f"add a bootstrap interval to every {score}")
+    options.add_argument("--level", type=float, metavar="P", help="confidence level of intervals (default: 0.95)")
+    options.add_argument("--samples", type=int, metavar="N", help="bootstrap resamples (default: 1000)")
+    options.add_argument("--seed", type=int, metavar="N", help="of the resampling (default: 12345)")
+
+
+def chosen_sampling(args: argparse.Namespace) -> dict[str, Any]:
+    """How is resampled; what was not given gets its default.
+
+    :param args: with the options of :func:`add_sampling`, and ``systems``: what is scored.
+    :raises GuidedAlignError: something was given, and nothing is resampled.
+    """
+    defaults = {"level": 0.95, "samples": 1000, "seed": 12345}
+    given = [f"--{name}" for name in defaults if getattr(args, name) is not None]
+    if given and not args.confidence and len(args.systems) == 1:
+        raise GuidedAlignError(f"{' and '.join(given)}: of resampling, which --confidence or a second system asks for")
+    for name, default in defaults.items():
+        if getattr(args, name) is None:
+            setattr(args, name, default)
+    return {name: getattr(args, name) for name in defaults}
+
+
 def tell_counts(counts: LinkCounts, path: PathLike, name: str, one_based: bool) -> None:
     """Warnings and a summary of what was read, on standard error.
 
