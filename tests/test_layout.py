@@ -18,7 +18,7 @@ TEXT_ONLY = [
     "errors",
     "subwords.conversion",
     "subwords.pieces",
-    *(f"cli.{command}" for command in ("main", "user_dir", "check", "tags", "aer", "curves", "view")),
+    *(f"cli.{command}" for command in ("main", "user_dir", "check", "tags", "tag_score", "aer", "curves", "view")),
 ]
 # Formulas that anybody can use on tensors.
 FAIRSEQ_FREE = ["losses.formulas"]

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fairseq_guided_align import __version__
-from fairseq_guided_align.cli.options import add, texts_to_read
+from fairseq_guided_align.cli.options import add, add_sampling, chosen_sampling, texts_to_read
 from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError
 from fairseq_guided_align.files.byte_lines import PathLike, is_pipe, raise_length_error
 from fairseq_guided_align.links.end_links import last_positions, pairs_that_end_beyond, told_end_links
@@ -67,10 +67,7 @@ bootstrap resampling (Koehn 2004)."""
         action="store_true",
         help="score pairs with an empty line in GOLD as well: any link in them is wrong",
     )
-    parser.add_argument("--confidence", action="store_true", help="add a bootstrap interval to every AER")
-    parser.add_argument("--level", type=float, metavar="P", help="confidence level of intervals (default: 0.95)")
-    parser.add_argument("--samples", type=int, metavar="N", help="bootstrap resamples (default: 1000)")
-    parser.add_argument("--seed", type=int, metavar="N", help="of the resampling (default: 12345)")
+    add_sampling(parser, "AER")
     parser.add_argument("--json", action="store_true", help="print JSON, with scores as fractions, not per cent")
 
 
@@ -103,7 +100,7 @@ class Outcome(NamedTuple):
 
 def run(args: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
-    outcome = _scored(args, _sampling(args), _text(args))
+    outcome = _scored(args, chosen_sampling(args), _text(args))
     if args.json:
         print(json.dumps(_as_json(outcome), indent=2))
         return 0
@@ -260,18 +257,6 @@ def _end_links_warning(name: str, links: CorpusLinks, other_name: str, others: C
         f"{name}: in {found} of {pairs} pairs the last link lies behind all those of {other_name}; if Marian wrote"
         f" {name}, these are links of </s>: give --source and --target, and they are taken off"
     )
-
-
-def _sampling(args: argparse.Namespace) -> dict[str, Any]:
-    """Level, samples and seed of the resampling.
-
-    :raises GuidedAlignError: one of them was given, and nothing is resampled.
-    """
-    given = {name: getattr(args, name) for name in ("level", "samples", "seed") if getattr(args, name) is not None}
-    if given and not args.confidence and len(args.systems) == 1:
-        named = " and ".join(f"--{name}" for name in given)
-        raise GuidedAlignError(f"{named}: of resampling, which --confidence or a second system asks for")
-    return {"level": 0.95, "samples": 1000, "seed": 12345, **given}
 
 
 # What is printed

@@ -28,6 +28,7 @@ COMMANDS = {
     "average": "average the weights of several checkpoints of one training",
     "extract": "write the links that a trained model sees in given text",
     "tags": "carry the tags of the source to its translation, along links",
+    "tag-score": "score tagged translations against a reference: tags at their place",
     "aer": "score alignment files against gold links: precision, recall, F1, AER",
     "plot": "draw attention matrices of sentences, of one or several checkpoints",
     "view": "write one HTML page to look through links: gold, hard and soft, of several systems",

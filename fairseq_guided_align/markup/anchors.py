@@ -26,9 +26,14 @@ def with_anchors(source: Sequence[str], target: Sequence[str], links: list[Link]
             if places:
                 places[side].append(position)
     anchors = [pair for first, second in found.values() if len(first) == len(second) for pair in zip(first, second)]
-    sources, targets = {source for source, _ in anchors}, {target for _, target in anchors}
+    return with_certain_links(links, anchors)
+
+
+def with_certain_links(links: list[Link], pairs: Sequence[tuple[int, int]]) -> list[Link]:
+    """The links, those of units that certainly belong together replaced by links between them."""
+    sources, targets = {source for source, _ in pairs}, {target for _, target in pairs}
     kept = [link for link in links if link[0] not in sources and link[1] not in targets]
-    return kept + [(source, target, 1.0) for source, target in anchors]
+    return kept + [(source, target, 1.0) for source, target in pairs]
 
 
 def _tells(word: str) -> bool:

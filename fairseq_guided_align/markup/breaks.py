@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from fairseq_guided_align.markup.edges import mark_class
 from fairseq_guided_align.markup.elements import Element
 from fairseq_guided_align.markup.segment import Part, Segment
-from fairseq_guided_align.markup.units import BRACKETS, QUOTES, Units
+from fairseq_guided_align.markup.units import BRACKETS, QUOTES, Units, is_seam
 
 _NO_SPACE = 8.0
 """A break inside a word costs as much as this many crossing links."""
@@ -90,7 +90,7 @@ def _costs(
     for gap in range(last - first):
         crossing += change[gap]
         cost = crossing + abs(gap / (last - first) - share)
-        if first + gap and segment.target.stops[first + gap - 1] == segment.target.starts[first + gap]:
+        if first + gap and _is_tight(segment.target, first + gap):
             cost += _NO_SPACE
         if mark != _mark_before(segment.target, first + gap, first):
             cost += _OTHER_MARK
@@ -98,6 +98,11 @@ def _costs(
             cost += _OTHER_CASE
         costs.append(cost)
     return costs
+
+
+def _is_tight(units: Units, gap: int) -> bool:
+    """Whether words or marks stand side by side at a gap without a space, as they do in any text."""
+    return units.stops[gap - 1] == units.starts[gap] and not is_seam(units, gap)
 
 
 def _mark_before(units: Units, unit: int, first: int) -> int:

@@ -6,16 +6,17 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Optional, Union
 
 from fairseq_guided_align.errors import AlignmentRangeError, GuidedAlignError
-from fairseq_guided_align.markup.anchors import with_anchors
+from fairseq_guided_align.markup.anchors import with_anchors, with_certain_links
 from fairseq_guided_align.markup.builder import merged
 from fairseq_guided_align.markup.edges import INSIDE, QUOTE_SIDES
 from fairseq_guided_align.markup.elements import elements_of
 from fairseq_guided_align.markup.kinds import DEFAULT_KINDS, Markup, markup_of
 from fairseq_guided_align.markup.placing import Placed, Rules, place
+from fairseq_guided_align.markup.protected import exact
 from fairseq_guided_align.markup.segment import Segment
 from fairseq_guided_align.markup.spans import SPANS
 from fairseq_guided_align.markup.tagged_text import TaggedText
-from fairseq_guided_align.markup.units import Units, units_of
+from fairseq_guided_align.markup.units import Units, units_inside, units_of
 from fairseq_guided_align.markup.word_places import places_of_words
 from fairseq_guided_align.markup.writing import written
 
@@ -37,6 +38,7 @@ class Transferred(NamedTuple):
 
 
 Links = Iterable[tuple[int, int, float]]
+Range = tuple[int, int]
 
 
 def transfer(
@@ -107,25 +109,38 @@ def carried(
     if not source.tags:
         return Transferred(markup.written(target), ())
     source_units = units_of(source.text, source_words, source.protected)
-    target_units = units_of(target, target_words, _protected_in(target, source, markup))
-    segment = _segment(source_units, target_units, links)
+    kept = _protected_in(target, source)
+    placeholders = markup.placeholders(target)
+    protected = merged([*placeholders, *[span for _, span in kept]]) if kept or placeholders else ()
+    target_units = units_of(target, target_words, protected)
+    segment = _segment(source_units, target_units, links, kept)
     placed = place(elements_of(source, source_units), segment, Rules(SPANS[spans], quotes, pairs == SPLIT))
     text = written(placed, source, target_units, markup.written)
     return Transferred(text, tuple(sorted(_guessed(placed))))
 
 
-def _protected_in(target: str, source: TaggedText, markup: Markup) -> tuple[tuple[int, int], ...]:
-    """The ranges of the translation that are placeholders, or protected in the source and written alike."""
-    found = list(markup.placeholders(target))
+def _protected_in(target: str, source: TaggedText) -> list[tuple[Range, Range]]:
+    """Protected ranges of the source, each with the range of the translation that is written alike.
+
+    Texts that do not stand as often in both are left out: nothing says which of them is which.
+    """
+    found = []
     for start, stop in source.protected:
-        place = target.find(source.text[start:stop])
-        if place >= 0:
-            found.append((place, place + stop - start))
-    return merged(found) if found else ()
+        text = source.text[start:stop].strip()
+        if text in target:
+            find = exact(text)
+            here, there = find(source.text), find(target)
+            number = sum(span[0] < start for span in here)
+            if number < len(here) == len(there):
+                found.append((here[number], there[number]))
+    return found
 
 
-def _segment(source: Units, target: Units, links: Links) -> Segment:
-    """Links of words as links of units: those between words, and those between marks of punctuation."""
+def _segment(source: Units, target: Units, links: Links, alike: list[tuple[Range, Range]]) -> Segment:
+    """Links of words as links of units: those between words, and those between marks of punctuation.
+
+    :param alike: ranges of both texts that are protected, and belong together.
+    """
     between_words: list[tuple[int, int, float]] = []
     between_marks: list[tuple[int, int, float]] = []
     source_marks, target_marks = source.marks, target.marks
@@ -144,6 +159,9 @@ def _segment(source: Units, target: Units, links: Links) -> Segment:
                 elif source_marks[source_unit] and target_marks[target_unit]:
                     between_marks.append((source_unit, target_unit, weight))
     source_strings, target_strings = source.strings(), target.strings()
+    if alike:
+        pairs = [pair for one, other in alike for pair in zip(units_inside(source, one), units_inside(target, other))]
+        between_words = with_certain_links(between_words, pairs)
     between_words = with_anchors(source_strings, target_strings, between_words)
     return Segment(source, target, source_strings, target_strings, between_words, between_marks)
 

@@ -8,6 +8,7 @@ around it; an end tag that closes nothing stands alone.
 from __future__ import annotations
 
 import html
+import re
 from html.parser import HTMLParser
 from typing import Optional
 
@@ -82,6 +83,8 @@ def read_html(raw: str, lenient: bool = False) -> TaggedText:
     reader = _Reader()
     events = _Events(raw).events
     position = 0
+    if events and events[0][0]:
+        reader.add(raw[: events[0][0]], _TEXT, "", {})
     while position < len(events):
         start, kind, name, attributes = events[position]
         position += 1
@@ -93,8 +96,21 @@ def read_html(raw: str, lenient: bool = False) -> TaggedText:
                 position += 1
             kind = _ALONE
         stop = events[position][0] if position < len(events) else len(raw)
-        reader.add(raw[start:stop], kind, name, attributes)
+        end = stop if kind == _TEXT or name in _NO_TEXT else min(stop, _end_of_tag(raw, start))
+        reader.add(raw[start:end], kind, name, attributes)
+        if end < stop:
+            # An ampersand that begins nothing, at the very end: the parser says nothing of it.
+            reader.add(raw[end:stop], _TEXT, "", {})
     return reader.finished()
+
+
+_TAG_END = re.compile(r"""<!--.*?--!?>|<[^>"']*(?:(?:"[^"]*"|'[^']*')[^>"']*)*>""", re.DOTALL)
+
+
+def _end_of_tag(raw: str, start: int) -> int:
+    """The character after a tag, where it can be told; else the end of the text."""
+    match = _TAG_END.match(raw, start)
+    return match.end() if match else len(raw)
 
 
 class _Events(HTMLParser):

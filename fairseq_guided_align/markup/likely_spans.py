@@ -38,8 +38,7 @@ class Weights(NamedTuple):
     :param loose: it has no link, and the source's has.
     :param beyond_linked: the word beyond an edge is linked to the source's word there; ``beyond_loose`` like ``loose``.
     :param same_mark: beyond an edge the same mark stands as in the source, or an end of the text in both.
-    :param lost_mark: beyond an edge a word stands, and in the source a mark or an end of the text; ``new_mark`` the
-        other way round.
+    :param lost_mark: beyond an edge a word stands, and in the source a mark or an end of the text.
     """
 
     inside: float = 0
@@ -54,23 +53,21 @@ class Weights(NamedTuple):
     beyond_loose: float = 0
     same_mark: float = 0
     lost_mark: float = 0
-    new_mark: float = 0
 
 
 FITTED = Weights(
-    inside=0.53,
-    outside=-2.30,
-    inside_share=1.07,
-    unlinked=-0.21,
-    anchor=0.55,
-    length=-0.98,
-    linked=1.26,
-    loose=-0.62,
-    beyond_linked=0.62,
-    beyond_loose=-0.18,
-    same_mark=0.69,
+    inside=0.60,
+    outside=-2.17,
+    inside_share=1.17,
+    unlinked=-0.26,
+    anchor=1.08,
+    length=-0.97,
+    linked=1.39,
+    loose=-0.43,
+    beyond_linked=0.42,
+    beyond_loose=-0.40,
+    same_mark=0.74,
     lost_mark=-1.10,
-    new_mark=1.18,
 )
 """From one half of the messages in German, Spanish, French, Japanese, Russian and Chinese."""
 
@@ -85,8 +82,44 @@ def likely_span(inside: range, sentence: LinkedSentence, weights: Weights = FITT
     :return: positions of the translation's units, the first and last of them words; None where no word inside has a
         link.
     """
+    certain = _certain_span(inside, sentence)
+    if certain is not None:
+        return certain
     scored = scored_edges(inside, sentence, weights)
     return None if scored is None else scored.best()
+
+
+def _certain_span(inside: range, sentence: LinkedSentence) -> Optional[range]:
+    """The quick way for most pairs: the words linked to those inside, if nothing speaks for any other span.
+
+    All units from the first to the last of these words are linked, to none outside. Those next to them are linked to
+    others, are marks of punctuation as in the source, or are not there. The score prefers the same span then.
+    """
+    first, last = inside.start, inside.stop
+    into: set[int] = set()
+    out: set[int] = set()
+    linked: set[int] = set()
+    for source, target, _ in sentence.links:
+        if first <= source < last:
+            into.add(target)
+            linked.add(source)
+        else:
+            out.add(target)
+    marks = sentence.source_marks
+    if not into or any(unit not in linked and not marks[unit] for unit in inside):
+        return None
+    start, stop = min(into), max(into) + 1
+    if len(into) < stop - start or not into.isdisjoint(out):
+        return None
+    low, high = sentence.target_part
+    source_low, source_high = sentence.source_part
+    target_marks = sentence.target_marks
+    for beyond, beyond_source in ((start - 1, first - 1), (stop, last)):
+        if low <= beyond < high and beyond not in out:
+            both_marks = source_low <= beyond_source < source_high and marks[beyond_source] and target_marks[beyond]
+            if not both_marks:
+                return None
+    return range(start, stop)
 
 
 class ScoredEdges(NamedTuple):
@@ -234,7 +267,5 @@ def _edge_scores(
                 score += weights.beyond_loose
         elif kind == other_kind:
             score += weights.same_mark
-        elif kind == _WORD:
-            score += weights.new_mark
         scores.append(score)
     return scores

@@ -83,10 +83,14 @@ def values_of(number: str) -> frozenset[str]:
 
 def exact(wanted: str) -> Finder:
     """Finds a text as it is written, but not inside a longer word or number."""
-    left = r"(?<!\w)" if wanted[:1].isalnum() else ""
-    right = r"(?!\w)" if wanted[-1:].isalnum() else ""
-    pattern = re.compile(left + re.escape(wanted) + right)
+    left = _BESIDE_WORD[wanted[0].isascii()] if wanted[:1].isalnum() else ""
+    right = _BESIDE_WORD[wanted[-1].isascii()] if wanted[-1:].isalnum() else ""
+    pattern = re.compile((left and f"(?<!{left})") + re.escape(wanted) + (right and f"(?!{right})"))
     return lambda text: [match.span() for match in pattern.finditer(text)]
+
+
+# Han letters and Korean endings stand right beside Latin words.
+_BESIDE_WORD = {False: r"\w", True: r"[^\W\u1100-\uffff]"}
 
 
 def same_number(wanted: str) -> Finder:

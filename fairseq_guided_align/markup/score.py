@@ -77,7 +77,7 @@ def score_segment(reference: TaggedText, scored: Optional[TaggedText]) -> Segmen
     if scored is None:
         return SegmentScore(TagCounts(segments=1, tags=tags), BROKEN)
     text, placed = _in_single_spaces(scored)
-    if not wanted and not placed and text == wanted_text:
+    if not wanted and not placed:
         return SegmentScore(TagCounts(), None)
     if text != wanted_text:
         return SegmentScore(TagCounts(segments=1, tags=tags, well_formed=1), TEXT)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import NamedTuple, Optional
 
@@ -16,6 +16,8 @@ from fairseq_guided_align.markup.tagged_text import words_of
 QUOTES = "\"'“”„‟«»‹›‘’‚‛「」『』《》〈〉"
 BRACKETS = "()[]（）【】〔〕［］"
 _STOPS = ".,:;!?…¿¡·。、，：；！？・،؛؟।"
+_CLOSING = ".!?:)]»”…"
+_BEGINNING = "¿¡«„“{"
 _DASHES = "-–—―"
 MARKS = frozenset(QUOTES + BRACKETS + _STOPS + _DASHES)
 """Punctuation that stands beside words, and is no part of them."""
@@ -75,11 +77,19 @@ def units_of(
 
 def _are_one_word(units: Units, unit: int) -> bool:
     """Whether a unit goes on with the word before it: both are letters, of a script that parts words by spaces."""
-    if units.stops[unit - 1] != units.starts[unit]:
+    if units.stops[unit - 1] != units.starts[unit] or is_seam(units, unit):
         return False
     pieces = [units.text[units.starts[one] : units.stops[one]] for one in (unit - 1, unit)]
     # A placeholder beside letters is a word of its own.
     return all(piece.isalnum() and not is_east_asian(piece[0]) for piece in pieces)
+
+
+def is_seam(units: Units, unit: int) -> bool:
+    """Whether two texts meet before a unit that nothing but a tag parted, as in ``the end.Next`` and ``titleText``."""
+    before, after = units.text[units.stops[unit - 1] - 1], units.text[units.starts[unit]]
+    if units.stops[unit - 1] != units.starts[unit]:
+        return False
+    return (after.isupper() or after in _BEGINNING) and (before.islower() or before in _CLOSING)
 
 
 def is_east_asian(character: str) -> bool:
@@ -143,3 +153,8 @@ def _leave_marks_out(marks: list[bool], inside: list[int]) -> None:
 def first_unit_after(units: Units, place: int) -> int:
     """The first unit that does not end before a character of the text; the number of units where there is none."""
     return bisect_right(units.stops, place)
+
+
+def units_inside(units: Units, span: tuple[int, int]) -> range:
+    """The units that begin inside a range of characters."""
+    return range(bisect_left(units.starts, span[0]), bisect_left(units.starts, span[1]))

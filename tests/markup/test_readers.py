@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fairseq_guided_align.errors import GuidedAlignError, MarkupError
@@ -72,7 +72,9 @@ class _Text(HTMLParser):
 BITS = ["<b>", "</b>", "<i x=1>", "</i>", "<p>", "<br>", "<li>", "<!-- -->", "</", "<", ">", "&amp;", "&copy", "&#x41;"]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=300, deadline=None)
+@example("<b>&a")
+@example("&a")
 @given(st.lists(st.sampled_from([*BITS, "&", "a", "é", " ", "\n", '"'])).map("".join))
 def test_any_html_is_read(raw: str) -> None:
     """The text is what Python's parser has, tags nest, and nothing is lost."""

@@ -26,6 +26,8 @@ SENTENCES = [
     ("<b>Note:</b> read", "Remarque : lire", "0-0 1-2", "<b>Remarque :</b> lire"),
     ("see (<i>the page</i>).", "siehe (die Seite).", "0-0 1-1 2-2", "siehe (<i>die Seite</i>)."),
     ("<i>see (the page)</i>.", "siehe (die Seite).", "0-0 1-1 2-2", "<i>siehe (die Seite)</i>."),
+    # What is opened inside is closed inside.
+    ("<i>see page</i> now", "siehe (die Seite) jetzt", "0-0 1-2 2-3", "<i>siehe (die Seite)</i> jetzt"),
     # A span moves, and keeps its words together; a word without links inside it belongs to it.
     ("Click <a>here</a> now.", "Jetzt hier klicken.", "0-2 1-1 2-0", "Jetzt <a>hier</a> klicken."),
     ("a <b>big red</b> dog", "un gros et rouge chien", "0-0 1-1 2-3 3-4", "un <b>gros et rouge</b> chien"),
@@ -43,6 +45,7 @@ SENTENCES = [
     ("one<br/> two", "eins zwei", "0-0 1-1", "eins<br/> zwei"),
     ("<li>one</li><li>two</li>", "eins zwei", "0-0 1-1", "<li>eins</li><li>zwei</li>"),
     ("<p>One. </p> <p> Two.</p>", "Eins. Zwei.", "0-0 1-1", "<p>Eins. </p> <p> Zwei.</p>"),
+    ("one <i>two </i><x/> three", "eins zwei drei", "0-0 1-1 2-2", "eins <i>zwei </i><x/> drei"),
     ("a<b> c </b>d", "x y z", "0-0 1-1 2-2", "x<b> y </b>z"),
     # Isolated tags go where the fewest links cross, then before the word that followed.
     ("a <x/>b c", "y z x", "0-2 1-0 2-1", "<x/>y z x"),
@@ -126,6 +129,44 @@ def test_tags_inside_words_where_pieces_show_where() -> None:
     assert transfer("so <x/> good", "unglaublich gut", [(0, 0), (1, 2)], **pieces).text == "unglaublich <x/> gut"
 
 
+def test_protected_text_needs_no_links() -> None:
+    source, target = "Run <code>go -x .</code> <b>%s</b> now", "Jetzt %s mit go -x . starten"
+    done = transfer(source, target, [(0, 6), (5, 0), (1, 2)], markup="html,placeholders=printf")
+    assert done.text == "Jetzt <b>%s</b> mit <code>go -x .</code> starten"
+    assert done.guessed == ()
+    # The first to the first, and so on.
+    done = transfer("%s <b>%s</b>", "a %s b %s", [], markup="xml,placeholders=printf")
+    assert done.text == "a %s b <b>%s</b>"
+
+
+def test_inline_codes_of_xliff() -> None:
+    source = 'Click <bpt id="1">&lt;b&gt;</bpt>here<ept id="1">&lt;/b&gt;</ept> to <ph id="2">%d</ph>open.'
+    expected = '<bpt id="1">&lt;b&gt;</bpt>Hier<ept id="1">&lt;/b&gt;</ept> klicken zum <ph id="2">%d</ph>Öffnen.'
+    given = links("0-1 1-0 2-2 3-3")
+    assert transfer(source, "Hier klicken zum Öffnen.", given, markup="xliff").text == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "given", "expected"),
+    [
+        # One link leads over the break; before it and after it stand the same marks, spaces and capitals.
+        ("<b>Our lists</b><br/>Want answers?", "Unsere Listen Willst du Antworten?", "0-0 1-1 1-2 2-3 3-4",
+         "<b>Unsere Listen</b><br/>Willst du Antworten?"),
+        ("<h1>Our lists</h1> <p>Ask us.</p>", "Unsere Liste Frag uns.", "0-0 1-2 2-2 3-3",
+         "<h1>Unsere Liste</h1> <p>Frag uns.</p>"),
+        ("one two<br/>three four", "一二 三四", "0-0 1-0 2-0 3-1", "一二<br/>三四"),
+        # A pair that the links lead astray stays in its block.
+        ("<p>See <b>here</b>.</p><p>Ask us.</p>", "Siehe hier. Frag uns.", "0-0 1-3 2-2 3-3",
+         "<p>Siehe <b>hier</b>.</p><p>Frag uns.</p>"),
+        # Blocks that have changed places follow the links.
+        ('<li n="1">a b</li><li n="2">c d</li>', "z w x y", "0-2 1-3 2-0 3-1",
+         '<li n="2">z w</li> <li n="1">x y</li>'),
+    ],
+)  # fmt: skip
+def test_blocks_and_lines(source: str, target: str, given: str, expected: str) -> None:
+    assert transfer(source, target, links(given)).text == expected
+
+
 def test_what_is_wrong_is_told() -> None:
     with pytest.raises(AlignmentRangeError, match="the source has 2, the translation 1"):
         transfer("<b>a</b> b", "x", [(0, 1)])
@@ -135,3 +176,10 @@ def test_what_is_wrong_is_told() -> None:
         transfer("<b>a</b> b", "x", [], pairs="no")
     with pytest.raises(MarkupError, match="line 1, column 1: <b> is not closed"):
         transfer("<b>a", "x", [])
+
+
+def test_a_translation_whose_blocks_are_glued_together() -> None:
+    """Its tags were taken out without a space: a capital letter right behind a small one or a full stop shows where."""
+    source, given = "<p>Yes.</p><p>Ask <b>us</b>.</p>", [(0, 0), (2, 3)]
+    words = {"source_words": ["Yes", ".", "Ask", "us", "."], "target_words": ["Ja", ".", "Frag", "uns", "."]}
+    assert transfer(source, "Ja.Frag uns.", [*given, (3, 3)], **words).text == "<p>Ja.</p><p>Frag <b>uns</b>.</p>"
