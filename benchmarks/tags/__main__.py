@@ -19,7 +19,7 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.results import write_json
-from benchmarks.tags.candidates import CANDIDATES, Candidate
+from benchmarks.tags.candidates import CANDIDATES, DEFAULT, Candidate
 from benchmarks.tags.catalogues import LANGUAGES
 from benchmarks.tags.corpus import HALVES, TEST, LinkedMessage, read_corpus
 from benchmarks.tags.tagged import MARKUP
@@ -85,7 +85,7 @@ def table_lines(results: dict[str, Any]) -> list[str]:
             cells.append(f"{100 * got['accuracy']:.1f} [{100 * low:.1f}, {100 * high:.1f}]{above}")
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     for key, label in (("whole", "whole messages"), ("differing", "another text")):
-        cells = [f"{100 * one['candidates']['likeliest span (default)'][key]:.1f}" for one in results.values()]
+        cells = [f"{100 * one['candidates'][DEFAULT][key]:.1f}" for one in results.values()]
         lines.append(f"| default: {label} | " + " | ".join(cells) + " |")
     cells = [f"{one['per_second']:,.0f}" for one in results.values()]
     lines.append("| default: messages a second, one core | " + " | ".join(cells) + " |")
@@ -117,7 +117,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             "tagged": len(corpus.tagged),
             "tags": int(tables[BASELINE][:, COLUMNS.index("tags")].sum()),
             "candidates": {name: figures(table, tables[BASELINE]) for name, table in tables.items()},
-            "per_second": speed(CANDIDATES["likeliest span (default)"], corpus.tagged),
+            "per_second": speed(CANDIDATES[DEFAULT], corpus.tagged),
         }
         if args.json:
             write_json(args.json, results)

@@ -7,7 +7,7 @@ from typing import Optional
 
 from benchmarks.tags.corpus import LinkedMessage
 from benchmarks.tags.tagged import MARKUP
-from fairseq_guided_align.markup.carrying import KEEP, SPLIT, carried
+from fairseq_guided_align.markup.carrying import DEFAULT_SPANS, KEEP, SPLIT, carried
 from fairseq_guided_align.markup.edges import INSIDE, OUTSIDE
 from fairseq_guided_align.markup.linked_sentence import LinkedSentence
 from fairseq_guided_align.markup.spans import SPANS, hull
@@ -90,11 +90,13 @@ def _carrying(spans: str, pairs: str = KEEP, quotes: str = INSIDE) -> Candidate:
     return candidate
 
 
+DEFAULT = "default"
 CANDIDATES: dict[str, Candidate] = {
     "hull alone": plain_hull,
     "tags copied along links": _carrying("hull", SPLIT),
     "hull, our rules": _carrying("hull"),
     "most links, our rules": _carrying("most-links"),
-    "likeliest span, quotes outside": _carrying("likely", quotes=OUTSIDE),
-    "likeliest span (default)": _carrying("likely"),
+    "likeliest span, our rules": _carrying("likely"),
+    "default, quotes outside": _carrying(DEFAULT_SPANS, quotes=OUTSIDE),
+    DEFAULT: _carrying(DEFAULT_SPANS),
 }

@@ -11,7 +11,7 @@ import pytest
 from fairseq_guided_align.markup.edges import mark_class
 from fairseq_guided_align.markup.likely_spans import FITTED, Weights, likely_span, scored_edges
 from fairseq_guided_align.markup.linked_sentence import LinkedSentence
-from fairseq_guided_align.markup.spans import SPANS, hull
+from fairseq_guided_align.markup.spans import hull
 from fairseq_guided_align.markup.units import MARKS
 
 
@@ -180,7 +180,3 @@ def test_the_quick_way_gives_the_hull() -> None:
     scored = scored_edges(range(1, 3), text, FITTED)
     assert scored is not None
     assert scored.best() == range(2, 4)
-
-
-def test_it_is_the_default() -> None:
-    assert next(iter(SPANS)) == "likely"
