@@ -182,5 +182,5 @@ def test_the_quick_way_gives_the_hull() -> None:
     assert scored.best() == range(2, 4)
 
 
-def test_it_is_the_default() -> None:
-    assert next(iter(SPANS)) == "likely"
+def test_it_is_one_of_the_ways() -> None:
+    assert SPANS["likely"] is likely_span
