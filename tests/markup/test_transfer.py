@@ -95,6 +95,8 @@ def test_weights_decide() -> None:
     """Two spans want the same word: the one with more weight has it."""
     source, target = "<b>a</b> <i>b</i>", "x y"
     assert transfer(source, target, links("0-0:0.9 1-0:0.1 1-1:0.5")).text == "<b>x</b> <i>y</i>"
+    # A weak link to a word that belongs to another one does not stretch a span.
+    assert transfer("<b>a</b> c d", "x y z", links("0-0:0.9 0-2:0.1 1-1:0.8 2-2:0.9")).text == "<b>x</b> y z"
     # An isolated tag goes where less weight is crossed.
     assert transfer("a <x/>b c", "p q r", links("0-0:0.2 0-2:0.9 1-1:0.5 2-1:0.1")).text == "p q r<x/>"
     assert transfer("a <x/>b c", "p q r", links("0-0:0.9 0-2:0.2 1-1:0.5 2-1:0.1")).text == "p <x/>q r"
