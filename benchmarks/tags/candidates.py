@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Optional
 
 from benchmarks.tags.corpus import LinkedMessage
+from benchmarks.tags.likely_spans import likely_span
 from benchmarks.tags.tagged import MARKUP
 from fairseq_guided_align.markup.carrying import DEFAULT_SPANS, KEEP, SPLIT, carried
 from fairseq_guided_align.markup.edges import INSIDE, OUTSIDE
@@ -71,6 +72,7 @@ def most_links(inside: range, sentence: LinkedSentence) -> Optional[range]:
 
 
 SPANS["most-links"] = most_links
+SPANS["likely"] = likely_span
 
 
 def _carrying(spans: str, pairs: str = KEEP, quotes: str = INSIDE) -> Candidate:

@@ -20,9 +20,9 @@ import scipy.optimize
 from benchmarks.tags.__main__ import FIRST, counts
 from benchmarks.tags.candidates import CANDIDATES, _carrying
 from benchmarks.tags.corpus import DEV, LinkedMessage, read_corpus
+from benchmarks.tags.likely_spans import Weights, likely_span, scored_edges
 from benchmarks.tags.tagged import MARKUP
 from fairseq_guided_align.markup.carrying import carried
-from fairseq_guided_align.markup.likely_spans import Weights, likely_span, scored_edges
 from fairseq_guided_align.markup.linked_sentence import LinkedSentence
 from fairseq_guided_align.markup.score import COLUMNS
 from fairseq_guided_align.markup.spans import SPANS, hull

@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
         paired_bootstrap(systems[0].rows, system.rows, "accuracy", **sampling, measures=TAG_MEASURES)
         for system in systems[1:]
     ]
-    signature = _signature(args, len(reference), bool(args.confidence or comparisons))
+    signature = _signature(args, len(reference), sampling if args.confidence or comparisons else {})
     if args.json:
         print(json.dumps(_as_json(signature, systems, comparisons), indent=2, ensure_ascii=False))
         return 0
@@ -153,11 +153,13 @@ def _well_formed(line: str, markup: Markup, repaired: int) -> Optional[TaggedTex
     return None if tagged.repaired > repaired else tagged
 
 
-def _signature(args: argparse.Namespace, lines: int, resampled: bool) -> str:
-    """Everything that two scores must share to be compared."""
+def _signature(args: argparse.Namespace, lines: int, sampling: dict[str, Any]) -> str:
+    """Everything that two scores must share to be compared.
+
+    :param sampling: as :func:`chosen_sampling`; empty where nothing was resampled.
+    """
     parts = ["tags", f"segments:{lines}", f"markup:{args.markup}", "space:one", "differing:wrong"]
-    if resampled:
-        parts += [f"level:{args.level:g}", f"samples:{args.samples}", f"seed:{args.seed}"]
+    parts += [f"{name}:{value:g}" for name, value in sampling.items()]
     return "|".join([*parts, f"version:{__version__}"])
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Optional
 
-from fairseq_guided_align.markup.likely_spans import likely_span
 from fairseq_guided_align.markup.linked_sentence import LinkedSentence
 
 Choice = Callable[[range, LinkedSentence], Optional[range]]
@@ -44,4 +43,4 @@ def weighed_hull(inside: range, sentence: LinkedSentence) -> Optional[range]:
     return range(min(linked), max(linked) + 1) if linked else None
 
 
-SPANS: dict[str, Choice] = {"weighed": weighed_hull, "hull": hull, "likely": likely_span}
+SPANS: dict[str, Choice] = {"weighed": weighed_hull, "hull": hull}

@@ -8,8 +8,8 @@ from typing import Optional
 
 import pytest
 
+from benchmarks.tags.likely_spans import FITTED, Weights, likely_span, scored_edges
 from fairseq_guided_align.markup.edges import mark_class
-from fairseq_guided_align.markup.likely_spans import FITTED, Weights, likely_span, scored_edges
 from fairseq_guided_align.markup.linked_sentence import LinkedSentence
 from fairseq_guided_align.markup.spans import hull
 from fairseq_guided_align.markup.units import MARKS
