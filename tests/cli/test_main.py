@@ -181,7 +181,10 @@ def test_a_closed_pipe_is_quiet(tmp_path: Path) -> None:
     for arguments in (["user-dir"], ["check", str(tmp_path / "x"), "-s", "s", "-t", "t"]):
         reader, writer = os.pipe()
         os.close(reader)
-        run = subprocess.run([*COMMAND, *arguments], stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+        environment = {**os.environ, "PYTHONUNBUFFERED": ""}
+        run = subprocess.run(
+            [*COMMAND, *arguments], stdout=writer, stderr=subprocess.PIPE, text=True, check=False, env=environment
+        )
         os.close(writer)
         assert run.returncode == 141
         assert run.stderr == ""
