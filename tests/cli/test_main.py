@@ -174,11 +174,17 @@ def test_the_subcommands_exit_code_is_passed_on(fake_subcommand: types.ModuleTyp
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes")
-def test_a_closed_pipe_is_quiet() -> None:
-    reader, writer = os.pipe()
-    os.close(reader)
-    command = [*COMMAND, "user-dir"]
-    run = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
-    os.close(writer)
-    assert run.returncode == 141
-    assert run.stderr == ""
+def test_a_closed_pipe_is_quiet(tmp_path: Path) -> None:
+    """Of what is written at once, and of what is printed and kept until the end."""
+    for suffix, text in (("align", "0-0"), ("s", "a"), ("t", "b")):
+        (tmp_path / f"x.{suffix}").write_text(f"{text}\n")
+    for arguments in (["user-dir"], ["check", str(tmp_path / "x"), "-s", "s", "-t", "t"]):
+        reader, writer = os.pipe()
+        os.close(reader)
+        environment = {**os.environ, "PYTHONUNBUFFERED": ""}
+        run = subprocess.run(
+            [*COMMAND, *arguments], stdout=writer, stderr=subprocess.PIPE, text=True, check=False, env=environment
+        )
+        os.close(writer)
+        assert run.returncode == 141
+        assert run.stderr == ""

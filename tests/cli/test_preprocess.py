@@ -418,7 +418,12 @@ def test_binarize_refuses(copy: Path, tmp_path: Path, capsys: pytest.CaptureFixt
         assert binarize(copy, f"valid={path}") == 2
         assert says in capsys.readouterr().err
         assert links_path(copy, "valid", "grc", "en").read_bytes() == before
-    assert binarize(copy, "valid") == 2
+    path.write_text("0-0\n" * 15)
+    for entries in (["valid"], [f"valid={path}", f"valid={path}"]):
+        assert binarize(copy, *entries) == 2
+        assert f"expected SPLIT=FILE, each split once, such as train=train.align; got {entries[-1]!r}" in (
+            capsys.readouterr().err
+        )
     assert binarize(tmp_path / "none", f"valid={path}") == 2
     assert binarize(tmp_path, f"valid={path}") == 2
     assert "give -s and -t" in capsys.readouterr().err
