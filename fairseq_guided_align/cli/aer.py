@@ -24,6 +24,7 @@ from fairseq_guided_align.links.words import DEFAULT_SPLIT
 from fairseq_guided_align.scores.metrics import AlignmentCounts, count_corpus
 from fairseq_guided_align.scores.scored_text import ScoredText
 from fairseq_guided_align.scores.significance import Comparison, Interval, bootstrap_interval, paired_bootstrap
+from fairseq_guided_align.scores.tables import as_table, comparison_sentence, header_of, signature_of, with_interval
 
 BEYOND = 0.15
 """A text other than gold's is suspected above this share of links two or more positions behind the last gold link of
@@ -271,7 +272,7 @@ def _signature(args: argparse.Namespace, gold: CorpusLinks, left_out: int, sampl
         "gold:" + ("sure" if bool(np.all(gold.sures())) else "sure+possible"),
         f"base:{int(args.one_based)}",
         f"gold-base:{int(args.gold_one_based)}",
-        *(f"{name}:{value:g}" if name == "level" else f"{name}:{value}" for name, value in sampling.items()),
+        *signature_of(sampling),
         f"version:{__version__}",
     ]
     return "|".join(parts)
@@ -281,7 +282,7 @@ def _lines(gold: str, outcome: Outcome) -> list[str]:
     systems = outcome.systems
     lines = [_table(systems)]
     for system, comparison in zip(systems[1:], outcome.comparisons):
-        lines.append(_sentence(systems[0].name, system.name, comparison))
+        lines.append(comparison_sentence(systems[0].name, system.name, "AER", comparison))
     if outcome.left_out:
         why = f"whose line in {gold} is empty (--score-empty scores them)"
         lines.append(f"left out: {outcome.left_out} of {outcome.pairs} pairs, {why}")
@@ -291,30 +292,13 @@ def _lines(gold: str, outcome: Outcome) -> list[str]:
 
 
 def _table(systems: list[SystemScore]) -> str:
-    first = systems[0].aer_interval
-    header = "AER" if first is None else f"AER [{100 * first.level:g} % interval]"
-    rows: list[tuple[str, ...]] = [("system", "links", "precision", "recall", "F1", header)]
+    rows = [["system", "links", "precision", "recall", "F1", header_of("AER", systems[0].aer_interval)]]
     for system in systems:
-        counts, interval = system.counts, system.aer_interval
-        aer = f"{100 * counts.aer:.2f}"
-        if interval is not None:
-            aer += f" [{100 * interval.low:.2f}, {100 * interval.high:.2f}]"
+        counts = system.counts
         scores = [f"{100 * value:.2f}" for value in (counts.precision, counts.recall, counts.f1)]
-        rows.append((system.name, str(counts.predicted), *scores, aer))
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join([row[0].ljust(widths[0])] + [cell.rjust(w) for cell, w in zip(row[1:], widths[1:])]) for row in rows
-    )
-
-
-def _sentence(first: str, second: str, comparison: Comparison) -> str:
-    difference = comparison.difference
-    return (
-        f"{second} against {first}: AER {100 * difference.score:+.2f}"
-        f" [{100 * difference.low:+.2f}, {100 * difference.high:+.2f}], p = {comparison.p_value:.4f};"
-        f" better in {100 * comparison.second_wins:.1f} % of the resamples,"
-        f" worse in {100 * comparison.first_wins:.1f} %"
-    )
+        aer = with_interval(counts.aer, system.aer_interval)
+        rows.append([system.name, str(counts.predicted), *scores, aer])
+    return as_table(rows)
 
 
 def _as_json(outcome: Outcome) -> dict[str, Any]:

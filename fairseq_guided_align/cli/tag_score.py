@@ -17,6 +17,7 @@ from fairseq_guided_align.markup.kinds import DEFAULT_KINDS, Markup, markup_of
 from fairseq_guided_align.markup.score import COLUMNS, TAG_MEASURES, counts_row, score_segment, tag_scores
 from fairseq_guided_align.markup.tagged_text import TaggedText
 from fairseq_guided_align.scores.significance import Comparison, Interval, bootstrap_interval, paired_bootstrap
+from fairseq_guided_align.scores.tables import as_table, comparison_sentence, header_of, signature_of, with_interval
 
 DESCRIPTION = """\
 Scores the places of tags in translations, one segment a line, against a reference with the same text.
@@ -101,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     print(_table(systems))
     for system, comparison in zip(systems[1:], comparisons):
-        print(_sentence(systems[0].name, system.name, comparison))
+        print(comparison_sentence(systems[0].name, system.name, "accuracy", comparison))
     for system in systems:
         for line, why in system.differing[: args.show]:
             print(f"{system.name}:{line}: {why}")
@@ -159,36 +160,19 @@ def _signature(args: argparse.Namespace, lines: int, sampling: dict[str, Any]) -
     :param sampling: as :func:`chosen_sampling`; empty where nothing was resampled.
     """
     parts = ["tags", f"segments:{lines}", f"markup:{args.markup}", "space:one", "differing:wrong"]
-    parts += [f"{name}:{value:g}" for name, value in sampling.items()]
-    return "|".join([*parts, f"version:{__version__}"])
+    return "|".join([*parts, *signature_of(sampling), f"version:{__version__}"])
 
 
 def _table(systems: list[SystemScore]) -> str:
-    interval = systems[0].interval
-    header = "accuracy" if interval is None else f"accuracy [{100 * interval.level:g} % interval]"
-    rows: list[tuple[str, ...]] = [("system", "tags", header, "whole", "distance", "differ", "well-formed")]
+    header = header_of("accuracy", systems[0].interval)
+    rows = [["system", "tags", header, "whole", "distance", "differ", "well-formed"]]
     for system in systems:
         scores = system.scores
-        accuracy = f"{100 * scores['accuracy']:.2f}"
-        if system.interval is not None:
-            accuracy += f" [{100 * system.interval.low:.2f}, {100 * system.interval.high:.2f}]"
+        accuracy = with_interval(scores["accuracy"], system.interval)
         shares = [f"{100 * scores[name]:.2f}" for name in ("whole", "differing", "well_formed")]
         tags = str(int(system.counts[COLUMNS.index("tags")]))
-        rows.append((system.name, tags, accuracy, shares[0], f"{scores['distance']:.2f}", *shares[1:]))
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join([row[0].ljust(widths[0])] + [cell.rjust(w) for cell, w in zip(row[1:], widths[1:])]) for row in rows
-    )
-
-
-def _sentence(first: str, second: str, comparison: Comparison) -> str:
-    difference = comparison.difference
-    return (
-        f"{second} against {first}: accuracy {100 * difference.score:+.2f}"
-        f" [{100 * difference.low:+.2f}, {100 * difference.high:+.2f}], p = {comparison.p_value:.4f};"
-        f" better in {100 * comparison.second_wins:.1f} % of the resamples,"
-        f" worse in {100 * comparison.first_wins:.1f} %"
-    )
+        rows.append([system.name, tags, accuracy, shares[0], f"{scores['distance']:.2f}", *shares[1:]])
+    return as_table(rows)
 
 
 def _as_json(signature: str, systems: list[SystemScore], comparisons: list[Comparison]) -> dict[str, Any]:
