@@ -43,7 +43,7 @@ setup(
     license_files=["LICENSE"],
     packages=find_packages(include=["fairseq_guided_align", "fairseq_guided_align.*"]),
     package_data={"fairseq_guided_align": ["py.typed", "pictures/assets/*"]},
-    python_requires=">=3.9,<3.13",
+    python_requires=">=3.10,<3.13",
     # torch comes with the fairseq that is installed: naming it here would replace a chosen build.
     install_requires=["numpy>=1.21", "tqdm"],
     extras_require={

@@ -30,7 +30,7 @@ from typing import NamedTuple
 
 from fairseq_guided_align.corpus.binarization import LinkFile, binarize_file
 from fairseq_guided_align.corpus.link_counts import LinkCounts
-from fairseq_guided_align.corpus.subword_links import ProjectionFiles, Side, project_to_text
+from fairseq_guided_align.corpus.subword_links import ConversionFiles, Side, convert_to_text
 from fairseq_guided_align.files.atomic import atomic_file
 from fairseq_guided_align.files.workers import keep_freed_memory
 from fairseq_guided_align.links.store import link_writer
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--work", type=Path, help="folder to keep the text in (default: a temporary one)")
     parser.add_argument("--measure", nargs=2, metavar=("STEP", "PAIRS"), help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
-    keep_freed_memory()  # as the commands do
+    keep_freed_memory()  # As the commands do
     if args.measure:
         return measure_memory(args.work, args.measure[0], int(args.measure[1]))
     with tempfile.TemporaryDirectory() as temporary:
@@ -145,7 +145,7 @@ def scaling(args: argparse.Namespace, step: str, way: Callable[[Path, int, int],
     least: dict[int, Timed] = {}
     for _ in range(args.repeats):
         for workers in counts:
-            for old in ("out.links", "out.align"):  # to give back an old file's pages is not their work
+            for old in ("out.links", "out.align"):  # To give back an old file's pages is not their work
                 (work / old).unlink(missing_ok=True)
             one = timed(lambda: way(work, args.pairs, workers))  # noqa: B023  # called at once
             best_of[workers] = min(best_of.get(workers, one), one)
@@ -206,7 +206,7 @@ def sides(work: Path, pairs: int) -> list[Side]:
 def project_ours(work: Path, pairs: int, workers: int = 1) -> None:
     source, target = sides(work, pairs)
     with atomic_file(work / "out.align") as stream:
-        for lines, _ in project_to_text(ProjectionFiles(work / f"{pairs}.align", source, target), workers):
+        for lines, _ in convert_to_text(ConversionFiles(work / f"{pairs}.align", source, target), workers):
             stream.write(lines)
 
 
@@ -262,7 +262,7 @@ def measure_memory(work: Path, step: str, pairs: int) -> int:
 
 def peak_kibibytes() -> int:
     status = Path("/proc/self/status")
-    if status.exists():  # getrusage would tell the peak of the process that started this one
+    if status.exists():  # The peak that getrusage tells is of the process that started this one
         return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 

@@ -77,7 +77,7 @@ def main() -> None:
     for _ in range(args.rounds + 1):
         for name, dataset in datasets.items():
             times[name].append(seconds(dataset))
-    # the first round warms up
+    # The first round warms up
     added = {name: np.median(np.subtract(found, times["without links"])[1:], axis=0) for name, found in times.items()}
     for name, found in times.items():
         fetching, collating = 1e6 / PAIRS * np.median(found[1:], axis=0)

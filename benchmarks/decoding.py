@@ -92,7 +92,7 @@ def main() -> None:
     def stock() -> Callable[[], Any]:
         generator = FairseqTask.build_generator(task, [model], Namespace(print_alignment="hard", **search))
 
-        # its forced pass needs the encoder's input as the training batches give it
+        # Its forced pass needs the encoder's input as the training batches give it
         return lambda: generator.generate([model], {**sample, "target": None})
 
     ways = {
@@ -119,7 +119,7 @@ def main() -> None:
     figures: dict[str, dict[str, float]] = {}
     for name, times in seconds.items():
         median = statistics.median(times)
-        # ratios of runs that followed each other: the machine's other load changes slowly
+        # Ratios of runs that followed each other: the machine's other load changes slowly
         pairs = [mine / bare for mine, bare in zip(times, seconds["without alignments"])]
         figures[name] = {"seconds": median, "ratio": statistics.median(pairs)}
         print(

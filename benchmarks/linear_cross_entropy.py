@@ -57,7 +57,7 @@ def ours(features: Tensor, weight: Tensor, target: Tensor, **options: Any) -> Te
 
 
 def torchs(features: Tensor, weight: Tensor, target: Tensor) -> Tensor:
-    # with smoothed labels, it leaves its chunks
+    # With smoothed labels, it leaves its chunks
     plain = functional.linear_cross_entropy(
         features, weight, target, reduction="sum", ignore_index=PADDING, options=torch.nn.LinearCrossEntropyOptions()
     )
@@ -141,7 +141,7 @@ def compare(
             continue
         try:
             errors[name] = error(gradients(loss, *inputs, target), exact)
-        except Exception as failed:  # whatever others raise where they cannot run
+        except Exception as failed:  # Whatever others raise where they cannot run
             fails[name] = (str(failed).strip() or type(failed).__name__).splitlines()[0]
     del exact
     cases: dict[str, Callable[[], object]] = {

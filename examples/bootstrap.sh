@@ -23,37 +23,30 @@ misfit() {
     # A name on PATH may be a shim whose version is not there, so only what really runs counts.
     answer=$("$1" -c '
 import sys
-if not (3, 10) <= sys.version_info[:2] <= (3, 12):
-    print("is Python %d.%d" % sys.version_info[:2])
-else:
-    try:
-        import ensurepip, venv
-        print("fits")
-    except ImportError:
-        print("has no venv or ensurepip; on Debian and Ubuntu: apt install python%d.%d-venv" % sys.version_info[:2])
+version = "%d.%d" % sys.version_info[:2]
+if version not in ("3.10", "3.11", "3.12"):
+    sys.exit(print("is Python " + version))
+try:
+    import ensurepip, venv
+    print("fits")
+except ImportError:
+    print("has no venv or ensurepip; on Debian and Ubuntu: apt install python%s-venv" % version)
 ' 2>/dev/null) || answer="does not run"
     [ "$answer" = fits ] || printf '%s' "$answer"
 }
 
 # Sets BASE_PYTHON.
 find_python() {
-    local candidate reason tried=()
-    if [ -n "${PYTHON:-}" ]; then
-        reason=$(misfit "$PYTHON")
-        [ -z "$reason" ] || die "PYTHON=$PYTHON $reason." "Wanted: Python 3.10, 3.11 or 3.12 with venv."
-        BASE_PYTHON=$PYTHON
-        return
-    fi
+    local candidate reason tried=() candidates=("${PYTHON:-}")
     # 3.10 comes last: its fairseq has to be compiled.
-    for candidate in python3.11 python3.12 python3 python python3.10 \
-        "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.1[0-2].*/bin/python; do
-        [ -n "$(command -v "$candidate")" ] || continue
+    [ -n "${PYTHON:-}" ] || candidates=(python3.11 python3.12 python3 python python3.10
+        "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.1[0-2].*/bin/python)
+    for candidate in "${candidates[@]}"; do
+        [ -n "${PYTHON:-}" ] || [ -n "$(command -v "$candidate")" ] || continue
         reason=$(misfit "$candidate")
-        if [ -z "$reason" ]; then
-            BASE_PYTHON=$candidate
-            return
-        fi
-        tried+=("$candidate $reason")
+        BASE_PYTHON=$candidate
+        [ -n "$reason" ] || return 0
+        tried+=("${PYTHON:+PYTHON=}$candidate $reason")
     done
     die "no fitting Python found; wanted: Python 3.10, 3.11 or 3.12 with venv." ${tried[@]+"${tried[@]}"} \
         "Install one (Debian, Ubuntu: apt install python3.11 python3.11-venv; macOS: brew install python@3.11)," \
@@ -62,15 +55,8 @@ find_python() {
 
 # Hash of files and words: an environment made for other ones is out of date.
 fingerprint() {
-    "$BASE_PYTHON" -c '
-import hashlib, sys
-digest = hashlib.sha256(repr((sys.version, sys.argv[1])).encode())
-for path in sys.argv[2:]:
-    digest.update(open(path, "rb").read())
-print(digest.hexdigest())' "$VENV" "$@"
+    { "$BASE_PYTHON" --version && echo "$VENV" && cat "$@"; } | cksum
 }
-
-stamped() { [ "$(cat "$VENV/.stamp-$1" 2>/dev/null)" = "$2" ]; }
 
 pip_install() {
     "$VENV/bin/python" -m pip install --disable-pip-version-check "$@" || die \
@@ -81,12 +67,13 @@ pip_install() {
 
 # install LAYER KEY: runs install_LAYER unless the environment is stamped with KEY, so after an interruption too.
 install() {
-    if stamped "$1" "$2"; then return; fi
+    local stamp=$VENV/.stamp-$1
+    if [ "$(cat "$stamp" 2>/dev/null)" = "$2" ]; then return; fi
     lock
     # Whoever held the lock may have done it.
-    if ! stamped "$1" "$2"; then
+    if [ "$(cat "$stamp" 2>/dev/null)" != "$2" ]; then
         "install_$1"
-        printf '%s\n' "$2" >"$VENV/.stamp-$1"
+        printf '%s\n' "$2" >"$stamp"
     fi
     unlock
 }

@@ -12,128 +12,72 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 
 class StageError(RuntimeError):
     """A stage could not do its work; the message says why and what to do."""
 
 
-@dataclass(frozen=True)
-class Stage:
-    """One step of the work.
+class Stages:
+    """Stages below one folder, which is the caller's alone inside of :meth:`alone`.
 
-    name: name of its folder; title: what it does, for the screen; action: does it, given the folder;
-    outputs: files in the folder that it must leave behind; settings: all that its result depends on, besides
-    the stages it `needs`; resumable: the action goes on from a folder that an interrupted run left.
+    :param count: how many stages there will be, for the screen.
     """
 
-    name: str
-    title: str
-    action: Callable[[Path], None]
-    outputs: tuple[str, ...]
-    settings: Mapping[str, object] = field(default_factory=dict)
-    needs: tuple[str, ...] = ()
-    resumable: bool = False
+    def __init__(self, root: Path, count: int, say: Callable[[str], None]) -> None:
+        self.root, self.count, self.say = root, count, say
+        self.keys: dict[str, str] = {}
+        self.seconds: dict[str, float] = {}
+        """Wall time of each stage that is done, over all runs that it took."""
 
+    def do(
+        self, name: str, title: str, make: Callable[[Path], None], outputs: Sequence[str], settings: Any = None,
+        needs: Sequence[str] = (), goes_on: bool = False,
+    ) -> None:  # fmt: skip
+        """Does a stage, unless it is done already.
 
-class Pipeline:
-    """Stages in order, below one folder."""
-
-    def __init__(self, root: Path, say: Callable[[str], None]) -> None:
-        self.root = root
-        self.say = say
-        self.stages: dict[str, Stage] = {}
-
-    def add(self, stage: Stage) -> None:
-        missing = set(stage.needs) - self.stages.keys()
-        if missing or stage.name in self.stages:
-            raise ValueError(f"stage {stage.name!r}: named twice, or before what it needs: {sorted(missing)}")
-        self.stages[stage.name] = stage
-
-    def folder(self, name: str) -> Path:
-        return self.root / name
-
-    def seconds(self, name: str) -> float:
-        """Wall time of a stage that is done, over all runs that it took."""
-        return float(self._record(name)["seconds"])  # type: ignore[arg-type]
-
-    def run(self) -> None:
-        """Does what is not done yet. Raises StageError, also if another run works in the same folder."""
-        with self._locked():
-            for number, stage in enumerate(self.stages.values(), 1):
-                heading = f"[{number}/{len(self.stages)}] {stage.title}"
-                key = self.key(stage.name)
-                if self._is_done(stage, key):
-                    self.say(f"{heading}: done before, reused")
-                    continue
-                self.say(heading)
-                self._do(stage, key)
-
-    def key(self, name: str) -> str:
-        """Hash of everything that the stage's result depends on."""
-        stage = self.stages[name]
-        parts = [stage.name, stage.outputs, stage.settings, [self.key(need) for need in stage.needs]]
-        return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
-
-    def _do(self, stage: Stage, key: str) -> None:
-        folder = self.folder(stage.name)
-        record = self._record(stage.name)
-        goes_on = stage.resumable and record.get("key") == key and record.get("state") == "started"
-        before = float(record.get("seconds", 0.0)) if goes_on else 0.0  # type: ignore[arg-type]
-        if not goes_on and folder.exists():
-            shutil.rmtree(folder)
+        :param name: of its folder; ``title``: what it does, for the screen.
+        :param make: does the work in the folder that it is given.
+        :param outputs: files in the folder that it must leave behind.
+        :param settings: all that its result depends on, besides the stages that it ``needs``.
+        :param goes_on: whether ``make`` goes on from a folder that an interrupted run left.
+        :raises StageError: ``make`` says so, or left an output out.
+        """
+        folder, heading = self.root / name, f"[{len(self.keys) + 1}/{self.count}] {title}"
+        made_of = [name, outputs, settings, [self.keys[need] for need in needs]]
+        key = self.keys[name] = hashlib.sha256(json.dumps(made_of, sort_keys=True, default=str).encode()).hexdigest()
+        record = self._record(name)
+        if record.get("key") == key and record.get("sizes") == _sizes(folder, outputs):
+            self.say(f"{heading}: done before, reused")
+            self.seconds[name] = record["seconds"]
+            return
+        self.say(heading)
+        started = goes_on and record.get("key") == key and "sizes" not in record
+        before = record["seconds"] if started else 0.0
+        if not started:
+            shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
-        self._write_record(stage.name, {"key": key, "state": "started", "seconds": before})
         start = time.monotonic()
+        self._write(name, {"key": key, "seconds": before})
         try:
-            stage.action(folder)
-        except BaseException:
-            spent = before + time.monotonic() - start
-            self._write_record(stage.name, {"key": key, "state": "started", "seconds": spent})
-            raise
-        missing = [name for name in stage.outputs if not (folder / name).exists()]
+            make(folder)
+        finally:
+            self.seconds[name] = before + time.monotonic() - start
+            self._write(name, {"key": key, "seconds": self.seconds[name]})
+        sizes = _sizes(folder, outputs)
+        missing = [output for output in outputs if sizes[output] is None]
         if missing:
-            raise StageError(f"{stage.title}: expected {', '.join(missing)} in {folder}; not there")
-        spent = before + time.monotonic() - start
-        sizes = {name: (folder / name).stat().st_size for name in stage.outputs}
-        self._write_record(stage.name, {"key": key, "state": "done", "seconds": spent, "sizes": sizes})
-        self.say(f"      done in {duration(spent)}")
-
-    def _is_done(self, stage: Stage, key: str) -> bool:
-        record = self._record(stage.name)
-        if record.get("key") != key or record.get("state") != "done":
-            return False
-        sizes = record["sizes"]
-        assert isinstance(sizes, dict)
-        for name in stage.outputs:
-            path = self.folder(stage.name) / name
-            if not path.exists() or path.stat().st_size != sizes.get(name):
-                return False
-        return True
-
-    def _record(self, name: str) -> dict[str, object]:
-        try:
-            record = json.loads(self._record_path(name).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return record if isinstance(record, dict) else {}
-
-    def _write_record(self, name: str, record: dict[str, object]) -> None:
-        path = self._record_path(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-        os.replace(temporary, path)
-
-    def _record_path(self, name: str) -> Path:
-        return self.root / ".stages" / f"{name}.json"
+            raise StageError(f"{title}: expected {', '.join(missing)} in {folder}; not there")
+        self._write(name, {"key": key, "seconds": self.seconds[name], "sizes": sizes})
+        self.say(f"      done in {duration(self.seconds[name])}")
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def alone(self) -> Iterator[None]:
+        """Raises StageError if another run works in the same folder."""
         self.root.mkdir(parents=True, exist_ok=True)
         with (self.root / ".lock").open("w") as lock:
             try:
@@ -141,6 +85,28 @@ class Pipeline:
             except OSError as error:
                 raise StageError(f"another run is at work in {self.root}; wait for it to end") from error
             yield
+
+    def _record(self, name: str) -> dict[str, Any]:
+        try:
+            return dict(json.loads((self.root / ".stages" / f"{name}.json").read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            return {}
+
+    def _write(self, name: str, record: dict[str, Any]) -> None:
+        (self.root / ".stages").mkdir(exist_ok=True)
+        write_whole(self.root / ".stages" / f"{name}.json", json.dumps(record, indent=2) + "\n")
+
+
+def _sizes(folder: Path, outputs: Sequence[str]) -> dict[str, int | None]:
+    paths = {name: folder / name for name in outputs}
+    return {name: path.stat().st_size if path.exists() else None for name, path in paths.items()}
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a file that is complete or not there."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(text, encoding="utf-8", newline="\n")
+    os.replace(temporary, path)
 
 
 def duration(seconds: float) -> str:

@@ -33,6 +33,7 @@ def register() -> None:
     compat.keep_last_batch()
     compat.train_in_bfloat16_without_a_tpu()
     compat.remember_the_plateau()
+    compat.hand_checkpoints_to_all_workers()
     checkpoint_files.copy_checkpoints_whole()
     from fairseq_guided_align.training import folder_mends
 

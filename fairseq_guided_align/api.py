@@ -18,13 +18,15 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 
 from fairseq_guided_align.aligning.extraction import AlignedText, AlignmentModel, read_links_off
 from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError
 from fairseq_guided_align.links.link import SentenceLinks
+from fairseq_guided_align.subwords.pieces import text_of
+from fairseq_guided_align.subwords.special_tokens import pieces_of
 from fairseq_guided_align.subwords.text_pieces import PiecedSentence, text_cutters
 
 __all__ = ["Model", "Score", "Translation", "load"]
@@ -42,11 +44,11 @@ SEARCH_OPTIONS = (
 class Translation:
     """A hypothesis.
 
-    :param text: as words.
-    :param pieces: as the model wrote it, without ``</s>``.
+    :param text: the translation in words.
+    :param pieces: the translation in the model's pieces, without ``</s>``.
     :param score: log-probability in nats, normalised as the search does.
-    :param links: between source and target, words or pieces as asked for.
-    :param attention: (target, source + 1) probabilities of the same; the last column is ``</s>``'s.
+    :param links: between words or pieces of source and target, as asked for.
+    :param attention: (target, source + 1) probabilities between them; the last column is ``</s>``'s.
     """
 
     text: str
@@ -70,12 +72,12 @@ class Score:
 
 def load(
     checkpoint: str,
-    data: Optional[str] = None,
-    device: Optional[str] = None,
-    subwords: Optional[str] = None,
-    sentencepiece_models: Sequence[Optional[str]] = (None, None),
-    lang_pair: Optional[str] = None,
-    word_split: Optional[str] = None,
+    data: str | None = None,
+    device: str | None = None,
+    subwords: str | None = None,
+    sentencepiece_models: Sequence[str | None] = (None, None),
+    lang_pair: str | None = None,
+    word_split: str | None = None,
 ) -> Model:
     """A model out of a checkpoint.
 
@@ -87,21 +89,21 @@ def load(
     :param sentencepiece_models: of source and target, instead of the data folder's.
     :param lang_pair: such as ``de-en``, for a model of several language pairs.
     :param word_split: what separates the words of a text, ``spaces`` or ``whitespace``; None: as the data folder says.
-    :raises GuidedAlignError: the checkpoint cannot be read, or nobody says how text is cut.
+    :raises GuidedAlignError: the checkpoint cannot be read, or it is unknown how text is cut.
     """
     model = AlignmentModel(checkpoint, data, device=device, lang_pair=lang_pair)
     return Model(model, subwords, sentencepiece_models, word_split)
 
 
 class Model:
-    """A translation model that says which words stand for which; made by :func:`load`."""
+    """A translation model with word alignment; made by :func:`load`."""
 
     def __init__(
         self,
         model: AlignmentModel,
-        subwords: Optional[str],
-        sentencepiece_models: Sequence[Optional[str]],
-        word_split: Optional[str] = None,
+        subwords: str | None,
+        sentencepiece_models: Sequence[str | None],
+        word_split: str | None = None,
     ) -> None:
         self._model = model
         self._cut_source, self._cut_target = text_cutters(
@@ -120,7 +122,7 @@ class Model:
         nbest: int = 1,
         level: str = "words",
         method: str = "argmax",
-        threshold: Optional[float] = None,
+        threshold: float | None = None,
         max_tokens: int = 4000,
         **search: Any,
     ) -> list[list[Translation]]:
@@ -148,7 +150,7 @@ class Model:
         model = self._model
         options = Namespace(beam=beam, nbest=nbest, print_alignment="soft", **search)
         generator = model.task.build_generator([model.model], options)
-        found: list[Optional[list[Translation]]] = [None] * len(sources)
+        found: list[list[Translation] | None] = [None] * len(sources)
         for number, source, hypotheses in self._generated(generator, sources, None, max_tokens):
             found[number] = [
                 self._translation(source, hypothesis, level, method, threshold) for hypothesis in hypotheses[:nbest]
@@ -161,7 +163,7 @@ class Model:
         targets: Sequence[str],
         level: str = "words",
         method: str = "argmax",
-        threshold: Optional[float] = None,
+        threshold: float | None = None,
         max_tokens: int = 4000,
     ) -> list[SentenceLinks]:
         """Links between given sentences and their translations; arguments as in :meth:`translate`.
@@ -183,7 +185,7 @@ class Model:
         model = self._model
         scorer = model.task.build_generator([model.model], Namespace(score_reference=True))
         cut = self._cut(sources, targets)
-        found: list[Optional[Score]] = [None] * len(cut[0])
+        found: list[Score | None] = [None] * len(cut[0])
         for number, _, hypotheses in self._generated(scorer, *cut, max_tokens):
             scores = hypotheses[0]["positional_scores"]
             found[number] = Score(float(scores.double().sum()), len(scores))
@@ -202,7 +204,7 @@ class Model:
         self,
         generator: Any,
         sources: list[PiecedSentence],
-        targets: Optional[list[PiecedSentence]],
+        targets: list[PiecedSentence] | None,
         max_tokens: int,
     ) -> Iterator[tuple[int, PiecedSentence, list[Any]]]:
         """(number, source, hypotheses) of each sentence that is not too long for the model, by length."""
@@ -216,19 +218,18 @@ class Model:
                 yield number, sources[number], hypotheses
 
     def _translation(
-        self, source: PiecedSentence, hypothesis: Any, level: str, method: str, threshold: Optional[float]
+        self, source: PiecedSentence, hypothesis: Any, level: str, method: str, threshold: float | None
     ) -> Translation:
-        dictionary = self._model.task.target_dictionary
-        pieces = [dictionary[token] for token in hypothesis["tokens"].tolist()[:-1]]
+        pieces = pieces_of(hypothesis["tokens"], self._model.task.target_dictionary)
         target = PiecedSentence.of_pieces(pieces, self._cut_target.kind)
         attention = hypothesis["attention"].t()[:-1].float().cpu().numpy()
-        # the columns of padding, which fairseq puts on the left by default
+        # Without the columns of padding, which fairseq puts on the left by default.
         width = len(source.pieces) + 1
         attention = attention[:, -width:] if self._model.options.left_pad_source else attention[:, :width]
         if level == "words":
             attention = AlignedText(source, target, attention).words()
         links = read_links_off(attention, self._model.guided, method, threshold)
-        return Translation(self._cut_target.joined(pieces), pieces, float(hypothesis["score"]), links, attention)
+        return Translation(text_of(pieces, self._cut_target.kind), pieces, float(hypothesis["score"]), links, attention)
 
 
 def _check_level(level: str) -> None:

@@ -43,8 +43,12 @@ def allow_checkpoint_types() -> None:
 
 
 def _checkpoint_types() -> List[Any]:
-    """Types found in checkpoints of fairseq 0.12: the model's arguments, and figures that numpy computed."""
+    """Types found in checkpoints of fairseq 0.12: the model's arguments, and figures that numpy computed.
+
+    And the one that stands for tensors while the first worker hands a checkpoint to the others.
+    """
     import numpy as np
+    from fairseq.distributed.utils import _TensorPlaceholder
 
     multiarray = getattr(np, "_core", None) or np.core
     return [
@@ -54,6 +58,7 @@ def _checkpoint_types() -> List[Any]:
         type(np.dtype(np.float64)),
         type(np.dtype(np.float32)),
         type(np.dtype(np.int64)),
+        _TensorPlaceholder,
     ]
 
 
@@ -171,3 +176,22 @@ def remember_the_plateau() -> None:
                 setattr(self.lr_scheduler, name, state[name])
 
     Schedule.state_dict, Schedule.load_state_dict = with_counters, load_counters
+
+
+def hand_checkpoints_to_all_workers() -> None:
+    """Let a training of several workers go on from its checkpoint, also with torch 2.6 and later.
+
+    The first worker reads it and hands all of it to the others. torch refuses the settings in it, objects of
+    omegaconf's, which no worker looks at: each has its own.
+    """
+    from fairseq.distributed import utils
+
+    broadcast = utils._broadcast_object_slow
+
+    @functools.wraps(broadcast)
+    def without_settings(obj: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(obj, dict) and "cfg" in obj:
+            obj = {name: one for name, one in obj.items() if name != "cfg"}
+        return broadcast(obj, *args, **kwargs)
+
+    utils._broadcast_object_slow = without_settings

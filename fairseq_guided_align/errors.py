@@ -42,3 +42,24 @@ class SubwordMismatchError(GuidedAlignError):
 
 class DictionaryMismatchError(GuidedAlignError):
     """A checkpoint and a data folder whose dictionaries differ."""
+
+
+class MarkupError(GuidedAlignError):
+    """Tags that do not fit together, or text that is not what its kind of markup asks for.
+
+    :param line: 1-based, of the segment, or of the file where there is one.
+    :param column: 1-based, in characters.
+    """
+
+    def __init__(self, reason: str, line: int, column: int, path: object = None) -> None:
+        where = f"line {line}, column {column}" if path is None else f"{path}:{line}: column {column}"
+        super().__init__(f"{where}: {reason}")
+        self.reason = reason
+        self.line = line
+        self.column = column
+
+    @classmethod
+    def at(cls, reason: str, text: str, place: int) -> "MarkupError":
+        """The error of a place in a text, counted in characters from 0."""
+        before = text[:place]
+        return cls(reason, before.count("\n") + 1, place - (before.rfind("\n") + 1) + 1)

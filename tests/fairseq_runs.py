@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import logging
+import os
 import sys
+import tempfile
+import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Optional
@@ -162,3 +166,39 @@ model:
   decoder: {layers: 2, embed_dim: 16, ffn_embed_dim: 32, attention_heads: 2}
 """
 """The training of :func:`train` as a YAML file."""
+
+
+@contextlib.contextmanager
+def forked_preprocess() -> Iterator[None]:
+    """Inside, the package runs ``fairseq-preprocess`` in a fork of this process, which has imported it already."""
+    import subprocess
+    from types import SimpleNamespace
+
+    from fairseq_guided_align.corpus import fairseq_data
+
+    def forked(command: Sequence[str], cwd: Any, env: dict[str, str], **_: Any) -> SimpleNamespace:
+        assert command[1:3] == ["-m", "fairseq_cli.preprocess"]
+        with tempfile.TemporaryFile() as output:
+            child = os.fork()
+            if child == 0:
+                code = 1
+                try:
+                    sys.stdout = sys.stderr = io.TextIOWrapper(output, write_through=True)
+                    os.chdir(cwd)
+                    os.environ.update(env)
+                    run("preprocess", *command[3:])
+                    code = 0
+                except BaseException:
+                    traceback.print_exc()
+                finally:
+                    sys.stdout.flush()
+                    os._exit(code)
+            code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            output.seek(0)
+            return SimpleNamespace(returncode=code, stdout=output.read())
+
+    fairseq_data.subprocess = SimpleNamespace(run=forked, PIPE=-1, STDOUT=-2)  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        fairseq_data.subprocess = subprocess

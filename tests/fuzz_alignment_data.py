@@ -17,12 +17,11 @@ with atheris.instrument_imports(include=["fairseq_guided_align"]):
     from fairseq_guided_align.errors import GuidedAlignError
     from fairseq_guided_align.links import pharaoh
     from fairseq_guided_align.subwords.conversion import (
-        KINDS,
         POLICIES,
         corpus_subword_links_to_word_links,
         word_links_to_subword_links,
-        word_of_piece,
     )
+    from fairseq_guided_align.subwords.pieces import KINDS, word_of_piece
     from fairseq_guided_align.subwords.spelling import match_lines
 
 LETTERS = b"ab @- \n\t\r0123456789:=?p.e"
@@ -44,13 +43,13 @@ def match(words: bytes, pieces: bytes, links: bytes, kind: str, policy: str) -> 
     try:
         side = match_lines(words, pieces, kind)
         read = pharaoh.parse_block(links)
-        projected = word_links_to_subword_links(read, side, side, policy)
+        made = word_links_to_subword_links(read, side, side, policy)
     except GuidedAlignError:
         return
-    back = corpus_subword_links_to_word_links(projected.links, side, side)
+    back = corpus_subword_links_to_word_links(made.links, side, side)
     assert back.kept.all()
     kept = [
-        {pair for pair, keep in zip(sentence.pairs(), projected.kept[first:last]) if keep}
+        {pair for pair, keep in zip(sentence.pairs(), made.kept[first:last]) if keep}
         for sentence, first, last in zip(read, read.offsets[:-1], read.offsets[1:])
     ]
     assert all(one <= set(other.pairs()) for one, other in zip(kept, back.links))

@@ -13,12 +13,12 @@ NAME = "fairseq_guided_align"
 HEAVY = {"torch", "fairseq", "fairseq_cli"}
 
 # What the text-only commands stand on: torch and fairseq take seconds to import.
-TEXT_ONLY_ROOMS = ["files", "links", "scores", "pictures"]
+TEXT_ONLY_ROOMS = ["files", "links", "scores", "markup", "pictures"]
 TEXT_ONLY = [
     "errors",
     "subwords.conversion",
-    "subwords.piece_words",
-    *(f"cli.{command}" for command in ("main", "user_dir", "check", "aer", "curves", "view")),
+    "subwords.pieces",
+    *(f"cli.{command}" for command in ("main", "user_dir", "check", "tags", "tag_score", "aer", "curves", "view")),
 ]
 # Formulas that anybody can use on tensors.
 FAIRSEQ_FREE = ["losses.formulas"]

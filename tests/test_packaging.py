@@ -52,7 +52,7 @@ def test_name_version_and_python(metadata: str) -> None:
     assert f"\nVersion: {fairseq_guided_align.__version__}\n" in metadata
     wanted = re.search(r"^Requires-Python: (.*)$", metadata, re.MULTILINE)
     assert wanted is not None
-    assert set(wanted.group(1).split(",")) == {">=3.9", "<3.13"}
+    assert set(wanted.group(1).split(",")) == {">=3.10", "<3.13"}
 
 
 def test_plain_installation_pulls_neither_torch_nor_fairseq(metadata: str) -> None:
@@ -62,7 +62,6 @@ def test_plain_installation_pulls_neither_torch_nor_fairseq(metadata: str) -> No
 @pytest.mark.parametrize(
     ("python", "wanted"),
     [
-        ("3.9", "fairseq==0.12.2"),
         ("3.10", "fairseq==0.12.2"),
         ("3.11", "ve-fairseq==0.12.3"),
         ("3.12", "ve-fairseq==0.12.3"),

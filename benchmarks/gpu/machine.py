@@ -7,7 +7,7 @@ import platform
 import subprocess
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Optional
+from typing import Any
 
 PACKAGES = ("torch", "triton", "numpy", "ve-fairseq", "fairseq", "sentencepiece", "liger-kernel", "cut-cross-entropy")
 
@@ -32,7 +32,7 @@ def described(device: str) -> dict[str, Any]:
     }
 
 
-def _printed(command: Sequence[str]) -> Optional[str]:
+def _printed(command: Sequence[str]) -> str | None:
     """First line of what a command prints; None where there is no such command, or it fails."""
     try:
         done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True, timeout=20)
@@ -41,7 +41,7 @@ def _printed(command: Sequence[str]) -> Optional[str]:
     return done.stdout.partition("\n")[0].strip() or None
 
 
-def _version(name: str) -> Optional[str]:
+def _version(name: str) -> str | None:
     try:
         return version(name)
     except PackageNotFoundError:

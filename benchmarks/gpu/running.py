@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Optional
+from typing import Any, BinaryIO
 from xml.etree import ElementTree
 
 from benchmarks.gpu.parts import Part
@@ -104,7 +104,7 @@ class _Running:
         return {**found, "figures": _read(self._figures)}
 
 
-def _read(path: Path) -> Optional[Any]:
+def _read(path: Path) -> Any | None:
     """Figures of a part; None if it left none."""
     try:
         return _tests(path) if path.suffix == ".xml" else json.loads(path.read_text(encoding="utf-8"))

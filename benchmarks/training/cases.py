@@ -160,7 +160,7 @@ def models(setting: Setting) -> tuple[Any, Any]:
     ARCH_CONFIG_REGISTRY["transformer"](args)
     model = ARCH_MODEL_REGISTRY["transformer"].build_model(args, task(setting.vocabulary))
     model.to(device=setting.device, dtype=setting.dtype).train()
-    # its own defaults: the last layer but one, one head
+    # Its own defaults: the last layer but one, one head
     args.alignment_layer, args.alignment_heads, args.full_context_alignment = sizes["layers"] - 2, 1, False
     aligned = TransformerAlignModel(model.encoder, model.decoder, args).train()
     return model, aligned

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import torch
 
@@ -28,7 +28,7 @@ class Measured:
     """
 
     seconds: list[float] = field(default_factory=list)
-    peak: Optional[int] = None
+    peak: int | None = None
 
     @property
     def median(self) -> float:
@@ -74,7 +74,7 @@ def _finish(device: str) -> None:
 
 def waits_for_gpu(step: Callable[[], object]) -> list[str]:
     """Lines of Python at which a step makes the host wait for the GPU, one entry each time."""
-    step()  # memory and cuBLAS' set-up come first
+    step()  # Memory and cuBLAS' set-up come first
     with warnings.catch_warnings(record=True) as found:
         warnings.simplefilter("always")
         torch.cuda.set_sync_debug_mode("warn")
@@ -85,14 +85,14 @@ def waits_for_gpu(step: Callable[[], object]) -> list[str]:
     return [f"{one.filename}:{one.lineno}" for one in found if "synchronizing CUDA operation" in str(one.message)]
 
 
-def peak_memory(case: Callable[[], object], device: str) -> Optional[int]:
+def peak_memory(case: Callable[[], object], device: str) -> int | None:
     """Bytes: from torch's allocator on a GPU; the growth of the resident memory on Linux; elsewhere None.
 
     Resident memory counts whatever the matrix products need for themselves, too. On the device "meta", whose tensors
     have no values, the sizes of tensors are added up.
     """
     if device == "meta":
-        case()  # leaves behind what is there from now on, such as Adam's averages
+        case()  # Leaves behind what is there from now on, such as Adam's averages
         with CountedMemory() as counted:
             case()
         return counted.peak
@@ -108,7 +108,7 @@ def peak_memory(case: Callable[[], object], device: str) -> Optional[int]:
     if not reset.exists():
         return None
     gc.collect()
-    # else, memory that was freed but not given back would hide what the case takes
+    # Else, memory that was freed but not given back would hide what the case takes
     ctypes.CDLL("libc.so.6").malloc_trim(0)
     before = _status("VmRSS")
     reset.write_text("5")

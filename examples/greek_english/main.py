@@ -22,8 +22,8 @@ import fairseq_guided_align
 from examples.greek_english import corpus
 from examples.greek_english.settings import MAIN, QUICK, SOURCE, TARGET, Settings
 from examples.made_up_text import make_text
-from examples.stages import Pipeline, Stage, StageError, duration
-from examples.training import Training, train
+from examples.stages import StageError, Stages, duration, write_whole
+from examples.training import train
 
 HERE = Path(__file__).resolve().parent
 USER_DIR = Path(fairseq_guided_align.__file__).resolve().parent
@@ -37,7 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_arguments(argv)
     example = Example(args.work, QUICK if args.quick else MAIN, args.with_unguided_twin)
     try:
-        example.pipeline.run()
+        with example.stages.alone():
+            example.do_all()
     except KeyboardInterrupt:
         say("\ninterrupted; the same command goes on from here")
         return 130
@@ -90,74 +91,31 @@ class Example:
         self.environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         # torch's remarks on fairseq's code are of no use to somebody who runs an example.
         self.environment.setdefault("PYTHONWARNINGS", "ignore::UserWarning")
-        self.pipeline = Pipeline(work, say)
-        self._add_stages()
+        self.stages = Stages(work, 5 + len(self.trainings), say)
 
-    def _add_stages(self) -> None:
-        settings, add = self.settings, self.pipeline.add
-        text_files = tuple(f"{split}.{suffix}" for split in corpus.SPLITS for suffix in corpus.SUFFIXES)
-        add(
-            Stage(
-                "text",
-                "text with links made by hand" if not settings.made_up_sentences else "made-up text with links",
-                self.write_text,
-                text_files,
-                {"wheel": corpus.WHEEL_SHA256, "made_up": settings.made_up_sentences},
-            )
-        )
-        add(
-            Stage(
-                "binarised",
-                "subword models, subword links, binary data",
-                self.preprocess,
-                (f"data-bin/dict.{SOURCE}.txt", f"data-bin/dict.{TARGET}.txt"),
-                {"subwords": settings.subwords, "version": fairseq_guided_align.__version__},
-                ("text",),
-            )
-        )
+    def do_all(self) -> None:
+        """All stages that are not done yet."""
+        settings, do = self.settings, self.stages.do
+        text_files = [f"{split}.{suffix}" for split in corpus.SPLITS for suffix in corpus.SUFFIXES]
+        dictionaries = [f"data-bin/dict.{side}.txt" for side in (SOURCE, TARGET)]
+        made_up = settings.made_up_sentences
+        text = "made-up text with links" if made_up else "text with links made by hand"
+        do("text", text, self.write_text, text_files, [corpus.WHEEL_SHA256, made_up])
+        how = [settings.subwords, fairseq_guided_align.__version__]
+        do("binarised", "subword models, subword links, binary data", self.preprocess, dictionaries, how, ["text"])
         for stage, models in self.trainings.items():
-            add(
-                Stage(
-                    stage,
-                    f"{TRAININGS[stage]}, {settings.updates} updates",
-                    partial(self.train, models),
-                    tuple(f"{model}/checkpoint_last.pt" for model in models),
-                    {"options": settings.training(stage == "guided"), "versions": versions()},
-                    ("binarised",),
-                    resumable=True,
-                )
-            )
-
+            title = f"{TRAININGS[stage]}, {settings.updates} updates"
+            last = [f"{model}/checkpoint_last.pt" for model in models]
+            options = [settings.training(stage == "guided"), versions()]
+            do(stage, title, partial(self.train, models), last, options, ["binarised"], goes_on=True)
         readings = self.readings()
-        add(
-            Stage(
-                "links",
-                "links of the test verses, read from attention",
-                self.extract,
-                tuple(f"{name}.align" for name, _, _ in readings),
-                {"readings": readings, "both": settings.both},
-                ("binarised", *self.trainings),
-            )
-        )
-        add(
-            Stage(
-                "scores",
-                "scores against the links made by hand",
-                self.score,
-                ("scores.json",),
-                needs=("text", "links"),
-            )
-        )
-        add(
-            Stage(
-                "picture",
-                "picture of a test verse",
-                self.draw,
-                ("attention.png",),
-                {"sentence": settings.picture},
-                ("text", "binarised", *self.trainings),
-            )
-        )
+        links = [f"{name}.align" for name, _, _ in readings]
+        models = ["binarised", *self.trainings]
+        do("links", "links of the test verses, read from attention", self.extract, links, [readings, settings.both],
+           models)  # fmt: skip
+        title = "scores against the links made by hand"
+        do("scores", title, self.score, ["scores.json"], needs=["text", "links"])
+        do("picture", "picture of a test verse", self.draw, ["attention.png"], settings.picture, ["text", *models])
 
     def readings(self) -> list[tuple[str, str, str]]:
         """What links are read from: name, model, attention."""
@@ -186,7 +144,7 @@ class Example:
             say(f"      {line}")
 
     def preprocess(self, folder: Path) -> None:
-        text = self.pipeline.folder("text")
+        text = self.work / "text"
         self.run(
             "fairseq-guided-align preprocess",
             f"--source-lang {SOURCE} --target-lang {TARGET} --align-suffix align",
@@ -196,7 +154,7 @@ class Example:
         )
 
     def train(self, models: Sequence[str], folder: Path) -> None:
-        trainings = []
+        commands = {}
         for model in models:
             (folder / model).mkdir(exist_ok=True)
             source, target = (TARGET, SOURCE) if model == "reverse" else (SOURCE, TARGET)
@@ -214,9 +172,9 @@ class Example:
             show(command)
             if (folder / model / "checkpoint_last.pt").exists():
                 say("      goes on from the last checkpoint")
-            trainings.append(Training(runnable(command), folder / model / "train.log"))
+            commands[folder / model / "train.log"] = runnable(command)
         threads = max(1, (os.cpu_count() or 1) // len(models))
-        train(trainings, self.settings.updates, {"OMP_NUM_THREADS": str(threads), **self.environment})
+        train(commands, self.settings.updates, {"OMP_NUM_THREADS": str(threads), **self.environment})
 
     def extract(self, folder: Path) -> None:
         for name, model, attention in self.readings():
@@ -229,11 +187,11 @@ class Example:
             )
 
     def score(self, folder: Path) -> None:
-        links = self.pipeline.folder("links")
+        links = self.work / "links"
         systems = [links / f"{name}.align" for name, _, _ in self.readings()]
-        gold = self.pipeline.folder("text") / "test.align"
+        gold = self.work / "text" / "test.align"
         printed = self.run(["fairseq-guided-align", "aer", "--json", gold, *systems], capture=True)
-        write_atomically(folder / "scores.json", printed)
+        write_whole(folder / "scores.json", printed)
 
     def draw(self, folder: Path) -> None:
         panels = {"guided": "forward", "unguided": "unguided"}
@@ -241,17 +199,17 @@ class Example:
             ["fairseq-guided-align", "plot"],
             [f"{stage}={self.checkpoint(panels[stage])}" for stage in self.trainings],
             ["--data", self.data, "--split", "test", "--sentences", str(self.settings.picture)],
-            ["--gold", self.pipeline.folder("text") / "test.align", "--out", folder / "attention.png"],
+            ["--gold", self.work / "text" / "test.align", "--out", folder / "attention.png"],
             "--source-name Greek --target-name English",
         )
 
     @property
     def data(self) -> Path:
-        return self.pipeline.folder("binarised") / "data-bin"
+        return self.work / "binarised" / "data-bin"
 
     def checkpoint(self, model: str) -> Path:
         (stage,) = (stage for stage, models in self.trainings.items() if model in models)
-        return self.pipeline.folder(stage) / model / "checkpoint_last.pt"
+        return self.work / stage / model / "checkpoint_last.pt"
 
     def run(self, *parts: str | Sequence[str | Path], capture: bool = False) -> str:
         """Runs a command, given as text to be split at spaces and as lists of whole arguments.
@@ -270,7 +228,7 @@ class Example:
 
     def report(self) -> None:
         """Writes results.json and prints the table."""
-        scores = json.loads((self.pipeline.folder("scores") / "scores.json").read_text(encoding="utf-8"))
+        scores = json.loads((self.work / "scores" / "scores.json").read_text(encoding="utf-8"))
         rows = []
         for (name, model, attention), score in zip(self.readings(), scores["systems"]):
             row = {"name": name, "model": model, "attention": attention, "description": DESCRIPTIONS[name]}
@@ -279,14 +237,14 @@ class Example:
             "systems": rows,
             "signature": scores["signature"],
             "settings": self.settings.as_dict(),
-            "seconds": {stage: round(self.pipeline.seconds(stage), 1) for stage in self.pipeline.stages},
+            "seconds": {stage: round(seconds, 1) for stage, seconds in self.stages.seconds.items()},
             "versions": versions(),
         }
-        write_atomically(self.work / "results.json", json.dumps(results, indent=2, ensure_ascii=False) + "\n")
+        write_whole(self.work / "results.json", json.dumps(results, indent=2, ensure_ascii=False) + "\n")
         print(table(rows))
-        say(f"all of it took {duration(sum(map(self.pipeline.seconds, self.pipeline.stages)))}")
+        say(f"all of it took {duration(sum(self.stages.seconds.values()))}")
         say(f"the same figures: {os.path.relpath(self.work / 'results.json')}")
-        say(f"attention, drawn: {os.path.relpath(self.pipeline.folder('picture') / 'attention.png')}")
+        say(f"attention, drawn: {os.path.relpath(self.work / 'picture/attention.png')}")
 
 
 TRAININGS = {
@@ -310,12 +268,6 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
         figures = f"{100 * row['precision']:9.1f}  {100 * row['recall']:6.1f}  {100 * row['aer']:5.1f}"
         lines.append(f"{row['description']:<{width}}  {figures}")
     return "\n".join(lines)
-
-
-def write_atomically(path: Path, text: str) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
 
 
 MODULES = {"fairseq-train": "fairseq_cli.train", "fairseq-guided-align": "fairseq_guided_align.cli.main"}

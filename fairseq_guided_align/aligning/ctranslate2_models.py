@@ -1,8 +1,8 @@
 """Guided attention in CTranslate2: conversion of any guided heads of one layer, and links out of its results.
 
 CTranslate2 returns the average of the *first* heads of one decoder layer, without the column of ``</s>``, and has no
-notion of ``--guided-alignment-position next``. The heads of a layer can change places without changing the model, so
-other heads are moved to the front; the shift and the missing column are made up for when links are read.
+notion of ``--guided-alignment-position next``. The heads of a layer can change places without changing the model:
+:func:`convert` moves the guided heads to the front. :func:`attention_of` shifts the rows and adds the missing column.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import tempfile
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ import fairseq_guided_align
 from fairseq_guided_align.aligning.extraction import read_links_off
 from fairseq_guided_align.aligning.models import TASK, chosen_pair, is_multilingual, read_checkpoint
 from fairseq_guided_align.attention.guided_heads import GuidedHeads
+from fairseq_guided_align.attention.token_rows import rows_of_tokens
 from fairseq_guided_align.checkpoints.fingerprints import check_prints, prints_of_folder, stored_prints
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.links.link import SentenceLinks
@@ -49,9 +50,9 @@ def convert(
     checkpoint: str,
     data: str,
     output: str,
-    quantization: Optional[str] = None,
+    quantization: str | None = None,
     force: bool = False,
-    lang_pair: Optional[str] = None,
+    lang_pair: str | None = None,
 ) -> None:
     """Convert a checkpoint with whatever heads of one layer were guided.
 
@@ -77,7 +78,7 @@ def convert(
     guided.check_against([config.decoder_attention_heads] * config.decoder_layers)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "checkpoint.pt"
-        # what the trainer needs is left out: the optimiser's state is twice as large as the model
+        # The optimiser's state is left out: it is twice as large as the model.
         _put_guided_heads_first(state["model"], prefix, config, guided)
         torch.save({"args": None, "cfg": {"model": config}, "model": state["model"]}, path)
         user_dir = str(Path(fairseq_guided_align.__file__).parent)
@@ -85,7 +86,7 @@ def convert(
         try:
             converter.convert(output, quantization=quantization, force=force)
         except (ValueError, RuntimeError) as error:
-            # an option, a kind of model or a folder that it does not take
+            # CTranslate2 refuses an option, a kind of model or the folder.
             raise GuidedAlignError(f"{checkpoint}: CTranslate2 does not convert it: {error}") from error
     settings = {
         "position": guided.position,
@@ -96,9 +97,7 @@ def convert(
     (Path(output) / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
 
-def _languages(
-    checkpoint: str, config: Any, data: str, lang_pair: Optional[str]
-) -> tuple[Optional[str], Optional[str], str]:
+def _languages(checkpoint: str, config: Any, data: str, lang_pair: str | None) -> tuple[str | None, str | None, str]:
     """Source and target language, None where the data folder tells them, and what begins the names of the weights."""
     if not is_multilingual(config):
         if lang_pair is not None:
@@ -139,13 +138,13 @@ def flat_settings(config: Any, weights: Mapping[str, Any]) -> Namespace:
     if not OmegaConf.is_config(model):
         return model
     values = {**OmegaConf.to_container(config["task"], resolve=False), **OmegaConf.to_container(model)}
-    # in fairseq 0.12.2, reading has put None where nothing was chosen
+    # In fairseq 0.12.2, options that were not given are None after reading.
     values = {name: one for name, one in values.items() if one is not None and not str(one).startswith("${")}
     for group in ("encoder", "decoder", "quant_noise"):
         grouped = values.pop(group, None)
         for name, value in (grouped or {}).items():
             values[f"{group}_{name}"] = value
-    # reading has filled in fairseq's defaults, which do not follow the width that was chosen
+    # Reading fills in fairseq's default widths; the weights have the real ones.
     for name, weight in (("input", "embed_tokens"), ("output", "output_projection")):
         values[f"decoder_{name}_dim"] = weights[f"decoder.{weight}.weight"].size(1)
     values.setdefault("arch", values.pop("_name", None))
@@ -196,10 +195,9 @@ def attention_of(rows: Sequence[Sequence[float]], guided: GuidedHeads) -> np.nda
 
     :param rows: what CTranslate2 returned with ``return_attention`` and ``return_end_token``: (target pieces +
         ``</s>``, source pieces).
-    :returns: (target pieces, source pieces + 1): target token t's attention in row t; the last column is ``</s>``'s.
+    :return: (target pieces, source pieces + 1): target token t's attention in row t; the last column is ``</s>``'s.
     """
-    matrix = np.asarray(rows, dtype=np.float32)
-    matrix = matrix[1:] if guided.position == "next" else matrix[:-1]
+    matrix = rows_of_tokens(torch.from_numpy(np.asarray(rows, dtype=np.float32)), guided.shift)[:-1].numpy()
     rest = np.clip(1 - matrix.sum(axis=1, keepdims=True), 0, None)
     return np.concatenate([matrix, rest], axis=1)
 
@@ -209,7 +207,7 @@ def translate(
     guided: GuidedHeads,
     sentences: Sequence[Sequence[str]],
     method: str = "argmax",
-    threshold: Optional[float] = None,
+    threshold: float | None = None,
     **options: Any,
 ) -> list[list[LinkedTranslation]]:
     """Translations with links.
@@ -217,10 +215,11 @@ def translate(
     :param translator: ``ctranslate2.Translator``.
     :param guided: of :func:`guided_of`.
     :param sentences: source pieces of each sentence; one without pieces has an empty translation, without a search.
-    :param method: see :func:`~fairseq_guided_align.aligning.extraction.read_links_off`; likewise ``threshold``.
+    :param method: see :func:`~fairseq_guided_align.aligning.extraction.read_links_off`.
+    :param threshold: see there.
     :param options: of ``translate_batch``, such as ``beam_size`` and ``num_hypotheses``.
     """
-    if guided.position == "same" and options.get("beam_size", 2) > 1:
+    if guided.shift == 0 and options.get("beam_size", 2) > 1:
         # CTranslate2 up to 4.8 mixes up the sentences of a batch in the first row, when it searches with a beam
         options["max_batch_size"] = 1
     end = "</s>"
@@ -237,7 +236,7 @@ def translate(
                 found.append(LinkedTranslation([], score, SentenceLinks.from_pairs([]), np.zeros((0, 1), np.float32)))
                 continue
             if not pieces or pieces[-1] != end:
-                # cut at the longest length allowed: the row after the last token was never computed
+                # The search ended at the longest length allowed, before the row after the last token.
                 rows, pieces = [*rows, rows[-1]], [*pieces, end]
             attention = attention_of(rows, guided)
             links = read_links_off(attention, guided, method, threshold)

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from fairseq_guided_align.aligning.models import load_model
-from fairseq_guided_align.attention.forced import forced_attentions, heads_to_read, unguided_heads
+from fairseq_guided_align.attention.forced import forced_attentions, heads_to_read, lengths_of, unguided_heads
 from fairseq_guided_align.attention.guided_heads import GuidedHeads, parse_indices
 from fairseq_guided_align.attention.hard_links import (
     argmax_links,
-    combine_directions,
-    merge_pieces,
+    linkable,
+    mean_of_directions,
     mutual_argmax_links,
     threshold_links,
 )
@@ -24,12 +25,15 @@ from fairseq_guided_align.attention.reader import heads_of_layers
 from fairseq_guided_align.errors import AlignmentRangeError, GuidedAlignError
 from fairseq_guided_align.links.link import SentenceLinks
 from fairseq_guided_align.links.symmetrisation import symmetrise
-from fairseq_guided_align.subwords.special_tokens import index_of
+from fairseq_guided_align.subwords.special_tokens import index_of, pieces_of
 from fairseq_guided_align.subwords.text_pieces import PiecedSentence, SplitWords
+from fairseq_guided_align.subwords.word_attention import word_attention
 
-METHODS = ("argmax", "mutual-argmax", "threshold")
+EXTRACTION_METHODS = ("argmax", "mutual-argmax", "threshold")
+"""How links are read off attention, see ``attention.hard_links``."""
+
 CHUNK = 10_000
-"""Sentence pairs that are sorted by length together: memory stays flat in the size of the text."""
+"""Sentence pairs that are sorted by length together, so that memory does not grow with the text."""
 
 
 class AlignedPair(NamedTuple):
@@ -58,60 +62,56 @@ class AlignedText:
 
     def words(self) -> np.ndarray:
         """Attention between words, (target words, source words + 1); the last column is ``</s>``'s."""
-        columns = np.append(self.source.word, self.source.words)
-        rows = merge_pieces(self.attention, columns, self.target.word)
-        # words at the end that no piece spells have no row
-        return np.pad(rows, ((0, self.target.words - len(rows)), (0, 0)))
+        return word_attention(self.attention, self.source, self.target)
 
 
 def read_links_off(
-    attention: np.ndarray, guided: GuidedHeads, method: str = "argmax", threshold: Optional[float] = None
+    attention: np.ndarray, guided: GuidedHeads, method: str = "argmax", threshold: float | None = None
 ) -> SentenceLinks:
     """Links of one sentence pair.
 
     :param attention: (target tokens, source tokens + 1) probabilities; the last column is ``</s>``'s.
     :param guided: with ``unlinked`` ``eos``, a target token whose attention is on ``</s>`` has no link; otherwise
-        the column of ``</s>`` is not looked at.
-    :param method: one of :data:`METHODS`.
+        the column of ``</s>`` is ignored.
+    :param method: one of :data:`EXTRACTION_METHODS`.
     :param threshold: for ``threshold``, the least probability of a link, above 0, at most 1.
     :raises GuidedAlignError: no such method, or a threshold that is missing, superfluous or out of range.
     """
     if (threshold is None) == (method == "threshold"):
         raise GuidedAlignError(f"a threshold belongs to the method threshold; got {method} and {threshold}")
-    null = -1 if guided.unlinked == "eos" else None
-    matrix = attention if null is not None else attention[:, :-1]
+    matrix, null = linkable(attention, guided)
     if method == "argmax":
         return argmax_links(matrix, null)
     if method == "mutual-argmax":
         return mutual_argmax_links(matrix, null_column=null)
     if method == "threshold":
         return threshold_links(matrix, threshold, null)  # type: ignore[arg-type]
-    raise GuidedAlignError(f"expected a method out of {', '.join(METHODS)}; got {method!r}")
+    raise GuidedAlignError(f"expected a method out of {', '.join(EXTRACTION_METHODS)}; got {method!r}")
 
 
 def links_of_both_directions(
     attention: np.ndarray,
     reverse: np.ndarray,
     method: str = "threshold",
-    threshold: Optional[float] = None,
-    combination: str = "mean",
+    threshold: float | None = None,
+    symmetrisation: str = "mean",
     guided: Sequence[GuidedHeads] = (GuidedHeads((), ()), GuidedHeads((), ())),
 ) -> SentenceLinks:
     """Links of one sentence pair out of both directions' attention.
 
     :param attention: (target tokens, source tokens + 1) probabilities of the model; last column ``</s>``.
     :param reverse: (source tokens, target tokens + 1) probabilities of the opposite model; last column ``</s>``.
-    :param method: how links are read off, one of :data:`METHODS`; ``argmax`` not with ``mean``.
-    :param combination: ``mean``: links are read off the mean of p(s | t) and p(t | s); or one of
-        ``links.symmetrisation.METHODS``, of the links of either direction.
-    :param guided: of the two models, for reading links off either.
-    :raises GuidedAlignError: no such method or combination, or ones that do not go together.
+    :param method: how links are read off, one of :data:`EXTRACTION_METHODS`; ``argmax`` not with ``mean``.
+    :param symmetrisation: ``mean``: links are read off the mean of p(s | t) and p(t | s); or one of
+        ``links.symmetrisation.SYMMETRISATIONS``, of the links of each direction.
+    :param guided: of the two models, for reading links off each.
+    :raises GuidedAlignError: no such method or symmetrisation, or ones that do not go together.
     """
-    if combination != "mean":
+    if symmetrisation != "mean":
         one = read_links_off(attention, guided[0], method, threshold)
         other = read_links_off(reverse, guided[1], method, threshold)
-        return symmetrise(one, other.inverted(), combination)
-    mean = combine_directions(attention[:, :-1], reverse[:, :-1], "mean")
+        return symmetrise(one, other.inverted(), symmetrisation)
+    mean = mean_of_directions(attention[:, :-1], reverse[:, :-1])
     if method == "threshold":
         return threshold_links(mean, threshold)  # type: ignore[arg-type]
     if method == "mutual-argmax":
@@ -130,7 +130,7 @@ class AlignmentModel:
         which stock fairseq reads.
     :param device: where the model runs; None: a GPU where there is one.
     :param layers: other layers to read than ``attention`` says, such as ``-2,-1`` or ``all``.
-    :param heads: heads of these layers, likewise, averaged; ``all`` where only ``layers`` is given.
+    :param heads: heads of these layers, such as ``0,1``, averaged; ``all`` where only ``layers`` is given.
     :param lang_pair: such as ``de-en``, which a model of several language pairs needs; one of a single pair must be
         of it.
     :raises GuidedAlignError: the checkpoint cannot be read, is of another task, has no cross-attention, or not these
@@ -140,12 +140,12 @@ class AlignmentModel:
     def __init__(
         self,
         checkpoint: str,
-        data: Optional[str] = None,
+        data: str | None = None,
         attention: str = "guided",
-        device: Optional[str] = None,
-        layers: Optional[str] = None,
-        heads: Optional[str] = None,
-        lang_pair: Optional[str] = None,
+        device: str | None = None,
+        layers: str | None = None,
+        heads: str | None = None,
+        lang_pair: str | None = None,
     ) -> None:
         self.task, self.options, self.model = load_model(checkpoint, data, lang_pair)
         name = device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -158,6 +158,21 @@ class AlignmentModel:
         self.guided = heads_to_read(self.model) if attention == "guided" else unguided_heads(self.model)
         if layers is not None or heads is not None:
             self.guided = _other_heads(self.guided, layers, heads, heads_of_layers(self.model))
+
+    def single_heads(self) -> list[AlignmentModel]:
+        """This model once for each of the layers and heads that it reads.
+
+        :raises GuidedAlignError: it returns its attention itself, without heads.
+        """
+        if not self.guided.layers:
+            raise GuidedAlignError("--each-head: this model returns its attention itself, without heads")
+        singles = []
+        for layer in self.guided.layers:
+            for head in self.guided.heads:
+                single = copy(self)
+                single.guided = replace(self.guided, layers=(layer,), heads=(head,))
+                singles.append(single)
+        return singles
 
     @property
     def data(self) -> str:
@@ -190,10 +205,10 @@ class AlignmentModel:
         """Number of sentence pairs of a split."""
         return len(self.split(name))
 
-    def split_words(self, name: str, kind: str, word_split: Optional[str] = None) -> tuple[SplitWords, SplitWords]:
+    def split_words(self, name: str, kind: str, word_split: str | None = None) -> tuple[SplitWords, SplitWords]:
         """What tells the words of a split's source and target pieces.
 
-        :param kind: how pieces make up words, one of ``subwords.conversion.KINDS``.
+        :param kind: how pieces make up words, one of ``subwords.pieces.KINDS``.
         :param word_split: what the words are, one of ``links.words.WORD_SPLITS``; None: as the data folder says.
         """
         options = self.options
@@ -201,12 +216,31 @@ class AlignmentModel:
             self.data, name, options.target_lang, kind, word_split
         )
 
+    def word_counts(
+        self, name: str, kind: str, word_split: str | None = None
+    ) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
+        """Numbers of words of every sentence pair of a split.
+
+        :param kind: how pieces make up words, one of ``subwords.pieces.KINDS``.
+        :param word_split: as in :meth:`split_words`.
+        :return: (pairs,) int64 of the sources and of the targets; (pairs,) bool, where they are the same by both
+            definitions of a word.
+        """
+        pairs = self.split(name)
+        dictionaries = {"source": self.task.source_dictionary, "target": self.task.target_dictionary}
+        found = [
+            spelt.counts(pieces_of(pairs[number][side], dictionary) for number in range(len(pairs)))
+            for spelt, (side, dictionary) in zip(self.split_words(name, kind, word_split), dictionaries.items())
+        ]
+        (sources, other_sources), (targets, other_targets) = found
+        return (sources, targets), (sources == other_sources) & (targets == other_targets)
+
     def align_split(
-        self, name: str, kind: str, max_tokens: int = 4000, word_split: Optional[str] = None
-    ) -> Iterator[Optional[AlignedText]]:
+        self, name: str, kind: str, max_tokens: int = 4000, word_split: str | None = None
+    ) -> Iterator[AlignedText | None]:
         """Aligned pairs of a split, in its order; None for a pair that is too long for the model.
 
-        :param kind: how pieces make up words, one of ``subwords.conversion.KINDS``.
+        :param kind: how pieces make up words, one of ``subwords.pieces.KINDS``.
         :param max_tokens: tokens of a batch, padding included.
         :param word_split: as in :meth:`split_words`.
         """
@@ -242,15 +276,15 @@ class AlignmentModel:
             yield (
                 number,
                 AlignedPair(
-                    _pieces(item["source"], self.task.source_dictionary),
-                    _pieces(item["target"], self.task.target_dictionary),
+                    pieces_of(item["source"], self.task.source_dictionary),
+                    pieces_of(item["target"], self.task.target_dictionary),
                     attention,
                 ),
             )
 
     def align_text(
         self, pairs: Iterable[tuple[PiecedSentence, PiecedSentence]], max_tokens: int = 4000
-    ) -> Iterator[Optional[AlignedText]]:
+    ) -> Iterator[AlignedText | None]:
         """Aligned pairs of given sentences, in their order; None for a pair that is too long for the model."""
         iterator = iter(pairs)
         while True:
@@ -262,9 +296,7 @@ class AlignmentModel:
             for number, (source, target) in enumerate(chunk):
                 yield AlignedText(source, target, found[number]) if number in found else None
 
-    def text_dataset(
-        self, sources: Sequence[PiecedSentence], targets: Optional[Sequence[PiecedSentence]] = None
-    ) -> Any:
+    def text_dataset(self, sources: Sequence[PiecedSentence], targets: Sequence[PiecedSentence] | None = None) -> Any:
         """fairseq's dataset of given sentences, with or without translations."""
         from fairseq.data import LanguagePairDataset, ListDataset
 
@@ -321,14 +353,11 @@ class AlignmentModel:
     def _attentions(self, pairs: Any, numbers: np.ndarray, max_tokens: int) -> Iterator[tuple[int, np.ndarray]]:
         padding = self.task.source_dictionary.pad()
         for batch in self.batches(pairs, numbers, max_tokens):
-            yield from zip(batch["id"].tolist(), forced_attentions(self.model, self.guided, batch, padding))
+            ids = batch["id"].tolist()
+            yield from zip(ids, forced_attentions(self.model, self.guided, batch, padding, lengths_of(pairs, ids)))
 
 
-def _pieces(tokens: torch.Tensor, dictionary: Any) -> list[str]:
-    return [dictionary[token] for token in tokens.tolist()[:-1]]
-
-
-def _other_heads(guided: GuidedHeads, layers: Optional[str], heads: Optional[str], sizes: Sequence[int]) -> GuidedHeads:
+def _other_heads(guided: GuidedHeads, layers: str | None, heads: str | None, sizes: Sequence[int]) -> GuidedHeads:
     if not sizes:
         raise GuidedAlignError("--layers, --heads: this model returns its attention itself; there is nothing to choose")
     chosen = guided.layers if layers is None else parse_indices(layers, "--layers")

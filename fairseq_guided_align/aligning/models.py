@@ -6,7 +6,7 @@ import logging
 import pickle
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 import fairseq_guided_align
 from fairseq_guided_align.attention.guided_heads import GuidedHeads
@@ -31,7 +31,7 @@ class LoadedModel(NamedTuple):
     model: Any
 
 
-def load_model(checkpoint: str, data: Optional[str] = None, lang_pair: Optional[str] = None) -> LoadedModel:
+def load_model(checkpoint: str, data: str | None = None, lang_pair: str | None = None) -> LoadedModel:
     """A model of fairseq's, trained with this package or without.
 
     :param data: the data folder; None: the one that the model was trained on.
@@ -40,7 +40,7 @@ def load_model(checkpoint: str, data: Optional[str] = None, lang_pair: Optional[
     """
     from fairseq import checkpoint_utils
 
-    # both tell their configuration and counts below this level, which belong to training
+    # Below this level both print their configuration and counts, which belong to training.
     for package in ("fairseq", "fairseq_guided_align"):
         logging.getLogger(package).setLevel(logging.WARNING)
     state = read_checkpoint(checkpoint, {} if data is None else {"data": data})
@@ -91,7 +91,7 @@ def read_checkpoint(checkpoint: str, overrides: Mapping[str, Any]) -> dict[str, 
     try:
         return checkpoint_utils.load_checkpoint_to_cpu(checkpoint, dict(overrides))
     except (OSError, EOFError, KeyError, TypeError, RuntimeError, pickle.UnpicklingError) as error:
-        # torch's reasons go on with advice to read such files without any check
+        # The rest of torch's message advises to read such files without any check.
         reason = (str(error).splitlines() or [type(error).__name__])[0].partition(" In PyTorch 2.6")[0]
         raise GuidedAlignError(f"{checkpoint}: cannot be read as a checkpoint: {reason}") from error
 
@@ -101,7 +101,7 @@ def is_multilingual(settings: Any) -> bool:
     return getattr(settings, "task", None) in ("multilingual_translation", MULTILINGUAL_TASK)
 
 
-def chosen_pair(checkpoint: str, settings: Any, data: str, lang_pair: Optional[str]) -> LanguagePair:
+def chosen_pair(checkpoint: str, settings: Any, data: str, lang_pair: str | None) -> LanguagePair:
     """The language pair to read, of a model of several; the only one where there is no choice.
 
     :param data: the data folder, whose dictionaries tell its languages.
@@ -142,6 +142,6 @@ def _own_task(task: Any) -> Any:
             value = task.cfg.get(one.name, getattr(config, one.name))
         except OmegaConfBaseException:
             value = None
-        # what points to another part of the configuration points nowhere here
+        # A reference to another part of the configuration has nothing to refer to here.
         setattr(config, one.name, None if isinstance(value, str) and value.startswith("${") else value)
     return own(config, task.source_dictionary, task.target_dictionary)

@@ -1,18 +1,21 @@
-"""Sentences of a binarised split with what one or several trained models attend to in them, as pieces and as words."""
+"""Sentences of a binarised split with the attention of one or several trained models, as pieces and as words."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
 from fairseq_guided_align.aligning.extraction import AlignedPair, AlignedText, AlignmentModel
 from fairseq_guided_align.attention.guided_heads import GuidedHeads
 from fairseq_guided_align.errors import AlignmentRangeError, GuidedAlignError
+from fairseq_guided_align.files.byte_lines import PathLike
+from fairseq_guided_align.files.progress import say
+from fairseq_guided_align.links.end_links import take_off_end_links, told_end_links
 from fairseq_guided_align.links.link import CorpusLinks, SentenceLinks
-from fairseq_guided_align.subwords.conversion import subword_links_to_word_links
-from fairseq_guided_align.subwords.piece_words import spread_over_pieces
+from fairseq_guided_align.links.reading import filled
+from fairseq_guided_align.subwords.conversion import spread_over_pieces, subword_links_to_word_links
 from fairseq_guided_align.subwords.text_pieces import PiecedSentence
 
 
@@ -33,15 +36,15 @@ class ReadSentence:
     """A sentence pair at one level, words or pieces.
 
     :param source: tokens without ``</s>``.
-    :param target: likewise.
+    :param target: tokens without ``</s>``.
     :param gold: its gold links, or None where nothing is known of it.
     :param readings: one a model.
     """
 
-    source: List[str]
-    target: List[str]
-    gold: Optional[SentenceLinks]
-    readings: List[Reading]
+    source: list[str]
+    target: list[str]
+    gold: SentenceLinks | None
+    readings: list[Reading]
 
 
 @dataclass(frozen=True)
@@ -49,34 +52,64 @@ class ReadPair:
     """A sentence pair of a split.
 
     :param number: from 0.
-    :param words: None where nobody said how pieces make up words.
+    :param words: None where it is unknown how pieces make up words.
     """
 
     number: int
     pieces: ReadSentence
-    words: Optional[ReadSentence]
+    words: ReadSentence | None
+
+
+def gold_of_split(
+    gold: CorpusLinks,
+    path: PathLike,
+    model: AlignmentModel,
+    split: str,
+    kind: str,
+    word_split: str | None = None,
+) -> CorpusLinks:
+    """Gold links of a file that was read before the text was known, as :func:`read_pairs` takes them.
+
+    A NAACL file's pairs without links at its end are added. Links of ``</s>`` are taken off, with a message.
+
+    :param path: where the links were read; a pipe as :func:`~fairseq_guided_align.links.reading.begun` gives it.
+    :param split: whose links they are.
+    :param kind: how pieces make up words, one of ``subwords.pieces.KINDS``.
+    :param word_split: what the words are, one of ``links.words.WORD_SPLITS``; None: as the data folder says.
+    :raises GuidedAlignError: the links are of another number of pairs.
+    """
+    pairs = model.split_size(split)
+    gold = filled(gold, path, pairs)
+    if len(gold) != pairs:
+        raise GuidedAlignError(f"expected gold links of the {pairs} sentence pairs of {split!r}; got {len(gold)} lines")
+    sizes, same_words = model.word_counts(split, kind, word_split)
+    gold, end_links = take_off_end_links(gold, *sizes, same_words)
+    if end_links:
+        say(told_end_links(end_links, f"{path}: "))
+    return gold
 
 
 def read_pairs(
-    models: Sequence[Tuple[str, AlignmentModel]],
+    models: Sequence[tuple[str, AlignmentModel]],
     split: str,
     numbers: Sequence[int],
-    kind: Optional[str] = None,
-    gold: Optional[CorpusLinks] = None,
+    kind: str | None = None,
+    gold: CorpusLinks | None = None,
     with_gold: bool = True,
-    word_split: Optional[str] = None,
+    word_split: str | None = None,
 ) -> Iterator[ReadPair]:
     """Sentence pairs in the order of ``numbers``.
 
     :param models: with their names; all of the same text in the same pieces.
     :param split: of their data folders.
     :param numbers: positions in the split, from 0.
-    :param kind: how pieces make up words, one of ``subwords.conversion.KINDS``; None: pieces only.
-    :param gold: links between words, of every pair of the split; None: those of the data folder.
+    :param kind: how pieces make up words, one of ``subwords.pieces.KINDS``; None: pieces only.
+    :param gold: links between words, of every pair of the split, see :func:`gold_of_split`; None: those of the data
+        folder.
     :param with_gold: False leaves gold links out.
     :param word_split: what the words are, one of ``links.words.WORD_SPLITS``; None: as the data folder says.
     :raises AlignmentRangeError: the split has no such sentence, or gold links point outside theirs.
-    :raises GuidedAlignError: models of different text or pieces, or gold links of another number of pairs.
+    :raises GuidedAlignError: models of different text or pieces.
     """
     first_name, first = models[0]
     for name, model in models:
@@ -85,12 +118,8 @@ def read_pairs(
                 f"expected models of one text; {split!r} has {first.split_size(split)} sentence pairs for "
                 f"{first_name} and {model.split_size(split)} for {name}"
             )
-    if gold is not None and len(gold) != first.split_size(split):
-        raise GuidedAlignError(
-            f"expected gold links of the {first.split_size(split)} sentence pairs of {split!r}; got {len(gold)} lines"
-        )
     spelt = None if kind is None else first.split_words(split, kind, word_split)
-    found: List[Dict[int, AlignedPair]] = [dict(model.align_sentences(split, numbers)) for _, model in models]
+    found: list[dict[int, AlignedPair]] = [dict(model.align_sentences(split, numbers)) for _, model in models]
     for number in numbers:
         for (name, _), of_model in zip(models, found):
             if number not in of_model:
@@ -113,10 +142,10 @@ def _read_pair(
     number: int,
     pairs: Sequence[AlignedPair],
     guided: Sequence[GuidedHeads],
-    spelt: Optional[Tuple[PiecedSentence, PiecedSentence]],
-    kind: Optional[str],
-    piece_gold: Optional[SentenceLinks],
-    word_gold: Optional[CorpusLinks],
+    spelt: tuple[PiecedSentence, PiecedSentence] | None,
+    kind: str | None,
+    piece_gold: SentenceLinks | None,
+    word_gold: CorpusLinks | None,
 ) -> ReadPair:
     source, target = pairs[0].source, pairs[0].target
     words = None
@@ -139,7 +168,7 @@ def _read_pair(
     return ReadPair(number, ReadSentence(source, target, piece_gold, readings), words)
 
 
-def _links_of_data(model: AlignmentModel, split: str, number: int) -> Optional[SentenceLinks]:
+def _links_of_data(model: AlignmentModel, split: str, number: int) -> SentenceLinks | None:
     """Links of the data folder; None where it has none for the split, or none for this pair."""
     links = model.split(split)[number].get("links")
     return links if links is not None and len(links) else None

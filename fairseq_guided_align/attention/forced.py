@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from fairseq_guided_align.attention.guided_heads import GuidedHeads
 from fairseq_guided_align.attention.reader import AttentionReader, cross_attentions, heads_of_layers, returned_attention
+from fairseq_guided_align.attention.token_rows import place_in_row, rows_of_tokens
 
 
 def heads_to_read(model: torch.nn.Module) -> GuidedHeads:
@@ -27,37 +28,28 @@ def heads_to_read(model: torch.nn.Module) -> GuidedHeads:
 
 
 def unguided_heads(model: torch.nn.Module) -> GuidedHeads:
-    """What stock fairseq reads whatever was trained: all heads of the last layer, averaged, the predicting row."""
+    """What stock fairseq reads of every model: all heads of the last layer, averaged, the predicting row."""
     return GuidedHeads.resolve((-1,), None, heads_of_layers(model))
 
 
-def rows_of_tokens(attention: Tensor, position: str) -> Tensor:
-    """Attention of one sentence with target token t's row at t.
-
-    :param attention: (target, source), the decoder's rows for a sentence's own tokens, ``</s>`` included.
-    :param position: of ``GuidedHeads``; with ``next``, ``</s>`` keeps the
-        row that predicts it, because the decoder stops before the one after it.
-    """
-    return torch.cat([attention[1:], attention[-1:]]) if position == "next" else attention
-
-
-def real_tokens(tokens: Tensor, padding: int) -> Tensor:
-    """(..., tokens) bool: False for padding at either end; within a sentence it is a word that is spelled so.
-
-    :param tokens: (..., tokens) indices.
-    """
-    real = tokens.ne(padding)
-    return real.cumsum(-1).gt(0) & real.flip(-1).cumsum(-1).flip(-1).gt(0)
+def lengths_of(pairs: Any, numbers: Iterable[int]) -> dict[int, tuple[int, int]]:
+    """Tokens of source and target of some sentences of a data set, ``</s>`` included."""
+    return {int(number): (len(pairs[number]["source"]), len(pairs[number]["target"])) for number in numbers}
 
 
 @torch.no_grad()
 def forced_attentions(
-    model: torch.nn.Module, guided: GuidedHeads, sample: Dict[str, Any], padding: int
-) -> List[np.ndarray]:
+    model: torch.nn.Module,
+    guided: GuidedHeads,
+    sample: dict[str, Any],
+    padding: int,
+    lengths: Mapping[int, tuple[int, int]],
+) -> list[np.ndarray]:
     """Attention of each sentence of a batch while the model is fed its target.
 
     :param sample: a batch of fairseq's, with target.
     :param padding: index of the padding token.
+    :param lengths: see :func:`lengths_of`, by ``id`` of the sentence in the batch.
     :return: for each sentence (target tokens without ``</s>``, source tokens with ``</s>``), float32 probabilities;
         rows sum to 1.
     """
@@ -68,10 +60,9 @@ def forced_attentions(
         read = reader.attention()
     else:
         read = returned_attention(model(**net_input))
-    attention = read.float().cpu()
-    target_is_real = real_tokens(sample["target"], padding).cpu()
-    source_is_real = real_tokens(net_input["src_tokens"], padding).cpu()
-    return [
-        rows_of_tokens(matrix[rows][:, columns], guided.position)[:-1].numpy()
-        for matrix, rows, columns in zip(attention, target_is_real, source_is_real)
-    ]
+    sentences = zip(sample["id"].tolist(), read.float().cpu(), net_input["src_tokens"].cpu(), sample["target"].cpu())
+    found = []
+    for number, matrix, source, target in sentences:
+        columns, rows = (place_in_row(*one, padding) for one in zip((source, target), lengths[number]))
+        found.append(rows_of_tokens(matrix[rows, columns], guided.shift)[:-1].numpy())
+    return found

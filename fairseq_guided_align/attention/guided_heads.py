@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Optional, Sequence, Tuple
+from typing import Any, Optional, Sequence
 
 from fairseq_guided_align.errors import GuidedAlignError
 
 REDUCTIONS = ("mean", "each")
-POSITIONS = ("same", "next")
+POSITIONS = {"same": 0, "next": 1}
+"""Rows from the decoder's row that predicts a target token to the row with the token's attention, 0 or more."""
 UNLINKED = ("ignore", "eos")
 FAIRSEQ_CRITERION = "label_smoothed_cross_entropy_with_alignment"
-"""fairseq's own guidance, of the first ``--alignment-heads`` of ``--alignment-layer``; its decoding reads others."""
+"""Guides the first ``--alignment-heads`` of ``--alignment-layer``; fairseq's decoding reads others."""
 
 
-def parse_indices(text: Optional[str], option: str) -> Optional[Tuple[int, ...]]:
+def parse_indices(text: Optional[str], option: str) -> Optional[tuple[int, ...]]:
     """Indices of ``"-2,-1"``; None for None and for ``"all"``.
 
     :raises GuidedAlignError: not a comma-separated list of whole numbers.
@@ -29,19 +30,18 @@ def parse_indices(text: Optional[str], option: str) -> Optional[Tuple[int, ...]]
         ) from None
 
 
-def _resolve(indices: Optional[Sequence[int]], size: int, option: str, what: str) -> Tuple[int, ...]:
+def _resolve(indices: Optional[Sequence[int]], size: int, option: str, what: str) -> tuple[int, ...]:
     if indices is None:
         return tuple(range(size))
-    resolved = []
     for index in indices:
         if not -size <= index < size:
             raise GuidedAlignError(
                 f"{option}: this model has {size} {what}, so an index lies in {-size}..{size - 1}; got {index}"
             )
-        resolved.append(index % size)
-    if len(set(resolved)) != len(resolved):
+    resolved = sorted({index % size for index in indices})
+    if len(resolved) != len(indices):
         raise GuidedAlignError(f"{option}: each of the model's {what} may be named once; got {list(indices)}")
-    return tuple(sorted(resolved))
+    return tuple(resolved)
 
 
 @dataclass(frozen=True)
@@ -50,16 +50,17 @@ class GuidedHeads:
 
     :param layers: decoder layers, from 0; none for a model that returns its attention beside its logits.
     :param heads: heads of each of these layers, from 0.
-    :param reduction: ``mean``: the average of the heads' probabilities is one attention; ``each``: every head of
-        every layer is guided by itself (readers average them).
-    :param position: ``same``: a target token's attention is the decoder's row that predicts it; ``next``: the row
-        after it, which has the token as its input (Chen et al. 2020, arXiv:2004.14837, section 3.2).
-    :param unlinked: ``ignore``: a target token without links is left alone; ``eos``: it is guided to the source's
+    :param reduction: ``mean``: the average of the heads' probabilities is guided; ``each``: every head of every layer
+        is guided by itself (readers average them).
+    :param position: one of :data:`POSITIONS`. ``same``: a target token's attention is the decoder's row that predicts
+        it; ``next``: the row after it, which reads the token (Chen et al. 2020, arXiv:2004.14837, section 3.2).
+    :param unlinked: ``ignore``: a target token without links is not guided; ``eos``: it is guided to the source's
         ``</s>``, and a token whose attention is there is read as unlinked.
+    :raises GuidedAlignError: no such reduction, position or ``unlinked``.
     """
 
-    layers: Tuple[int, ...]
-    heads: Tuple[int, ...]
+    layers: tuple[int, ...]
+    heads: tuple[int, ...]
     reduction: str = "mean"
     position: str = "same"
     unlinked: str = "ignore"
@@ -70,6 +71,16 @@ class GuidedHeads:
                 raise GuidedAlignError(
                     f"the {name} of guided attention: expected {' or '.join(known)}; got {getattr(self, name)!r}"
                 )
+
+    @property
+    def shift(self) -> int:
+        """Rows from the decoder's row that predicts a target token to the row with the token's attention."""
+        return POSITIONS[self.position]
+
+    @property
+    def end_is_null(self) -> bool:
+        """Whether attention on the source's ``</s>`` means that the target token has no link."""
+        return self.unlinked == "eos"
 
     @classmethod
     def resolve(
@@ -85,20 +96,14 @@ class GuidedHeads:
         """The choice as indices from 0, checked against a model.
 
         :param layers: indices, negative ones from the end; None takes every layer.
-        :param heads: likewise, of each chosen layer.
+        :param heads: indices of heads in each chosen layer, negative ones from the end; None takes every head.
         :param heads_of_layers: the number of heads of each decoder layer of the model.
         :param options: what errors call the two choices.
         :raises GuidedAlignError: an index that the model does not have, or one that is named twice.
         """
         chosen = _resolve(layers, len(heads_of_layers), options[0], "decoder layers")
         fewest = min(heads_of_layers[layer] for layer in chosen)
-        return cls(
-            chosen,
-            _resolve(heads, fewest, options[1], "heads in a layer"),
-            reduction,
-            position,
-            unlinked,
-        )
+        return cls(chosen, _resolve(heads, fewest, options[1], "heads in a layer"), reduction, position, unlinked)
 
     def check_against(self, heads_of_layers: Sequence[int]) -> None:
         """Refuse a stored choice that a model does not have.
@@ -118,10 +123,10 @@ class GuidedHeads:
     def store(self, model_config: Any) -> None:
         """Write the choice into a model's configuration, which the checkpoint keeps.
 
-        Besides our own keys, ``alignment_layer`` and ``alignment_heads`` are set where they can say the same (one
-        layer, its first heads): CTranslate2's converter and fairseq's ``transformer_align`` read them.
+        ``alignment_layer`` and ``alignment_heads`` are set too where one layer's first heads are guided: CTranslate2's
+        converter and fairseq's ``transformer_align`` read them.
         """
-        values = {
+        values: dict[str, Any] = {
             "guided_alignment_layers": ",".join(map(str, self.layers)),
             "guided_alignment_heads": ",".join(map(str, self.heads)),
             "guided_alignment_reduction": self.reduction,
@@ -129,8 +134,7 @@ class GuidedHeads:
             "guided_alignment_unlinked": self.unlinked,
         }
         if len(self.layers) == 1 and self.heads == tuple(range(len(self.heads))):
-            values["alignment_layer"] = self.layers[0]  # type: ignore[assignment]
-            values["alignment_heads"] = len(self.heads)  # type: ignore[assignment]
+            values.update(alignment_layer=self.layers[0], alignment_heads=len(self.heads))
         for key, value in values.items():
             setattr(model_config, key, value)
 
@@ -149,20 +153,10 @@ class GuidedHeads:
             layers = str(model_config.alignment_layer)
             count = model_config.alignment_heads or model_config.decoder_attention_heads
             heads = ",".join(map(str, range(count)))
-        chosen = parse_indices(layers, "guided_alignment_layers") or () if layers else ()
-        kept = getattr(model_config, "decoder_layers_to_keep", None)
-        if kept:
-            # fairseq numbers the layers anew that it keeps
-            left = sorted(int(layer) for layer in (kept.split(",") if isinstance(kept, str) else kept))
-            if not set(chosen) <= set(left):
-                raise GuidedAlignError(
-                    f"decoder_layers_to_keep: the guided layers {', '.join(map(str, chosen))} are needed for "
-                    f"alignments; got {', '.join(map(str, left))}"
-                )
-            chosen = tuple(left.index(layer) for layer in chosen)
+        chosen = (parse_indices(layers, "guided_alignment_layers") or ()) if layers else ()
         return cls(
-            chosen,
-            parse_indices(heads, "guided_alignment_heads") or () if heads else (),
+            _numbered_anew(chosen, getattr(model_config, "decoder_layers_to_keep", None)),
+            (parse_indices(heads, "guided_alignment_heads") or ()) if heads else (),
             getattr(model_config, "guided_alignment_reduction", "mean"),
             getattr(model_config, "guided_alignment_position", "same"),
             getattr(model_config, "guided_alignment_unlinked", "ignore"),
@@ -173,3 +167,19 @@ class GuidedHeads:
             f"layers {','.join(map(str, self.layers))}, heads {','.join(map(str, self.heads))} ({self.reduction}), "
             f"position {self.position}, unlinked {self.unlinked}"
         )
+
+
+def _numbered_anew(layers: tuple[int, ...], kept: Any) -> tuple[int, ...]:
+    """Numbers of the guided layers in a decoder of which fairseq keeps some layers only.
+
+    :param kept: fairseq's ``decoder_layers_to_keep``, a list or ``"0,2"``; None or empty: all layers.
+    """
+    if not kept:
+        return layers
+    left = sorted(int(layer) for layer in (kept.split(",") if isinstance(kept, str) else kept))
+    if not set(layers) <= set(left):
+        raise GuidedAlignError(
+            f"decoder_layers_to_keep: the guided layers {', '.join(map(str, layers))} are needed for "
+            f"alignments; got {', '.join(map(str, left))}"
+        )
+    return tuple(left.index(layer) for layer in layers)

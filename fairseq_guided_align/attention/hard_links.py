@@ -1,11 +1,10 @@
 """Links read off attention: matrices of probabilities in, :class:`SentenceLinks` out.
 
 A matrix has one row a target token and one column a source token, rows summing to 1: p(source | target).
-Anything that numpy turns into an array will do; nothing is changed in place. Where two cells are equally
-likely the earlier position wins.
+Anything that numpy turns into an array will do; nothing is changed in place. Of equally likely cells the first wins.
 
 A model's source ends in ``</s>``, which takes the probability of target tokens that translate nothing. Its
-column is the *null column*: a token whose best column it is gets no link. The others keep their numbers.
+column is the *null column*: a token whose best column it is gets no link. The other columns keep their numbers.
 """
 
 from __future__ import annotations
@@ -14,14 +13,18 @@ from typing import Any, Optional
 
 import numpy as np
 
+from fairseq_guided_align.attention.guided_heads import GuidedHeads
 from fairseq_guided_align.errors import AlignmentRangeError, GuidedAlignError
 from fairseq_guided_align.links.link import SentenceLinks
 
-COMBINATIONS = ("product", "mean", "minimum", "maximum")
-"""What :func:`combine_directions` can do with the two probabilities of a cell."""
 
-REDUCTIONS = ("sum", "mean", "max")
-"""How :func:`merge_pieces` turns the pieces of a word into the word."""
+def linkable(attention: np.ndarray, guided: GuidedHeads) -> tuple[np.ndarray, Optional[int]]:
+    """A model's attention as the functions below take it, with its null column.
+
+    :param attention: (target, source + 1) probabilities; the last column is ``</s>``'s.
+    :return: all of it and column -1 if ``</s>`` means "no link"; else the matrix without ``</s>``, and None.
+    """
+    return (attention, -1) if guided.end_is_null else (attention[:, :-1], None)
 
 
 def argmax_links(attention: Any, null_column: Optional[int] = None) -> SentenceLinks:
@@ -34,25 +37,20 @@ def argmax_links(attention: Any, null_column: Optional[int] = None) -> SentenceL
     """
     matrix = _matrix(attention, "attention")
     null = _column(null_column, matrix)
-    if not matrix.size:
-        return _hard(np.empty(0, np.int64), np.empty(0, np.int64))
-    target = np.arange(matrix.shape[0])
-    source = matrix.argmax(axis=1)
-    linked = source != null
-    return _hard(source[linked], target[linked])
+    source = matrix.argmax(axis=1) if matrix.size else np.empty(0, np.int64)
+    target = np.flatnonzero(source != null)
+    return _hard(source[target], target)
 
 
 def mutual_argmax_links(attention: Any, null_column: Optional[int] = None) -> SentenceLinks:
     """Links between tokens that are each other's most likely token: at most one a token, of weight 1.
 
     Source token s chooses the target token with the largest p(s | target). Sabet et al. 2020 (SimAlign),
-    section 2.2. With the models of both directions, either give the matrix of :func:`combine_directions`, or
+    section 2.2. With the models of both directions, either give the matrix of :func:`mean_of_directions`, or
     intersect the :func:`argmax_links` of each with :func:`~fairseq_guided_align.links.symmetrisation.symmetrise`.
 
     :param attention: (target, source) probabilities.
-    :param null_column: as in :func:`argmax_links`.
-    :raises GuidedAlignError: not a matrix of finite numbers.
-    :raises AlignmentRangeError: there is no such ``null_column``.
+    :param null_column: as in :func:`argmax_links`, which also names the errors.
     """
     matrix = _matrix(attention, "attention")
     links = argmax_links(matrix, null_column)
@@ -67,9 +65,8 @@ def threshold_links(attention: Any, threshold: float, null_column: Optional[int]
 
     :param attention: (target, source) probabilities.
     :param threshold: above 0, at most 1.
-    :param null_column: as in :func:`argmax_links`.
-    :raises GuidedAlignError: not a matrix of finite numbers, or a threshold out of range.
-    :raises AlignmentRangeError: there is no such ``null_column``.
+    :param null_column: as in :func:`argmax_links`, which also names the errors.
+    :raises GuidedAlignError: a threshold out of range.
     """
     if not 0 < threshold <= 1:
         raise GuidedAlignError(f"expected a threshold above 0 and at most 1; got {threshold}")
@@ -82,22 +79,15 @@ def threshold_links(attention: Any, threshold: float, null_column: Optional[int]
     return SentenceLinks(source.astype(np.int32), target.astype(np.int32), weight, np.ones(len(weight), dtype=bool))
 
 
-def combine_directions(attention: Any, reverse: Any, combination: str = "product") -> np.ndarray:
-    """One matrix out of the two directions' for :func:`threshold_links` and :func:`mutual_argmax_links`.
-
-    A threshold on ``minimum`` is the intersection of the thresholds on each (Dou and Neubig 2021,
-    awesome-align), on ``maximum`` their union.
+def mean_of_directions(attention: Any, reverse: Any) -> np.ndarray:
+    """The mean of both directions' probabilities, for :func:`threshold_links` and :func:`mutual_argmax_links`.
 
     :param attention: (target, source) probabilities p(source | target), null column already taken off.
     :param reverse: (source, target) probabilities p(target | source), null column already taken off.
-    :param combination: one of :data:`COMBINATIONS`; ``product`` of the two probabilities.
-    :returns: (target, source), each cell in 0..1; rows do not sum to 1.
-    :raises GuidedAlignError: not matrices of finite numbers, or no such combination.
+    :return: (target, source), each cell in 0..1; rows do not sum to 1.
+    :raises GuidedAlignError: not matrices of finite numbers.
     :raises AlignmentRangeError: the shapes are not each other's transpose.
     """
-    if combination not in COMBINATIONS:
-        known = ", ".join(COMBINATIONS)
-        raise GuidedAlignError(f"expected a combination out of {known}; got {combination!r}")
     forward = _matrix(attention, "attention")
     back = _matrix(reverse, "reverse").T
     if forward.shape != back.shape:
@@ -105,62 +95,41 @@ def combine_directions(attention: Any, reverse: Any, combination: str = "product
             f"expected matrices of the same tokens; got {forward.shape} (target, source) and"
             f" {back.shape[::-1]} (source, target)"
         )
-    if combination == "product":
-        return forward * back
-    if combination == "mean":
-        return (forward + back) / 2
-    return np.minimum(forward, back) if combination == "minimum" else np.maximum(forward, back)
+    return (forward + back) / 2
 
 
-def merge_pieces(
-    attention: Any,
-    source_word_of_piece: Any,
-    target_word_of_piece: Any,
-    source_reduction: str = "sum",
-    target_reduction: str = "mean",
-) -> np.ndarray:
+def merge_pieces(attention: Any, source_word_of_piece: Any, target_word_of_piece: Any) -> np.ndarray:
     """Attention between words out of attention between subword pieces.
 
-    By default a word's columns are summed (its pieces are different places to look at, so their probabilities
-    add up) and its rows are averaged (each piece spreads its own probability of 1): rows that summed to 1
-    still do, and a word cut into many pieces is not favoured. ``max`` keeps the sharpest piece instead.
+    A word's columns are added: its pieces are different places to look at. Its rows are averaged: each piece spreads
+    its own probability of 1. So rows that sum to 1 still do, and no word gains by being cut into more pieces.
 
     :param attention: (target pieces, source pieces) probabilities.
     :param source_word_of_piece: (source pieces,) integers, the word of each column; -1 drops the column. Give
         ``</s>`` a number of its own, after the last word, to keep it as null column.
-    :param target_word_of_piece: (target pieces,) integers, the same for the rows.
-    :param source_reduction: one of :data:`REDUCTIONS`, for the columns of a word.
-    :param target_reduction: one of :data:`REDUCTIONS`, for the rows of a word.
-    :returns: (target words, source words); as many as the largest number + 1. A number without pieces is 0.
-    :raises GuidedAlignError: not a matrix of finite numbers, or no such reduction.
+    :param target_word_of_piece: (target pieces,) integers, the word of each row; -1 drops the row.
+    :return: (target words, source words); as many as the largest number + 1. A word without pieces is 0.
+    :raises GuidedAlignError: not a matrix of finite numbers.
     :raises AlignmentRangeError: not one word number a piece.
     """
     matrix = _matrix(attention, "attention")
-    columns = _reduced(matrix.T, source_word_of_piece, source_reduction, "source")
-    return _reduced(columns.T, target_word_of_piece, target_reduction, "target")
+    columns, _ = _added(matrix.T, source_word_of_piece, "source")
+    rows, pieces = _added(columns.T, target_word_of_piece, "target")
+    return rows / np.maximum(pieces, 1).astype(rows.dtype)[:, None]
 
 
-def _reduced(rows: np.ndarray, word_of_piece: Any, reduction: str, side: str) -> np.ndarray:
-    """(words, columns) out of (pieces, columns)."""
-    if reduction not in REDUCTIONS:
-        raise GuidedAlignError(f"expected a reduction out of {', '.join(REDUCTIONS)}; got {reduction!r}")
+def _added(rows: np.ndarray, word_of_piece: Any, side: str) -> tuple[np.ndarray, np.ndarray]:
+    """Sums (words, columns) out of (pieces, columns), and the number of pieces of each word, (words,)."""
     word = np.asarray(word_of_piece, dtype=np.int64)
     if word.shape != (rows.shape[0],) or bool((word < -1).any()):
         raise AlignmentRangeError(
             f"expected one word number, or -1, for each of {rows.shape[0]} {side} pieces; got {word.tolist()}"
         )
     kept = word >= 0
-    word, rows = word[kept], rows[kept]
-    words = int(word.max(initial=-1)) + 1
-    result = np.zeros((words, rows.shape[1]), dtype=rows.dtype)
-    if reduction == "max":
-        np.maximum.at(result, word, rows)
-        return result
-    np.add.at(result, word, rows)
-    if reduction == "mean":
-        pieces = np.bincount(word)
-        result /= np.maximum(pieces, 1)[:, None]
-    return result
+    pieces = np.bincount(word[kept])
+    result = np.zeros((len(pieces), rows.shape[1]), dtype=rows.dtype)
+    np.add.at(result, word[kept], rows[kept])
+    return result, pieces
 
 
 def _matrix(values: Any, name: str) -> np.ndarray:

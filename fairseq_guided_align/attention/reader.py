@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from contextlib import AbstractContextManager
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Optional, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -25,24 +25,23 @@ def find_decoder(model: nn.Module) -> Optional[nn.Module]:
         model = inner
 
 
-def cross_attentions(model: nn.Module) -> List[nn.Module]:
+def cross_attentions(model: nn.Module) -> list[nn.Module]:
     """Cross-attention modules of the decoder's layers, in order; empty for a model without them."""
     layers = getattr(find_decoder(model), "layers", None)
     if not isinstance(layers, nn.ModuleList):
         return []
-    # a LayerDropModuleList leaves layers out when it is iterated, so it is indexed
+    # A LayerDropModuleList leaves layers out when it is iterated, so it is indexed.
     found = [getattr(layers[i], "encoder_attn", None) for i in range(len(layers))]
-    return [module for module in found if module is not None] if all(m is not None for m in found) else []
+    return found if all(module is not None for module in found) else []  # type: ignore[return-value]
 
 
 def check_has_attention(model: nn.Module) -> None:
-    """Refuse those of fairseq's own models whose attention is of no use to us.
+    """Refuse fairseq's recurrent and convolutional models, which return no attention while they train.
 
-    Its recurrent and convolutional models return none while they train. When they decode, the columns of the LSTM's
-    are not those of a source that is padded on the left, which it turns round.
+    When they decode, the LSTM turns a left-padded source round, so the columns are not those of the batch.
 
-    :raises GuidedAlignError: a decoder of fairseq's without cross-attention modules. Any other model may return its
-        attention, which the first batch shows.
+    :raises GuidedAlignError: a decoder of fairseq's without cross-attention modules. The first batch shows whether any
+        other model returns its attention.
     """
     decoder = find_decoder(model)
     if decoder is None or cross_attentions(model) or not type(decoder).__module__.startswith("fairseq."):
@@ -59,10 +58,9 @@ def check_model(model: nn.Module) -> None:
     :raises GuidedAlignError: with the reason and the way out.
     """
     check_has_attention(model)
-    decoder = find_decoder(model)
-    layers = getattr(decoder, "layers", None)
     if not cross_attentions(model):
         return
+    layers = getattr(find_decoder(model), "layers", None)
     if type(layers).__name__ == "LayerDropModuleList":
         raise GuidedAlignError(
             "--decoder-layerdrop skips the guided layer in a share of the updates and renumbers the layers; "
@@ -75,7 +73,7 @@ def check_model(model: nn.Module) -> None:
         )
 
 
-def heads_of_layers(model: nn.Module) -> List[int]:
+def heads_of_layers(model: nn.Module) -> list[int]:
     """Number of cross-attention heads of each decoder layer."""
     return [int(module.num_heads) for module in cross_attentions(model)]  # type: ignore[arg-type]
 
@@ -83,18 +81,18 @@ def heads_of_layers(model: nn.Module) -> List[int]:
 class AttentionReader(AbstractContextManager):
     """Reads the cross-attention of chosen layers while the model runs inside the ``with`` block.
 
-    A forward pre-hook asks the chosen modules for weights per head and a forward hook takes them: probabilities in
-    float32, before dropout and before any cast, whichever model class they belong to. What the model itself returns
-    is unchanged. If the decoder runs more than once, the last run counts (``--full-context-alignment``).
+    Hooks ask the chosen modules for weights per head and take them: probabilities in float32, before dropout and
+    before any cast, in any model class. What the model returns is unchanged. If the decoder runs more than once
+    (``--full-context-alignment``), the last run counts.
     """
 
     def __init__(self, model: nn.Module, guided: GuidedHeads) -> None:
         modules = cross_attentions(model)
         self._guided = guided
         self._modules = [(layer, modules[layer]) for layer in guided.layers]
-        self._weights: Dict[int, Tensor] = {}
-        self._asked: Dict[int, Tuple[bool, bool]] = {}
-        self._hooks: List[Any] = []
+        self._weights: dict[int, Tensor] = {}
+        self._asked: dict[int, tuple[bool, bool]] = {}
+        self._hooks: list[Any] = []
 
     def __enter__(self) -> AttentionReader:
         for layer, module in self._modules:
@@ -106,9 +104,8 @@ class AttentionReader(AbstractContextManager):
         for hook in self._hooks:
             hook.remove()
 
-    def _ask(self, layer: int, module: nn.Module, args: tuple, kwargs: dict) -> Tuple[tuple, dict]:
-        per_head = bool(kwargs.get("need_head_weights", False))
-        self._asked[layer] = (bool(kwargs.get("need_weights", True)), per_head)
+    def _ask(self, layer: int, module: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
+        self._asked[layer] = bool(kwargs.get("need_weights", True)), bool(kwargs.get("need_head_weights", False))
         return args, {**kwargs, "need_weights": True, "need_head_weights": True}
 
     def _take(self, layer: int, module: nn.Module, args: tuple, output: tuple) -> tuple:
@@ -125,7 +122,7 @@ class AttentionReader(AbstractContextManager):
             return output
         return attended, weights.mean(dim=0) if need_weights else None
 
-    def attentions(self) -> List[Tensor]:
+    def attentions(self) -> list[Tensor]:
         """Guided attentions of the last run, each (batch, target, source); rows sum to 1, padding is 0.
 
         One for reduction ``mean``, one for every layer and head for ``each``.
@@ -152,7 +149,7 @@ class AttentionReader(AbstractContextManager):
 def returned_attention(net_output: Any) -> Tensor:
     """Attention that a model without cross-attention modules returns beside its logits, (batch, target, source).
 
-    :param net_output: ``(logits, {"attn": attention})``; a list of one attention is understood as well.
+    :param net_output: ``(logits, {"attn": attention})``; the attention may stand in a list.
     :raises GuidedAlignError: there is none.
     """
     extra = net_output[1] if isinstance(net_output, Sequence) and len(net_output) > 1 else None

@@ -1,4 +1,4 @@
-"""The average of several checkpoints of one training, which mostly translates and aligns better than each of them."""
+"""The average of several checkpoints of a training, which mostly translates and aligns better than each of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -34,13 +34,13 @@ SETTINGS = (
     "guided_alignment_layers", "guided_alignment_heads", "guided_alignment_reduction", "guided_alignment_position",
     "guided_alignment_unlinked", DICTIONARIES,
 )  # fmt: skip
-"""What the same weights compute, and what is read off them, depends on these."""
+"""What a model computes, and which links are read off it, depends on these."""
 
 AVERAGED = "averaged_checkpoints"
 """In the result's extra state: the names of the files."""
 
 
-def last_checkpoints(folder: PathLike, count: int, kind: Optional[str] = None) -> List[str]:
+def last_checkpoints(folder: PathLike, count: int, kind: str | None = None) -> list[str]:
     """The last checkpoints that fairseq wrote into a folder, oldest first.
 
     :param count: how many.
@@ -51,7 +51,7 @@ def last_checkpoints(folder: PathLike, count: int, kind: Optional[str] = None) -
         names = sorted(os.listdir(folder))
     except OSError as error:
         raise GuidedAlignError(f"{folder}: expected a folder with checkpoints: {error.strerror}") from error
-    found: Dict[str, List[Tuple[int, str]]] = {}
+    found: dict[str, list[tuple[int, str]]] = {}
     for name in names:
         for one, pattern in KINDS.items():
             match = pattern.fullmatch(name)
@@ -76,13 +76,12 @@ def last_checkpoints(folder: PathLike, count: int, kind: Optional[str] = None) -
 def average_checkpoints(paths: Sequence[PathLike], output: PathLike) -> None:
     """Write a checkpoint whose weights are the mean of those of others, and say what was averaged.
 
-    It is the one of the most updates in all else, the choice of guided heads among it, but for what only training
-    needs: the optimizer's state. Sums are of float64; weights of half precision become float32, as the sums of halves
-    are none.
+    All else, such as the choice of guided heads, is of the checkpoint of the most updates, without the optimizer's
+    state. Sums are float64. Weights of half precision become float32, because their mean is no half.
 
     :param paths: at least two, of one model.
     :param output: file to write.
-    :raises GuidedAlignError: one cannot be read, is of another model, or has weights that are no finite numbers.
+    :raises GuidedAlignError: a checkpoint cannot be read, is of another model, or has weights that are not finite.
     """
     fairseq_guided_align.register()
     real = [os.path.realpath(path) for path in paths]
@@ -93,9 +92,9 @@ def average_checkpoints(paths: Sequence[PathLike], output: PathLike) -> None:
             raise GuidedAlignError(f"{path}: named twice; expected different checkpoints to average")
     if os.path.realpath(output) in real:
         raise GuidedAlignError(f"--output {output}: is one of the checkpoints to average; name another file")
-    newest: Tuple[int, Dict[str, Any]] = (-1, {})
-    first: Dict[str, Any] = {}
-    sums: Dict[str, Tensor] = {}
+    newest: tuple[int, dict[str, Any]] = (-1, {})
+    first: dict[str, Any] = {}
+    sums: dict[str, Tensor] = {}
     for path in paths:
         state = _read(path)
         say(f"averaging {path} ({updates_of(state)} updates)")
@@ -114,7 +113,7 @@ def average_checkpoints(paths: Sequence[PathLike], output: PathLike) -> None:
     say(f"{output}: the average of {len(paths)} checkpoints")
 
 
-def _read(path: PathLike) -> Dict[str, Any]:
+def _read(path: PathLike) -> dict[str, Any]:
     refuse_if_cut_off(path)
     try:
         state = read_light(path)
@@ -134,37 +133,34 @@ def _read(path: PathLike) -> Dict[str, Any]:
 
 
 def _check_finite(path: PathLike, name: str, weight: Tensor) -> None:
-    # fairseq 0.12.2 saves this one without ever having set it
+    # fairseq 0.12.2 saves this tensor without setting it.
     if not name.endswith("._float_tensor") and not torch.isfinite(weight).all():
         raise GuidedAlignError(f"{path}: {name} holds numbers that are not finite; leave this checkpoint out")
 
 
-def _check_same_model(path: PathLike, state: Dict[str, Any], first_path: PathLike, first: Dict[str, Any]) -> None:
+def _check_same_model(path: PathLike, state: dict[str, Any], first_path: PathLike, first: dict[str, Any]) -> None:
     """Refuse another model than the first one.
 
     :raises GuidedAlignError: names what differs.
     """
-    weights, wanted = state["model"], first["model"]
-    for name in [*wanted, *weights]:
-        sizes = [list(one[name].shape) if name in one else "none" for one in (wanted, weights)]
-        if sizes[0] != sizes[1]:
+    sizes = [{name: list(weight.shape) for name, weight in one["model"].items()} for one in (first, state)]
+    settings = [_settings(one) for one in (first, state)]
+    names = {**sizes[0], **sizes[1]}
+    compared: list[tuple[Any, ...]] = [
+        (f"{name} of the sizes", *(one.get(name, "none") for one in sizes)) for name in names
+    ]
+    compared += [(name, *(one.get(name) for one in settings)) for name in SETTINGS]
+    for what, wanted, got in compared:
+        if wanted != got:
             raise GuidedAlignError(
-                f"{path}: is of another model than {first_path}: expected {name} of the sizes {sizes[0]}; got "
-                f"{sizes[1]}"
-            )
-    settings, expected = _settings(state), _settings(first)
-    for name in SETTINGS:
-        if settings.get(name) != expected.get(name):
-            raise GuidedAlignError(
-                f"{path}: is of another model than {first_path}: expected {name} {expected.get(name)}; got "
-                f"{settings.get(name)}"
+                f"{path}: is of another model than {first_path}: expected {what} {wanted}; got {got}"
             )
 
 
-def _settings(state: Dict[str, Any]) -> Dict[str, str]:
+def _settings(state: dict[str, Any]) -> dict[str, str]:
     """Settings of task and model as text, those of groups such as ``encoder`` under ``encoder_...``."""
     parts = [state["args"]] if state.get("args") is not None else [state["cfg"]["task"], state["cfg"]["model"]]
-    flat: Dict[str, Any] = {}
+    flat: dict[str, Any] = {}
     for part in parts:
         for name, value in (vars(part) if isinstance(part, Namespace) else dict(part)).items():
             if isinstance(value, Mapping):
@@ -174,9 +170,9 @@ def _settings(state: Dict[str, Any]) -> Dict[str, str]:
     return {name: str(value) for name, value in flat.items()}
 
 
-def _of_newest(state: Dict[str, Any], sums: Mapping[str, Tensor], paths: Sequence[PathLike]) -> Dict[str, Any]:
+def _of_newest(state: dict[str, Any], sums: Mapping[str, Tensor], paths: Sequence[PathLike]) -> dict[str, Any]:
     """The newest checkpoint with the averages in place of its weights, and without what only training needs."""
-    made: Dict[Tuple[Any, ...], Tensor] = {}
+    made: dict[tuple[Any, ...], Tensor] = {}
     averages = type(state["model"])()
     for name, weight in state["model"].items():
         # Embeddings that are shared stay one tensor in the file.

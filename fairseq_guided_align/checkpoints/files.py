@@ -10,7 +10,7 @@ import re
 import shutil
 import zipfile
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any
 
 import torch
 
@@ -29,9 +29,9 @@ _OLD_START = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)
 
 
 def is_cut_off(path: PathLike) -> bool:
-    """Whether a file is the beginning of a checkpoint, as a copy leaves it that is killed; also an empty file.
+    """Whether a file is empty or the beginning of a checkpoint, as a killed copy leaves it.
 
-    What is no checkpoint at all, or holds what torch refuses to read, is not cut off: its reader says what is wrong.
+    Other files, and checkpoints that torch refuses to read, are not cut off: their reader says what is wrong.
 
     :raises OSError: it cannot be read.
     """
@@ -51,23 +51,23 @@ def is_cut_off(path: PathLike) -> bool:
     return False
 
 
-def read_light(path: PathLike) -> Dict[str, Any]:
-    """What a whole checkpoint holds; its tensors stay on the disk until somebody looks at them.
+def read_light(path: PathLike) -> dict[str, Any]:
+    """What a whole checkpoint holds; its tensors stay on the disk until they are used.
 
-    :raises OSError: it cannot be read; likewise what ``torch.load`` raises.
+    :raises OSError: it cannot be read. Raises as ``torch.load`` as well.
     """
     mapped = zipfile.is_zipfile(path)
-    state: Dict[str, Any] = torch.load(path, map_location="cpu", **({"mmap": True} if mapped else {}))
+    state: dict[str, Any] = torch.load(path, map_location="cpu", **({"mmap": True} if mapped else {}))
     return state
 
 
-def updates_of(state: Dict[str, Any]) -> int:
+def updates_of(state: dict[str, Any]) -> int:
     """Updates that were done when a checkpoint was written."""
     return int(state["optimizer_history"][-1]["num_updates"])
 
 
-def newest_whole(folder: PathLike) -> Optional[Path]:
-    """The whole checkpoint of the most updates among those that fairseq wrote into a folder; None if there is none."""
+def newest_whole(folder: PathLike) -> Path | None:
+    """The whole checkpoint of the most updates that fairseq wrote into a folder; None if there is none."""
     found = []
     for path in sorted(Path(folder).iterdir()):
         if not FAIRSEQ_NAMES.fullmatch(path.name) or not path.is_file() or is_cut_off(path):
@@ -80,9 +80,9 @@ def newest_whole(folder: PathLike) -> Optional[Path]:
 
 
 def replace_if_cut_off(last: PathLike) -> None:
-    """Put the newest whole checkpoint in the place of a ``checkpoint_last.pt`` that is cut off, and say so.
+    """Replace a ``checkpoint_last.pt`` that is cut off by the newest whole checkpoint beside it, and say so.
 
-    :raises GuidedAlignError: there is no whole one beside it.
+    :raises GuidedAlignError: there is no whole one.
     """
     last = Path(last)
     if not last.is_file() or not is_cut_off(last):
@@ -103,10 +103,7 @@ def replace_if_cut_off(last: PathLike) -> None:
 
 
 def refuse_if_cut_off(path: PathLike) -> None:
-    """For a checkpoint that was named.
-
-    :raises GuidedAlignError: it is cut off.
-    """
+    """:raises GuidedAlignError: a checkpoint that the user named is cut off."""
     path = Path(path)
     if not path.is_file() or not is_cut_off(path):
         return
@@ -127,10 +124,7 @@ def copy_whole(source: PathLike, target: PathLike) -> None:
 
 
 def remove_unfinished(folder: PathLike) -> None:
-    """Remove what killed runs left of checkpoints that they were writing, and say so.
-
-    fairseq writes ``NAME.tmp`` and renames it.
-    """
+    """Remove the unfinished checkpoints of killed runs, and say so; fairseq writes ``NAME.tmp`` and renames it."""
     for path in sorted(Path(folder).glob("*.pt.tmp")):
         if FAIRSEQ_NAMES.fullmatch(path.name[: -len(".tmp")]):
             logger.info(f"removing {path}: of a run that was killed while it wrote")

@@ -1,14 +1,15 @@
-"""Fingerprints of dictionaries, which a checkpoint keeps: a model means nothing with the entries of another text.
+"""Fingerprints of dictionaries, which a checkpoint keeps: with other entries its model is worthless.
 
-Only the entries and their order count; how often each was seen does not.
+Only the entries and their order count, not how often each was seen.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Dict, Mapping, Optional
+from typing import Any
 
 from fairseq_guided_align.errors import DictionaryMismatchError
 from fairseq_guided_align.files.byte_lines import PathLike
@@ -27,7 +28,7 @@ def fingerprint(dictionary: Any) -> str:
     return digest.hexdigest()[:16]
 
 
-def prints_of(task: Any) -> Dict[str, str]:
+def prints_of(task: Any) -> dict[str, str]:
     """Fingerprints by language of what a translation task has loaded; empty for other tasks."""
     dictionaries = getattr(task, "dicts", None)
     if not dictionaries:
@@ -40,7 +41,7 @@ def prints_of(task: Any) -> Dict[str, str]:
     return {str(lang): fingerprint(one) for lang, one in dictionaries.items()}
 
 
-def prints_of_folder(data: PathLike, langs: Any) -> Dict[str, str]:
+def prints_of_folder(data: PathLike, langs: Any) -> dict[str, str]:
     """Fingerprints of the dictionaries of a data folder, of those languages that have one there."""
     from fairseq.data import Dictionary
 
@@ -55,7 +56,7 @@ def store_prints(task: Any, model_config: Any) -> None:
         setattr(model_config, KEY, " ".join(f"{lang}={one}" for lang, one in found.items()))
 
 
-def stored_prints(model_config: Any) -> Optional[Dict[str, str]]:
+def stored_prints(model_config: Any) -> dict[str, str] | None:
     """What :func:`store_prints` wrote, or None.
 
     :param model_config: a configuration of fairseq's, or a dictionary.
@@ -67,7 +68,7 @@ def stored_prints(model_config: Any) -> Optional[Dict[str, str]]:
 
 
 def check_prints(model_config: Any, found: Mapping[str, str], data: str, name: str = "the checkpoint") -> None:
-    """Refuse dictionaries other than those that a model was trained with; of an older model say that nobody knows.
+    """Refuse dictionaries that a model was not trained with; of an older model say that they cannot be checked.
 
     :param model_config: see :func:`stored_prints`.
     :param found: fingerprints of the dictionaries that are to be used.

@@ -6,33 +6,38 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fairseq_guided_align import __version__
-from fairseq_guided_align.cli.options import add_word_split, text_to_read, texts_to_read
+from fairseq_guided_align.cli.options import add, add_sampling, chosen_sampling, texts_to_read
 from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError
-from fairseq_guided_align.files.byte_lines import count_lines, is_pipe, raise_length_error
-from fairseq_guided_align.links.end_links import told_end_links
+from fairseq_guided_align.files.byte_lines import PathLike, is_pipe, raise_length_error
+from fairseq_guided_align.links.end_links import last_positions, pairs_that_end_beyond, told_end_links
 from fairseq_guided_align.links.link import CorpusLinks
 from fairseq_guided_align.links.one_based import MANY, one_based_warning
-from fairseq_guided_align.links.reading import is_naacl, naacl_sentences, read_link_file
+from fairseq_guided_align.links.reading import begun, count_pairs, form_of, read_link_file
 from fairseq_guided_align.links.words import DEFAULT_SPLIT
-from fairseq_guided_align.scores.metrics import LinkCounts, count_corpus
+from fairseq_guided_align.scores.metrics import AlignmentCounts, count_corpus
 from fairseq_guided_align.scores.scored_text import ScoredText
 from fairseq_guided_align.scores.significance import Comparison, Interval, bootstrap_interval, paired_bootstrap
-
-HELP = "score alignment files against gold links: precision, recall, F1, AER"
+from fairseq_guided_align.scores.tables import as_table, comparison_sentence, header_of, signature_of, with_interval
 
 BEYOND = 0.15
-"""Share of links that lie two positions or more behind the last gold link of their pair, from which it is no chance:
-a full stop is one behind.
+"""A text other than gold's is suspected above this share of links two or more positions behind the last gold link of
+their pair. A full stop without a gold link is one position behind.
 """
 
-DESCRIPTION = """\
+NEARLY_ALL = 0.95
+"""Share of pairs from which Marian's links of ``</s>`` are suspected: it writes one in every pair."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command and add its options."""
+    parser.description = """\
 Scores alignment files against gold links.
 
 Files are Pharaoh text, one line a sentence pair: 3-5 is a sure link, 3?5 or 3p5 a possible one; plain or gzip. NAACL
@@ -45,66 +50,75 @@ With A the predicted, S the sure and P all gold links: precision |A&P|/|A|, reca
 mean, AER 1 - (|A&S| + |A&P|) / (|A| + |S|) (Och and Ney 2003). All are in per cent; lower AER is better.
 Counts are summed over the files first. With several systems each is compared with the first by paired
 bootstrap resampling (Koehn 2004)."""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the command."""
-    parser.description = DESCRIPTION
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("gold", metavar="GOLD", type=texts_to_read, help="gold links")
     parser.add_argument(
         "systems",
         metavar="HYP",
         nargs="+",
         type=texts_to_read,
-        help="links of a system; others are compared with the first",
+        help="links of a system; later systems are compared with the first",
     )
-    parser.add_argument("--one-based", action="store_true", help="positions in every HYP count from 1, not 0")
-    parser.add_argument("--gold-one-based", action="store_true", help="positions in GOLD count from 1, not 0")
-    parser.add_argument(
-        "--source",
-        metavar="FILE",
-        type=text_to_read,
-        help="source text, to notice links outside it and to take off Marian's links of </s>",
-    )
-    parser.add_argument("--target", metavar="FILE", type=text_to_read, help="target text, likewise")
-    add_word_split(parser, None, "only with --source and --target; default: spaces")
+    add(parser, "--one-based", note="every HYP")
+    add(parser, "--gold-one-based")
+    note = ", to notice links outside it and to take off Marian's links of </s>"
+    add(parser, "--source", "--target", note=note, type=texts_to_read)
+    add(parser, "--word-split", note="only with --source and --target; default: spaces", default=None)
     parser.add_argument(
         "--score-empty",
         action="store_true",
         help="score pairs with an empty line in GOLD as well: any link in them is wrong",
     )
-    parser.add_argument("--confidence", action="store_true", help="add a bootstrap interval to every AER")
-    parser.add_argument("--level", type=float, metavar="P", help="confidence level of intervals (default: 0.95)")
-    parser.add_argument("--samples", type=int, metavar="N", help="bootstrap resamples (default: 1000)")
-    parser.add_argument("--seed", type=int, metavar="N", help="of the resampling (default: 12345)")
+    add_sampling(parser, "AER")
     parser.add_argument("--json", action="store_true", help="print JSON, with scores as fractions, not per cent")
 
 
-@dataclass(frozen=True)
-class SystemScore:
+class SystemScore(NamedTuple):
     """A system's counts and, with ``--confidence``, the interval of its AER."""
 
     name: str
-    counts: LinkCounts
-    aer_interval: Optional[Interval]
+    counts: AlignmentCounts
+    aer_interval: Interval | None
 
-    def as_json(self) -> dict[str, Any]:
-        scores = {name: getattr(self.counts, name) for name in ("precision", "recall", "f1", "aer")}
-        result: dict[str, Any] = {"name": self.name, **scores, "counts": asdict(self.counts)}
-        if self.aer_interval is not None:
-            result["aer_interval"] = asdict(self.aer_interval)
-        return result
+
+class Outcome(NamedTuple):
+    """What is printed.
+
+    :param left_out: pairs with an empty line in GOLD that were not scored.
+    :param comparisons: of each further system with the first.
+    :param end_links: number of links of ``</s>`` that were taken off each file.
+    :param hints: which links may be wrong, where nothing but the text can tell.
+    """
+
+    signature: str
+    pairs: int
+    left_out: int
+    systems: list[SystemScore]
+    comparisons: list[Comparison]
+    end_links: dict[str, int]
+    warnings: list[str]
+    hints: list[str]
 
 
 def run(args: argparse.Namespace) -> int:
-    """Carry the command out; returns its exit code."""
-    sampling = _sampling(args)
-    text = _text(args)
-    sizes: Sequence[Optional[int]] = _sizes([args.gold, *args.systems]) if text is None else text.shards
-    gold = _read(args.gold, args.gold_one_based, sizes)
-    warnings = _one_based_warnings(args.gold, gold, args.gold_one_based, "--gold-one-based")
+    """Run the command and return its exit code."""
+    outcome = _scored(args, chosen_sampling(args), _text(args))
+    if args.json:
+        print(json.dumps(_as_json(outcome), indent=2))
+        return 0
+    print("\n".join(_lines(args.gold, outcome)))
+    for warning in outcome.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    return 0
+
+
+def _scored(args: argparse.Namespace, sampling: dict[str, Any], text: ScoredText | None) -> Outcome:
+    # Their form and number of pairs are asked for before they are read.
+    files = {name: [begun(path, whole=True) for path in _files(name)] for name in (args.gold, *args.systems)}
+    sizes: Sequence[int | None] = _sizes(list(files.values())) if text is None else text.shards
     end_links: dict[str, int] = {}
+    gold = _read(args.gold, files[args.gold], args.gold_one_based, sizes)
+    warnings = _one_based_warnings(args.gold, gold, args.gold_one_based, "--gold-one-based")
+    hints: list[str] = []
     if text is not None:
         gold, end_links[args.gold], found = text.looked_at(args.gold, gold)
         warnings += found
@@ -113,51 +127,44 @@ def run(args: argparse.Namespace) -> int:
         raise GuidedAlignError(f"{args.gold}: expected gold links; got {len(gold)} lines without any")
     tables = []
     for name in args.systems:
-        predicted = _read(name, args.one_based, sizes)
+        predicted = _read(name, files[name], args.one_based, sizes)
         if len(predicted) != len(gold):
             _raise_length_error(args.gold, name)
         if text is not None:
             predicted, end_links[name], found = text.looked_at(name, predicted)
             warnings += found
-        warnings += _one_based_warnings(name, predicted, args.one_based, "--one-based") or _other_text_warnings(
+        suspicions = _one_based_warnings(name, predicted, args.one_based, "--one-based") or _other_text_warnings(
             name, predicted, gold, scored
         )
+        warnings += suspicions
+        if text is None and not suspicions:
+            both = (name, predicted, args.gold, gold), (args.gold, gold, name, predicted)
+            hints += filter(None, (_end_links_warning(*one) for one in both))
         tables.append(count_corpus(predicted, gold)[scored])
-    systems = [
-        SystemScore(
-            name,
-            LinkCounts.from_array(table),
-            bootstrap_interval(table, **sampling) if args.confidence else None,
-        )
-        for name, table in zip(args.systems, tables)
-    ]
+    intervals = [bootstrap_interval(table, **sampling) if args.confidence else None for table in tables]
     comparisons = [paired_bootstrap(tables[0], table, **sampling) for table in tables[1:]]
     left_out = len(gold) - int(scored.sum())
-    signature = _signature(args, gold, left_out, resampled=bool(args.confidence or comparisons))
-    if args.json:
-        print(json.dumps(_as_json(signature, left_out, systems, comparisons, warnings, end_links), indent=2))
-        return 0
-    print(_table(systems))
-    for system, comparison in zip(systems[1:], comparisons):
-        print(_sentence(systems[0].name, system.name, comparison))
-    if left_out:
-        why = f"whose line in {args.gold} is empty (--score-empty scores them)"
-        print(f"left out: {left_out} of {len(gold)} pairs, {why}")
-    for name, count in end_links.items():
-        if count:
-            print(told_end_links(count, f"{name}: "))
-    print(f"signature: {signature}")
-    for warning in warnings:
-        print(f"warning: {warning}", file=sys.stderr)
-    return 0
+    return Outcome(
+        _signature(args, gold, left_out, sampling if args.confidence or comparisons else {}),
+        len(gold),
+        left_out,
+        [SystemScore(*one) for one in zip(args.systems, map(AlignmentCounts.from_array, tables), intervals)],
+        comparisons,
+        end_links,
+        warnings,
+        hints,
+    )
+
+
+# Files
 
 
 def _files(argument: str) -> list[str]:
-    """Files of one corpus. A file whose own name has a comma is meant by it."""
+    """Files of one corpus. A file whose own name has a comma is that file."""
     return [argument] if Path(argument).exists() else argument.split(",")
 
 
-def _text(args: argparse.Namespace) -> Optional[ScoredText]:
+def _text(args: argparse.Namespace) -> ScoredText | None:
     """The text that the links are of; None where it was not given."""
     if (args.source is None) != (args.target is None):
         raise GuidedAlignError("--source and --target go together: one file for each side")
@@ -168,41 +175,36 @@ def _text(args: argparse.Namespace) -> Optional[ScoredText]:
     return ScoredText.read(_files(args.source), _files(args.target), args.word_split or DEFAULT_SPLIT)
 
 
-def _sizes(arguments: list[str]) -> list[Optional[int]]:
+def _sizes(shards: list[list[PathLike]]) -> list[int | None]:
     """Sentence pairs of each shard, for files in NAACL's form, which say nothing of pairs without links."""
-    shards = [_files(argument) for argument in arguments]
     most = max(map(len, shards))
-    if not any(is_naacl(path) for files in shards for path in files):
+    if not any(form_of(path) for files in shards for path in files):
         return [None] * most
-    sizes: list[Optional[int]] = []
+    sizes: list[int | None] = []
     for number in range(most):
         of_shard = [files[number] for files in shards if len(files) == most]
-        counted = [_pairs(path) for path in of_shard]
-        told = [count for count, path in zip(counted, of_shard) if not is_naacl(path)]
+        counted = [count_pairs(path) for path in of_shard]
+        told = [count for count, path in zip(counted, of_shard) if form_of(path) is None]
         sizes.append(told[0] if told else max(counted))
     return sizes
 
 
-def _read(argument: str, one_based: bool, sizes: Sequence[Optional[int]]) -> CorpusLinks:
-    files = _files(argument)
-    if len(files) != len(sizes) and any(map(is_naacl, files)):
+def _read(argument: str, files: list[PathLike], one_based: bool, sizes: Sequence[int | None]) -> CorpusLinks:
+    form = next(filter(None, map(form_of, files)), None) if len(files) != len(sizes) else None
+    if form is not None:
         raise GuidedAlignError(
-            f"{argument}: NAACL word alignments do not say how many sentence pairs a file has: expected {len(sizes)}"
+            f"{argument}: {form.name} do not say how many sentence pairs a file has: expected {len(sizes)}"
             f" files, as of the other argument; got {len(files)}"
         )
     both = zip(files, sizes if len(files) == len(sizes) else [None] * len(files))
     return CorpusLinks.concatenated(read_link_file(path, one_based, size) for path, size in both)
 
 
-def _pairs(path: str) -> int:
-    return naacl_sentences(path) if is_naacl(path) else count_lines(path)
-
-
 def _raise_length_error(gold: str, system: str) -> None:
     """Names both numbers of lines and the first line that has no partner."""
     if any(map(is_pipe, [*_files(gold), *_files(system)])):
         raise_length_error([*_files(gold), *_files(system)])
-    files = {name: [(path, _pairs(path)) for path in _files(name)] for name in (gold, system)}
+    files = {name: [(path, count_pairs(path)) for path in _files(name)] for name in (gold, system)}
     if len(files[gold]) == len(files[system]):
         # Shard by shard: the first pair of files that differs is where it went wrong.
         gold_file, system_file = next(pair for pair in zip(files[gold], files[system]) if pair[0][1] != pair[1][1])
@@ -217,7 +219,7 @@ def _raise_length_error(gold: str, system: str) -> None:
 
 
 def _one_based_warnings(name: str, links: CorpusLinks, one_based: bool, option: str) -> list[str]:
-    """A file without a single position 0 over many pairs most likely counts from 1."""
+    """Whether a file seems to count from 1: many pairs, and no position 0."""
     if one_based:
         return []
     linked, at_zero = np.diff(links.offsets) > 0, (links.source == 0) | (links.target == 0)
@@ -229,7 +231,7 @@ def _other_text_warnings(name: str, links: CorpusLinks, gold: CorpusLinks, score
     """Links between pieces, of the other direction or of another text often lie where no gold link reaches."""
     if scored.sum() < MANY:
         return []
-    last = [_last_positions(len(gold), gold.sentence(), column) for column in (gold.source, gold.target)]
+    last = [last_positions(len(gold), gold.sentence(), column) for column in (gold.source, gold.target)]
     sentence = links.sentence()
     inside = scored[sentence]
     sentence, source, target = sentence[inside], links.source[inside], links.target[inside]
@@ -247,29 +249,21 @@ def _other_text_warnings(name: str, links: CorpusLinks, gold: CorpusLinks, score
     ]
 
 
-def _last_positions(sentences: int, sentence: np.ndarray, position: np.ndarray) -> np.ndarray:
-    """(sentences,) the last position of each; -1 without links."""
-    last = np.full(sentences, -1)
-    np.maximum.at(last, sentence, position)
-    return last
+def _end_links_warning(name: str, links: CorpusLinks, other_name: str, others: CorpusLinks) -> str | None:
+    """Of links that may be Marian's of ``</s>``; only the text tells them from those of full stops."""
+    found, pairs = pairs_that_end_beyond(links, others)
+    if pairs < 2 or found < NEARLY_ALL * pairs:
+        return None
+    return (
+        f"{name}: in {found} of {pairs} pairs the last link lies behind all those of {other_name}; if Marian wrote"
+        f" {name}, these are links of </s>: give --source and --target, and they are taken off"
+    )
 
 
-def _sampling(args: argparse.Namespace) -> dict[str, Any]:
-    """How is resampled; what was not given gets its default.
-
-    :raises GuidedAlignError: something was given, and nothing is resampled.
-    """
-    defaults = {"level": 0.95, "samples": 1000, "seed": 12345}
-    given = [f"--{name}" for name in defaults if getattr(args, name) is not None]
-    if given and not args.confidence and len(args.systems) == 1:
-        raise GuidedAlignError(f"{' and '.join(given)}: of resampling, which --confidence or a second system asks for")
-    for name, default in defaults.items():
-        if getattr(args, name) is None:
-            setattr(args, name, default)
-    return {name: getattr(args, name) for name in defaults}
+# What is printed
 
 
-def _signature(args: argparse.Namespace, gold: CorpusLinks, left_out: int, resampled: bool) -> str:
+def _signature(args: argparse.Namespace, gold: CorpusLinks, left_out: int, sampling: dict[str, Any]) -> str:
     """Everything that two scores must share to be compared."""
     parts = [
         "AER",
@@ -278,55 +272,51 @@ def _signature(args: argparse.Namespace, gold: CorpusLinks, left_out: int, resam
         "gold:" + ("sure" if bool(np.all(gold.sures())) else "sure+possible"),
         f"base:{int(args.one_based)}",
         f"gold-base:{int(args.gold_one_based)}",
+        *signature_of(sampling),
+        f"version:{__version__}",
     ]
-    if resampled:
-        parts += [f"level:{args.level:g}", f"samples:{args.samples}", f"seed:{args.seed}"]
-    return "|".join([*parts, f"version:{__version__}"])
+    return "|".join(parts)
+
+
+def _lines(gold: str, outcome: Outcome) -> list[str]:
+    systems = outcome.systems
+    lines = [_table(systems)]
+    for system, comparison in zip(systems[1:], outcome.comparisons):
+        lines.append(comparison_sentence(systems[0].name, system.name, "AER", comparison))
+    if outcome.left_out:
+        why = f"whose line in {gold} is empty (--score-empty scores them)"
+        lines.append(f"left out: {outcome.left_out} of {outcome.pairs} pairs, {why}")
+    lines += [told_end_links(count, f"{name}: ") for name, count in outcome.end_links.items() if count]
+    lines += [f"hint: {hint}" for hint in outcome.hints]
+    return [*lines, f"signature: {outcome.signature}"]
 
 
 def _table(systems: list[SystemScore]) -> str:
-    with_interval = systems[0].aer_interval
-    header = "AER" if with_interval is None else f"AER [{100 * with_interval.level:g} % interval]"
-    rows: list[tuple[str, ...]] = [("system", "links", "precision", "recall", "F1", header)]
+    rows = [["system", "links", "precision", "recall", "F1", header_of("AER", systems[0].aer_interval)]]
     for system in systems:
-        counts, interval = system.counts, system.aer_interval
-        aer = f"{100 * counts.aer:.2f}"
-        if interval is not None:
-            aer += f" [{100 * interval.low:.2f}, {100 * interval.high:.2f}]"
+        counts = system.counts
         scores = [f"{100 * value:.2f}" for value in (counts.precision, counts.recall, counts.f1)]
-        rows.append((system.name, str(counts.predicted), *scores, aer))
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join([row[0].ljust(widths[0])] + [cell.rjust(w) for cell, w in zip(row[1:], widths[1:])]) for row in rows
-    )
+        aer = with_interval(counts.aer, system.aer_interval)
+        rows.append([system.name, str(counts.predicted), *scores, aer])
+    return as_table(rows)
 
 
-def _sentence(first: str, second: str, comparison: Comparison) -> str:
-    difference = comparison.difference
-    return (
-        f"{second} against {first}: AER {100 * difference.score:+.2f}"
-        f" [{100 * difference.low:+.2f}, {100 * difference.high:+.2f}], p = {comparison.p_value:.4f};"
-        f" better in {100 * comparison.second_wins:.1f} % of the resamples,"
-        f" worse in {100 * comparison.first_wins:.1f} %"
-    )
-
-
-def _as_json(
-    signature: str,
-    left_out: int,
-    systems: list[SystemScore],
-    comparisons: list[Comparison],
-    warnings: list[str],
-    end_links: dict[str, int],
-) -> dict[str, Any]:
+def _as_json(outcome: Outcome) -> dict[str, Any]:
+    systems = []
+    for name, counts, interval in outcome.systems:
+        scores = {score: getattr(counts, score) for score in ("precision", "recall", "f1", "aer")}
+        systems.append({"name": name, **scores, "counts": asdict(counts)})
+        if interval is not None:
+            systems[-1]["aer_interval"] = asdict(interval)
     return {
-        "signature": signature,
-        "pairs_left_out": left_out,
-        "systems": [system.as_json() for system in systems],
+        "signature": outcome.signature,
+        "pairs_left_out": outcome.left_out,
+        "systems": systems,
         "comparisons": [
-            {"baseline": systems[0].name, "system": system.name, "metric": "aer", **asdict(comparison)}
-            for system, comparison in zip(systems[1:], comparisons)
+            {"baseline": systems[0]["name"], "system": system["name"], "metric": "aer", **asdict(comparison)}
+            for system, comparison in zip(systems[1:], outcome.comparisons)
         ],
-        "end_links_taken_off": end_links,
-        "warnings": warnings,
+        "end_links_taken_off": outcome.end_links,
+        "warnings": outcome.warnings,
+        "hints": outcome.hints,
     }

@@ -1,27 +1,23 @@
-"""``fairseq-guided-align average``: one checkpoint out of the last ones of a training."""
+"""`fairseq-guided-align average`: one checkpoint out of the last ones of a training."""
 
 from __future__ import annotations
 
 import argparse
 
-from fairseq_guided_align.cli.options import checkpoint_to_write
+from fairseq_guided_align.cli.options import add, checkpoint_to_write
 from fairseq_guided_align.errors import GuidedAlignError
-
-HELP = "average the weights of several checkpoints of one training"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the command."""
+    """Describe the command and add its options."""
     parser.description = (
-        "Writes a checkpoint whose weights are the mean of those of others; the choice of guided heads stays. It is "
+        "Writes a checkpoint whose weights are the mean of those of several; the choice of guided heads stays. It is "
         "for translating and aligning: the optimizer's state is left out, so training does not go on from it."
     )
     parser.add_argument(
         "checkpoints", metavar="CHECKPOINT", nargs="+", help="checkpoints of fairseq-train; with --last, their folder"
     )
-    parser.add_argument(
-        "--output", "-o", metavar="FILE", type=checkpoint_to_write, required=True, help="checkpoint to write"
-    )
+    add(parser, "--output", note="checkpoint to write", type=checkpoint_to_write, required=True)
     parser.add_argument("--last", type=int, metavar="N", help="the last N checkpoints of the folder")
     parser.add_argument(
         "--by",
@@ -32,7 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Average; 0."""
+    """Run the command and return its exit code."""
+    # Importing torch takes seconds.
     from fairseq_guided_align.checkpoints.averaging import average_checkpoints, last_checkpoints
 
     paths = args.checkpoints

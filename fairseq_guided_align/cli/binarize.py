@@ -6,38 +6,28 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from fairseq_guided_align.cli.options import (
-    add_link_reading,
-    add_policy,
-    add_word_split,
-    add_workers,
-    named_text_to_read,
-    tell_counts,
-)
+from fairseq_guided_align.cli.options import LINK_READING, add, named_text_to_read, tell_counts
 from fairseq_guided_align.corpus.binarization import LinkFile, binarize_file
 from fairseq_guided_align.corpus.fairseq_data import lengths_path, text_lengths
-from fairseq_guided_align.corpus.link_counts import LinkCounts
+from fairseq_guided_align.corpus.link_counts import ConversionCounts, LinkCounts
 from fairseq_guided_align.corpus.subword_links import (
-    ProjectionCounts,
-    ProjectionFiles,
-    ProjectionSettings,
+    ConversionFiles,
+    ConversionSettings,
     Side,
-    project_task,
-    projection_tasks,
+    conversion_tasks,
+    convert_task,
 )
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.byte_lines import count_lines
 from fairseq_guided_align.files.progress import line_counter, say
 from fairseq_guided_align.files.workers import keep_freed_memory
-from fairseq_guided_align.links.reading import as_pharaoh, naacl_sentences
+from fairseq_guided_align.links.reading import as_pharaoh
 from fairseq_guided_align.links.store import link_writer, links_path
 from fairseq_guided_align.subwords.settings import SETTINGS, subword_settings, word_split_of
 
-HELP = "binarise links alone, for a data folder whose text is binarised"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the command."""
+    """Describe the command and add its options."""
     parser.description = (
         "Binarises links for a data folder that fairseq-preprocess or `preprocess` made, without touching its text."
         " Links from before are replaced. Links outside their sentence are dropped and counted; another number of lines"
@@ -51,23 +41,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=named_text_to_read,
         help="links of a split, Pharaoh text, such as train=train.align",
     )
-    parser.add_argument("--source-lang", "-s", metavar="LANG", help=f"default: as {SETTINGS} in DIR says")
-    parser.add_argument("--target-lang", "-t", metavar="LANG", help="likewise")
+    add(parser, "--source-lang", "--target-lang", note=f" (default: as {SETTINGS} in DIR says)")
     parser.add_argument(
         "--level",
         choices=("pieces", "words"),
         default="pieces",
-        help="what the links join; words need a folder made by `preprocess`, which keeps its text: a line for each pair"
-        " that was kept (default: pieces)",
+        help="what the links join; words need a folder made by `preprocess`, which keeps its text, and a line for each"
+        " pair that was kept (default: pieces)",
     )
-    add_policy(parser, None, "only with --level words; default: as before")
-    add_link_reading(parser)
-    add_word_split(parser, None, "only with --level words; default: as before")
-    add_workers(parser)
+    add(parser, "--policy", "--word-split", note="only with --level words; default: as before", default=None)
+    add(parser, *LINK_READING, "--workers")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Carry the command out; returns its exit code."""
+    """Run the command and return its exit code."""
     keep_freed_memory()
     if not Path(args.data).is_dir():
         raise GuidedAlignError(f"{args.data}: expected a data folder; there is none")
@@ -110,12 +97,8 @@ def _binarize_pieces(args: argparse.Namespace, split: str, path: str, source: st
     both = (lengths[0], lengths[1]) if len(lengths) == 2 else None
     counts = LinkCounts()
     output = links_path(args.data, split, source, target)
-
-    def sentences() -> int:
-        return len(lengths[0]) if lengths else naacl_sentences(path)
-
     with (
-        as_pharaoh(path, sentences, args.one_based) as text,
+        as_pharaoh(path, lambda: len(lengths[0]) if lengths else None, args.one_based) as text,
         link_writer(output, args.workers) as writer,
         line_counter(split) as bar,
     ):
@@ -146,7 +129,7 @@ def _binarize_words(
                 data / model if model else None,
             )
         )
-    projection = ProjectionSettings(
+    conversion = ConversionSettings(
         policy=args.policy or settings["policy"],
         one_based=args.one_based,
         inverted=args.inverted,
@@ -154,19 +137,19 @@ def _binarize_words(
         max_dropped=args.max_dropped,
         word_split=word_split_of(args.data, args.word_split),
     )
-    total = ProjectionCounts()
+    total = ConversionCounts()
     output = links_path(data, split, source, target)
     with (
         as_pharaoh(path, lambda: count_lines(sides[0].words), args.one_based) as links,
         link_writer(output, args.workers) as writer,
         line_counter(split) as bar,
     ):
-        tasks = projection_tasks(ProjectionFiles(path, sides[0], sides[1], projection, links), args.workers)
-        for counts in writer.append_all(project_task, tasks):
+        tasks = conversion_tasks(ConversionFiles(path, sides[0], sides[1], conversion, links), args.workers)
+        for counts in writer.append_all(convert_task, tasks):
             total.add(counts)
             bar.update(counts.sentences)
-        total.check_words(path, projection.word_split)
+        total.check_words(path, conversion.word_split)
         total.check(path, args.max_dropped)
-    for warning in total.word_warnings(path, projection.word_split):
+    for warning in total.word_warnings(path, conversion.word_split):
         say(f"warning: {warning}")
     tell_counts(total, path, split, args.one_based)

@@ -6,19 +6,18 @@ import argparse
 import json
 from dataclasses import asdict
 
-from fairseq_guided_align.cli.options import add_word_split, text_to_read
+from fairseq_guided_align.cli.options import add, text_to_read
+from fairseq_guided_align.corpus.link_counts import share
 from fairseq_guided_align.corpus.report import AlignmentReport, report_on
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.links.end_links import told_end_links
 from fairseq_guided_align.links.split_evidence import split_contradiction_warning, split_warning
 
-HELP = "check alignment files against their texts: lines, ranges, coverage"
-
 EXIT_PROBLEMS = 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the command."""
+    """Describe the command and add its options."""
     parser.description = (
         "Checks alignment files against the texts that they align: number of lines, links and text that cannot be read,"
         " links that point outside their sentence, coverage, files that look 1-based, inverted or of words where the"
@@ -27,30 +26,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "prefixes", nargs="*", metavar="PREFIX", help="checks PREFIX.align against PREFIX.SOURCE and PREFIX.TARGET"
     )
-    parser.add_argument("--source-lang", "-s", metavar="LANG", help="suffix of the source texts")
-    parser.add_argument("--target-lang", "-t", metavar="LANG", help="suffix of the target texts")
+    add(parser, "--source-lang", "--target-lang")
     parser.add_argument("--align-suffix", default="align", metavar="SUFFIX", help="of the links (default: align)")
     parser.add_argument("--links", metavar="FILE", type=text_to_read, help="instead of prefixes: links")
-    parser.add_argument("--source", metavar="FILE", type=text_to_read, help="with --links: source text")
-    parser.add_argument("--target", metavar="FILE", type=text_to_read, help="with --links: target text")
-    parser.add_argument("--one-based", action="store_true", help="positions in the links count from 1")
-    add_word_split(parser)
+    add(parser, "--source", "--target", note=", with --links")
+    add(parser, "--one-based", "--word-split")
     parser.add_argument("--examples", type=int, default=5, metavar="N", help="problems shown of a kind (default: 5)")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Carry the command out; returns its exit code."""
+    """Run the command and return its exit code."""
     reports = [
         (str(links), report_on(links, source, target, args.one_based, args.examples, args.word_split))
         for links, source, target in _files(args)
     ]
     if args.json:
-        print(
-            json.dumps(
-                [{"file": name, **asdict(report), "errors": report.errors} for name, report in reports], indent=2
-            )
-        )
+        found = [{"file": name, **asdict(report), "errors": report.errors} for name, report in reports]
+        print(json.dumps(found, indent=2))
     else:
         for name, report in reports:
             print("\n".join(_lines(name, report, args.one_based, args.word_split)))
@@ -77,12 +70,12 @@ def _lines(name: str, report: AlignmentReport, one_based: bool, word_split: str)
     lines = [f"{name}:"]
     if report.same_length:
         lines += [
-            f"  {report.sentences} sentence pairs, {_share(report.sentences_with_links, report.sentences)} with links,"
+            f"  {report.sentences} sentence pairs, {share(report.sentences_with_links, report.sentences)} with links,"
             f" {report.empty_sentences} with an empty side",
             f"  {report.links} links: {report.links - report.possible} sure, {report.possible} possible,"
             f" {report.weighted} with a weight{told_end_links(report.end_links)}",
-            f"  {_share(report.source_words_linked, report.source_words)} of {report.source_words} source tokens and"
-            f" {_share(report.target_words_linked, report.target_words)} of {report.target_words} target tokens linked",
+            f"  {share(report.source_words_linked, report.source_words)} of {report.source_words} source tokens and"
+            f" {share(report.target_words_linked, report.target_words)} of {report.target_words} target tokens linked",
         ]
     lines += [f"  error: {problem}" for problem in report.problems]
     if report.unreadable_lines:
@@ -110,7 +103,3 @@ def _lines(name: str, report: AlignmentReport, one_based: bool, word_split: str)
         )
     lines.append(f"  {'problems found' if report.errors else 'no problems'}")
     return lines
-
-
-def _share(part: int, whole: int) -> str:
-    return f"{part} ({100 * part / whole:.1f} %)" if whole else str(part)

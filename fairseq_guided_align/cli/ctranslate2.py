@@ -1,30 +1,29 @@
-"""``fairseq-guided-align ctranslate2``: a checkpoint for CTranslate2, whichever heads of a layer were guided."""
+"""`fairseq-guided-align ctranslate2`: a checkpoint for CTranslate2, whichever heads of a layer were guided."""
 
 from __future__ import annotations
 
 import argparse
 
-from fairseq_guided_align.cli.options import folder_to_write
-
-HELP = "convert a checkpoint for CTranslate2, with the guided heads where it looks for them"
+from fairseq_guided_align.cli.options import add, folder_to_write
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the command."""
+    """Describe the command and add its options."""
     parser.description = (
-        "Converts as ct2-fairseq-converter --user_dir does, and moves the guided heads to the front, where "
-        "CTranslate2 reads its alignments. What it cannot say is kept in guided_alignment.json of the folder."
+        "Converts as ct2-fairseq-converter --user_dir does, and moves the guided heads to the front, where CTranslate2"
+        " reads its alignments. What was guided is kept in guided_alignment.json of the folder."
     )
     parser.add_argument("checkpoint", help="checkpoint of fairseq-train")
     parser.add_argument("data", help="data folder with the dictionaries")
     parser.add_argument("output", type=folder_to_write, help="folder to make")
-    parser.add_argument("--lang-pair", metavar="SRC-TGT", help="language pair, of a model of several pairs")
+    add(parser, "--lang-pair")
     parser.add_argument("--quantization", help="of CTranslate2, such as int8 (default: none)")
     parser.add_argument("--force", action="store_true", help="replace the folder")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Convert; 0."""
+    """Run the command and return its exit code."""
+    # Importing torch takes seconds.
     from fairseq_guided_align.aligning.ctranslate2_models import convert
 
     convert(args.checkpoint, args.data, args.output, args.quantization, args.force, args.lang_pair)

@@ -1,71 +1,64 @@
-"""``fairseq-guided-align extract``: links that a trained model sees between given sentences and translations."""
+"""`fairseq-guided-align extract`: links that a trained model sees between given sentences and translations."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
-from contextlib import ExitStack
-from typing import Any, Optional
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fairseq_guided_align.cli.options import add_word_split, text_to_read, text_to_write
+from fairseq_guided_align.cli.options import (
+    MODEL,
+    SENTENCEPIECE_MODELS,
+    add,
+    add_old_name,
+    tell_if_empty,
+    text_to_write,
+)
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.atomic import atomic_file
-from fairseq_guided_align.files.byte_lines import check_no_pipe, decode_line, read_blocks_together
+from fairseq_guided_align.files.byte_lines import check_no_pipe
 from fairseq_guided_align.files.progress import line_counter, say
 from fairseq_guided_align.links.pharaoh import format_line
-from fairseq_guided_align.links.symmetrisation import METHODS as SYMMETRISATIONS
-from fairseq_guided_align.subwords.conversion import KINDS
+from fairseq_guided_align.links.symmetrisation import SYMMETRISATIONS
 from fairseq_guided_align.subwords.settings import SETTINGS, subword_settings
 
-HELP = "write the links that a trained model sees in given text"
+if TYPE_CHECKING:
+    from fairseq_guided_align.aligning.extraction import AlignmentModel
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the command."""
+    """Describe the command and add its options."""
     parser.description = (
         "Feeds a model the given translations and writes, for each sentence pair, the links of the attention that "
         "was guided: one line a pair, in the order of the text, SOURCE-TARGET from 0, as words or pieces."
     )
     parser.add_argument("checkpoint", help="checkpoint of fairseq-train")
-    parser.add_argument("--data", help="data folder (default: the one that the model was trained on)")
-    parser.add_argument(
-        "--lang-pair", metavar="SRC-TGT", help="language pair to read, of a model of several pairs, such as de-en"
-    )
+    add(parser, *MODEL)
+    parser.add_argument("--max-tokens", type=int, default=4000, help="tokens in a batch (default: 4000)")
     text = parser.add_argument_group("text, of a split or of two files")
     text.add_argument("--split", help="split of the data folder (default: test, without --source)")
-    text.add_argument(
-        "--source", metavar="FILE", type=text_to_read,
-        help="source sentences, one a line: as they are before they are cut into pieces "
-        "by SentencePiece, otherwise as they were binarised"
-    )  # fmt: skip
-    text.add_argument("--target", metavar="FILE", type=text_to_read, help="their translations, likewise")
+    add(
+        text,
+        "--source",
+        "--target",
+        note=", one sentence a line: before SentencePiece cuts it, or cut already for other kinds of subwords",
+    )
     text.add_argument(
         "--pieces", action="store_true", help="the files hold pieces already, separated by spaces, not words"
     )
-    text.add_argument(
-        "--source-sentencepiece-model", metavar="FILE", help=f"model of the source (default: as {SETTINGS} says)"
-    )
-    text.add_argument("--target-sentencepiece-model", metavar="FILE", help="likewise")
-    text.add_argument(
+    add(text, *SENTENCEPIECE_MODELS, note=f" (default: as {SETTINGS} says)")
+    add(
+        text,
         "--subwords",
-        choices=KINDS,
-        help=f"how pieces make up words (default: as {SETTINGS} in the data folder says; else sentencepiece for a "
-        "split, and words for files)",
+        note=f"default: as {SETTINGS} in the data folder says; else sentencepiece for a split, and words for files",
     )
-    add_word_split(text, None, f"only with --level words; default: as {SETTINGS} says, else spaces")
+    note = f"only with --level words; default: as {SETTINGS} says, else spaces"
+    add(text, "--word-split", note=note, default=None)
     links = parser.add_argument_group("links")
-    links.add_argument(
-        "--attention",
-        choices=("guided", "last-layer"),
-        default="guided",
-        help="guided: the heads that were guided, as the checkpoint says; last-layer: all heads of the last layer, "
-        "averaged, which is what stock fairseq reads (default: guided)",
-    )
-    links.add_argument(
-        "--level", choices=("words", "pieces"), default="words", help="what the links join (default: words)"
-    )
+    add(links, "--attention")
+    add(links, "--level", note="what the links join")
     links.add_argument(
         "--method",
         choices=("argmax", "mutual-argmax", "threshold", "soft"),
@@ -76,48 +69,51 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "separated by commas (default: argmax)",
     )
     links.add_argument("--threshold", type=float, help="least probability of a link, above 0 and at most 1")
-    links.add_argument(
-        "--output", "-o", metavar="FILE", type=text_to_write, default="-", help="links to write (default: -)"
-    )
+    add(links, "--output", note="links to write (default: -)", type=text_to_write, default="-")
     other = parser.add_argument_group("a second model, of the opposite direction")
     other.add_argument("--reverse-checkpoint", metavar="FILE", help="its checkpoint")
     other.add_argument("--reverse-data", metavar="DIR", help="its data folder (default: the one it was trained on)")
-    other.add_argument(
-        "--combine",
-        choices=("mean", *SYMMETRISATIONS),
-        help="mean: links are read off the mean of both models' probabilities, with --method threshold or "
-        "mutual-argmax; others: links are read off each model, and combined so (default: mean)",
+    ways = ("mean", *SYMMETRISATIONS)
+    add(
+        other,
+        "--symmetrisation",
+        choices=ways,
+        note=": mean: links are read off the mean of both models' probabilities, with --method threshold or"
+        " mutual-argmax; others: links are read off each model, then symmetrised (default: mean)",
     )
-    parser.add_argument("--max-tokens", type=int, default=4000, help="tokens in a batch (default: 4000)")
-    parser.add_argument("--device", help="where the models run, such as cpu or cuda:0 (default: a GPU if there is one)")
+    add_old_name(other, "--combine", "--symmetrisation", ways)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the links; 0."""
+    """Run the command and return its exit code."""
     _check(args)
+    # Importing torch and fairseq takes seconds.
     from fairseq_guided_align.aligning.extraction import AlignmentModel
 
     model = AlignmentModel(args.checkpoint, args.data, args.attention, args.device, lang_pair=args.lang_pair)
-    reverse = None
     if args.reverse_checkpoint:
         opposite = f"{model.options.target_lang}-{model.options.source_lang}"
         reverse = AlignmentModel(
             args.reverse_checkpoint, args.reverse_data, args.attention, args.device, lang_pair=opposite
         )
-    too_long = 0
-    with ExitStack() as stack:
-        output = stack.enter_context(atomic_file(args.output))
-        bar = stack.enter_context(line_counter("aligning"))
-        for line in _lines(args, model, reverse):
+        lines = _lines_of_both(args, model, reverse)
+    else:
+        lines = _lines(args, model)
+    pairs = too_long = 0
+    with atomic_file(args.output) as output, line_counter("aligning") as bar:
+        for line in lines:
+            pairs += 1
             too_long += line is None
             output.write(((line or "") + "\n").encode("utf-8"))
             bar.update()
+    tell_if_empty(pairs, args.source or f"{model.data}: {args.split or 'test'}")
     if too_long:
         say(f"warning: {too_long} sentence pairs are too long for the model; their lines are empty")
     return 0
 
 
 def _check(args: argparse.Namespace) -> None:
+    """:raises GuidedAlignError: options out of range, or that do not go together."""
     if (args.threshold is None) == (args.method == "threshold"):
         raise GuidedAlignError("--threshold goes with --method threshold, and only with it")
     if args.threshold is not None and not 0 < args.threshold <= 1:
@@ -129,7 +125,7 @@ def _check(args: argparse.Namespace) -> None:
     if args.source is not None and args.split is not None:
         raise GuidedAlignError("--split is text of the data folder, and --source and --target are other text; give one")
     if args.reverse_checkpoint is not None and args.source is not None:
-        # Both models read the text.
+        # Each of the two models reads the text from its start.
         check_no_pipe(args.source)
         check_no_pipe(args.target)
     models = args.source_sentencepiece_model or args.target_sentencepiece_model
@@ -138,40 +134,45 @@ def _check(args: argparse.Namespace) -> None:
     if args.word_split and args.level == "pieces":
         raise GuidedAlignError("--word-split goes with --level words")
     if args.reverse_checkpoint is None:
-        if args.combine or args.reverse_data:
-            raise GuidedAlignError("--combine and --reverse-data go with --reverse-checkpoint")
+        if args.symmetrisation or args.reverse_data:
+            raise GuidedAlignError("--symmetrisation and --reverse-data go with --reverse-checkpoint")
     elif args.method == "soft":
         raise GuidedAlignError("--method soft shows the probabilities of one model; leave --reverse-checkpoint out")
-    elif args.combine in (None, "mean") and args.method == "argmax":
+    elif args.symmetrisation in (None, "mean") and args.method == "argmax":
         raise GuidedAlignError(
-            "the mean of two models goes with --method threshold or mutual-argmax; give one of them, or --combine"
+            "the mean of two models goes with --method threshold or mutual-argmax; give one of them, or"
+            " --symmetrisation"
         )
 
 
-def _lines(args: argparse.Namespace, model: Any, reverse: Any) -> Iterator[Optional[str]]:
+def _lines(args: argparse.Namespace, model: AlignmentModel) -> Iterator[str | None]:
     """A line of output for each sentence pair; None for one that is too long."""
-    from fairseq_guided_align.aligning.extraction import links_of_both_directions, read_links_off
+    from fairseq_guided_align.aligning.extraction import read_links_off
 
-    matrices = _matrices(args, model, is_reverse=False)
-    if reverse is None:
-        for matrix in matrices:
-            if matrix is None:
-                yield None
-            elif args.method == "soft":
-                yield " ".join(",".join(f"{probability:.6f}" for probability in row) for row in matrix.tolist())
-            else:
-                yield format_line(read_links_off(matrix, model.guided, args.method, args.threshold))
-        return
+    for matrix in _matrices(args, model):
+        if matrix is None:
+            yield None
+        elif args.method == "soft":
+            yield " ".join(",".join(f"{probability:.6f}" for probability in row) for row in matrix.tolist())
+        else:
+            yield format_line(read_links_off(matrix, model.guided, args.method, args.threshold))
+
+
+def _lines_of_both(args: argparse.Namespace, model: AlignmentModel, reverse: AlignmentModel) -> Iterator[str | None]:
+    """As :func:`_lines`, from a model and one of the opposite direction."""
+    from fairseq_guided_align.aligning.extraction import links_of_both_directions
+
     if args.source is None:
         split = args.split or "test"
-        sizes = len(model.split(split)), len(reverse.split(split))
+        sizes = model.split_size(split), reverse.split_size(split)
         if sizes[0] != sizes[1]:
             raise GuidedAlignError(
                 f"{split!r} has {sizes[0]} sentence pairs for {args.checkpoint} and {sizes[1]} for "
                 f"{args.reverse_checkpoint}; both need the same text"
             )
-    guided = model.guided, reverse.guided
-    for number, (one, other) in enumerate(zip(matrices, _matrices(args, reverse, is_reverse=True)), start=1):
+    how = (args.method, args.threshold, args.symmetrisation or "mean", (model.guided, reverse.guided))
+    both = zip(_matrices(args, model), _matrices(args, reverse, is_reverse=True))
+    for number, (one, other) in enumerate(both, start=1):
         if one is None or other is None:
             yield None
             continue
@@ -180,39 +181,23 @@ def _lines(args: argparse.Namespace, model: Any, reverse: Any) -> Iterator[Optio
                 f"sentence pair {number}: expected as many {args.level} for both models; got {one.shape[1] - 1} and "
                 f"{other.shape[0]} of the source, {one.shape[0]} and {other.shape[1] - 1} of the target"
             )
-        links = links_of_both_directions(one, other, args.method, args.threshold, args.combine or "mean", guided)
-        yield format_line(links)
+        yield format_line(links_of_both_directions(one, other, *how))
 
 
-def _matrices(args: argparse.Namespace, model: Any, is_reverse: bool) -> Iterator[Optional[np.ndarray]]:
+def _matrices(args: argparse.Namespace, model: AlignmentModel, is_reverse: bool = False) -> Iterable[np.ndarray | None]:
     """Attention of every pair in the order of the text, at the level asked for."""
-    from fairseq_guided_align.subwords.text_pieces import text_cutters
+    from fairseq_guided_align.aligning.text_files import align_files
 
-    known = args.subwords or subword_settings(model.data).get("subwords")
     if args.source is None:
-        pairs = model.align_split(args.split or "test", known or "sentencepiece", args.max_tokens, args.word_split)
+        kind = args.subwords or subword_settings(model.data).get("subwords") or "sentencepiece"
+        pairs = model.align_split(args.split or "test", kind, args.max_tokens, args.word_split)
     else:
         models, files = (args.source_sentencepiece_model, args.target_sentencepiece_model), (args.source, args.target)
         if is_reverse:
             models, files = models[::-1], files[::-1]
-        kind = known or ("sentencepiece" if any(models) else "words")
-        langs = (model.options.source_lang, model.options.target_lang)
-        cutters = text_cutters(model.data, langs, kind, models, args.pieces, word_split=args.word_split)
-        pairs = model.align_text(_sentences(files, cutters), args.max_tokens)
+        pairs = align_files(model, files, args.subwords, models, args.pieces, args.word_split, args.max_tokens)
     for pair in pairs:
         if pair is None:
             yield None
         else:
             yield pair.words() if args.level == "words" else pair.attention
-
-
-def _sentences(files: Any, cutters: Any) -> Iterator[Any]:
-    for first_line, blocks in read_blocks_together(files):
-        sides = []
-        for path, block, cut in zip(files, blocks, cutters):
-            lines = [decode_line(line, path, first_line + k) for k, line in enumerate(block.split(b"\n")[:-1])]
-            try:
-                sides.append(cut(lines))
-            except GuidedAlignError as error:
-                raise GuidedAlignError(f"{path}: {error}") from error
-        yield from zip(*sides)

@@ -1,9 +1,8 @@
-"""Entry point of `fairseq-guided-align`: imports one subcommand only, and turns errors into messages."""
+"""Entry point of `fairseq-guided-align`: it imports one command only, and turns errors into messages."""
 
 from __future__ import annotations
 
 import argparse
-import ast
 import difflib
 import importlib
 import io
@@ -11,7 +10,6 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from fairseq_guided_align import __version__
 from fairseq_guided_align.cli.options import check_streams, dash_help
@@ -20,22 +18,25 @@ from fairseq_guided_align.files.atomic import FULL_DISK
 
 PROG = "fairseq-guided-align"
 
-# In the order in which a user meets them; the module is the name with _ for -.
-SUBCOMMANDS = (
-    "user-dir",
-    "preprocess",
-    "check",
-    "project",
-    "binarize",
-    "align",
-    "average",
-    "extract",
-    "aer",
-    "plot",
-    "view",
-    "curves",
-    "ctranslate2",
-)
+COMMANDS = {
+    "user-dir": "print the folder to pass to fairseq's --user-dir",
+    "preprocess": "from raw text and word links to a data folder that fairseq trains on",
+    "check": "check alignment files against their texts: lines, ranges, coverage",
+    "project": "turn links between words into links between subword pieces, or back",
+    "binarize": "binarise links alone, for a data folder whose text is binarised",
+    "align": "make word links with eflomal, in both directions, symmetrised",
+    "average": "average the weights of several checkpoints of one training",
+    "extract": "write the links that a trained model sees in given text",
+    "tags": "carry the tags of the source to its translation, along links",
+    "tag-score": "score tagged translations against a reference: tags at their place",
+    "aer": "score alignment files against gold links: precision, recall, F1, AER",
+    "plot": "draw attention matrices of sentences, of one or several checkpoints",
+    "view": "write one HTML page to look through links: gold, hard and soft, of several systems",
+    "curves": "draw training curves from the logs of fairseq-train",
+    "ctranslate2": "convert a checkpoint for CTranslate2, with the guided heads where it looks for them",
+}
+"""Each command with its line of help, in the order in which a user meets them. The module of a command has its name,
+with _ for -; see :mod:`fairseq_guided_align.cli`. Some import torch and fairseq, so the list imports none."""
 
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
@@ -43,12 +44,11 @@ EXIT_BROKEN_PIPE = 141
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one subcommand; returns its exit code.
+    """Run one command.
 
-    2 for wrong usage, for every GuidedAlignError, for files that cannot be opened and for packages that are
-    not installed (the message goes to stderr, without a traceback),
-    130 after Ctrl-C, 141 when the reader of the output went away. Any other exception is a defect of the
-    program and keeps its traceback.
+    :return: the command's exit code. 2: wrong usage, a GuidedAlignError, a file that cannot be opened, or a package
+        that is not installed, with a message on standard error. 130: Ctrl-C. 141: the reader of the output went away.
+        Any other exception is a defect of the program and keeps its traceback.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     _make_output_say_everything()
@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return EXIT_ERROR
         name = f"{PROG} {command}"
         code = _run(command, arguments[1:])
-        # A reader that went away shows up here and not, as noise, when the interpreter shuts down.
+        # Here, a reader that went away is noticed; later, the interpreter would complain as it ends.
         if sys.stdout is not None:
             sys.stdout.flush()
         return code
@@ -73,13 +73,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         _silence_stdout()
         return EXIT_BROKEN_PIPE
     except ImportError as error:
-        # Told by us, with the real one as its cause: what is not installed and how to install it.
+        # With a cause, the package raised it to say what to install; without, it is a defect.
         if error.__cause__ is None:
             raise
         return _fail(name, str(error))
     except OSError as error:
         if error.filename is None and error.errno in FULL_DISK:
-            # Files are named by who writes them; what remains is where the output was sent to.
+            # Errors of files have their names; this one has none, so it is the output's.
             _silence_stdout()
             return _fail(name, f"standard output: cannot be written: {error.strerror}")
         if error.filename is None:
@@ -87,51 +87,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(name, f"{error.filename}: {error.strerror}")
 
 
-def module_path(command: str) -> Path:
-    """File of the subcommand's module; it need not exist."""
-    return Path(__file__).with_name(command.replace("-", "_") + ".py")
+class _Paragraphs(argparse.HelpFormatter):
+    """Fills each paragraph of a description by itself."""
 
-
-def available() -> list[str]:
-    """Names of the subcommands whose module is installed, in the order of SUBCOMMANDS."""
-    return [command for command in SUBCOMMANDS if module_path(command).exists()]
-
-
-def help_line(command: str) -> str:
-    """HELP of the subcommand's module, read without importing it: some of them import torch and fairseq."""
-    path = module_path(command)
-    for statement in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(statement, ast.Assign):
-            targets, value = statement.targets, statement.value
-        elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
-            targets, value = [statement.target], statement.value
-        else:
-            continue
-        if any(isinstance(target, ast.Name) and target.id == "HELP" for target in targets):
-            return str(ast.literal_eval(value))
-    raise RuntimeError(f"{path}: expected a line HELP = '...'; none found")
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return "\n\n".join(super(_Paragraphs, self)._fill_text(part, width, indent) for part in text.split("\n\n"))
 
 
 def _chosen(arguments: list[str]) -> str | None:
-    """The subcommand's name; None without arguments. --help, --version and wrong names exit here."""
+    """The command's name; None without arguments. --help, --version and wrong names exit here."""
     if not arguments:
         return None
     first = arguments[0]
-    if first in available():
+    if first in COMMANDS:
         return first
     parser = _top_parser()
     if first.startswith("-"):
-        # --help and --version leave from in here, and so does an unknown option.
+        # This exits: with the help, the version, or an error about an unknown option.
         parser.parse_args(arguments[:1])
-    near = difflib.get_close_matches(first, available(), n=1)
-    hint = f"; did you mean {near[0]}?" if near else f"; choose from {', '.join(available())}"
+    near = difflib.get_close_matches(first, COMMANDS, n=1)
+    hint = f"; did you mean {near[0]}?" if near else f"; choose from {', '.join(COMMANDS)}"
     parser.error(f"unknown subcommand {first!r}{hint}")
 
 
 def _top_parser() -> argparse.ArgumentParser:
-    names = available()
-    width = max(map(len, names)) + 2
-    lines = [f"  {name:<{width}}{help_line(name)}" for name in names]
+    width = max(map(len, COMMANDS)) + 2
+    lines = [f"  {name:<{width}}{line}" for name, line in COMMANDS.items()]
     parser = argparse.ArgumentParser(
         prog=PROG,
         usage=f"{PROG} [--help] [--version] SUBCOMMAND ...",
@@ -144,12 +125,12 @@ def _top_parser() -> argparse.ArgumentParser:
 
 
 def _run(command: str, arguments: list[str]) -> int:
-    # Importing fairseq makes the root logger tell everything, and matplotlib has a lot to tell about fonts.
+    # Importing fairseq sets the root logger to INFO, at which matplotlib tells of every font.
     logging.getLogger("matplotlib").setLevel(logging.WARNING)
     module = importlib.import_module(f"fairseq_guided_align.cli.{command.replace('-', '_')}")
-    parser = argparse.ArgumentParser(prog=f"{PROG} {command}", description=module.HELP)
+    parser = argparse.ArgumentParser(prog=f"{PROG} {command}", formatter_class=_Paragraphs)
     module.add_arguments(parser)
-    parser.epilog = dash_help(parser) or parser.epilog
+    parser.epilog = dash_help(parser)
     args = parser.parse_args(arguments)
     check_streams(args)
     code: int = module.run(args)
@@ -157,9 +138,9 @@ def _run(command: str, arguments: list[str]) -> int:
 
 
 def _make_output_say_everything() -> None:
-    """A character that the output's encoding lacks is printed as its number, such as \\u03b1, and ends no command."""
+    """Have a character that the output's encoding lacks printed as its number, such as \\u03b1, instead of an error."""
     for stream in (sys.stdout, sys.stderr):
-        # Whoever asked for another way of handling them has it.
+        # A user who chose another way, with PYTHONIOENCODING, keeps it.
         if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
             stream.reconfigure(errors="backslashreplace")
 
@@ -170,7 +151,7 @@ def _fail(name: str, message: str) -> int:
 
 
 def _silence_stdout() -> None:
-    """Points stdout at nothing, or the interpreter complains about the closed pipe at exit."""
+    """Point stdout at nothing, or the interpreter complains about the closed pipe at exit."""
     try:
         descriptor = sys.stdout.fileno()
     except (OSError, ValueError):

@@ -1,53 +1,57 @@
-"""Options that several subcommands share, and what they tell in the same words."""
+"""Options that several commands share: one name and one help text each."""
 
 from __future__ import annotations
 
 import argparse
 import re
-from typing import Any, Optional
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from fairseq_guided_align.corpus.link_counts import LinkCounts
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.atomic import STANDARD_OUTPUT
 from fairseq_guided_align.files.byte_lines import STANDARD_INPUT, PathLike
 from fairseq_guided_align.files.progress import say
+from fairseq_guided_align.links.symmetrisation import SYMMETRISATIONS
 from fairseq_guided_align.links.words import DEFAULT_SPLIT, WORD_SPLITS
 from fairseq_guided_align.subwords.conversion import POLICIES
+from fairseq_guided_align.subwords.pieces import KINDS
+from fairseq_guided_align.subwords.settings import SETTINGS
 
-Options = Any
-"""A parser or one of its groups of options."""
+# Types of files
 
 
 def text_to_read(argument: str) -> str:
-    """A file of text that a command reads: ``-`` is standard input."""
+    """A text file that a command reads: ``-`` is standard input."""
     return STANDARD_INPUT if argument == "-" else argument
 
 
 def named_text_to_read(argument: str) -> str:
-    """``NAME=FILE``, or ``FILE`` where the command takes it, likewise."""
+    """``NAME=FILE`` or ``FILE``: a text file that a command reads."""
     name, equals, path = argument.rpartition("=")
     return name + equals + text_to_read(path)
 
 
 def texts_to_read(argument: str) -> str:
-    """Files with commas between them, likewise."""
+    """Text files that a command reads, with commas between them."""
     return ",".join(map(text_to_read, argument.split(",")))
 
 
 def text_to_write(argument: str) -> str:
-    """A file of text that a command writes: ``-`` is standard output."""
+    """A text file that a command writes: ``-`` is standard output."""
     return STANDARD_OUTPUT if argument == "-" else argument
 
 
 def checkpoint_to_write(argument: str) -> str:
-    """A checkpoint that a command makes, which no stream can be."""
+    """A checkpoint that a command makes; standard output cannot be one."""
     if argument == "-":
         raise argparse.ArgumentTypeError("expected a file; - is standard output (./- is a file of that name)")
     return argument
 
 
 def folder_to_write(argument: str) -> str:
-    """A folder that a command makes, which no stream can be."""
+    """A folder that a command makes; standard output cannot be one."""
     if argument == "-":
         raise argparse.ArgumentTypeError("expected a folder; - is standard output (./- is a folder of that name)")
     return argument
@@ -56,14 +60,14 @@ def folder_to_write(argument: str) -> str:
 TEXT_TYPES = (text_to_read, named_text_to_read, texts_to_read, text_to_write)
 
 
-def dash_help(parser: argparse.ArgumentParser) -> Optional[str]:
-    """What a command's help says of ``-``; None where it reads and writes no file of text."""
+def dash_help(parser: argparse.ArgumentParser) -> str | None:
+    """What a command's help says of ``-``; None where it reads and writes no text file."""
     takes_text = any(action.type in TEXT_TYPES for action in parser._actions)
     return "- as a file of text is standard input or output." if takes_text else None
 
 
 def check_streams(args: argparse.Namespace) -> None:
-    """:raises GuidedAlignError: standard input or output is to be more than one file."""
+    """:raises GuidedAlignError: standard input or output stands for more than one file."""
     values = [value for some in vars(args).values() for value in (some if isinstance(some, list) else [some])]
     named = [path for value in values if isinstance(value, str) for path in re.split("[=,]", value)]
     for path, stream in ((STANDARD_INPUT, "standard input"), (STANDARD_OUTPUT, "standard output")):
@@ -73,62 +77,151 @@ def check_streams(args: argparse.Namespace) -> None:
             )
 
 
-def add_workers(options: Options) -> None:
-    """How many processes share the work."""
-    options.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: 1)")
+def named_file(argument: str, option: str) -> tuple[str, str]:
+    """Name and file of ``NAME=FILE``.
 
-
-def add_policy(options: Options, default: Optional[str] = "all", note: str = "default: all") -> None:
-    """Which pieces of two linked words are linked.
-
-    :param note: what the help says in brackets.
+    :param option: for the message.
+    :raises GuidedAlignError: one of them is missing.
     """
-    options.add_argument(
-        "--policy",
-        choices=POLICIES,
-        default=default,
-        help=f"link all pairs of pieces of two linked words, or only their first pieces ({note})",
-    )
+    name, _, path = argument.partition("=")
+    if not (name and path):
+        raise GuidedAlignError(f"{option}: expected NAME=FILE, such as guided=guided.align; got {argument!r}")
+    return name, path
 
 
-def add_link_reading(options: Options) -> None:
-    """How links are read, and how many may be outside their sentences."""
-    options.add_argument("--one-based", action="store_true", help="positions in the links count from 1")
-    options.add_argument("--inverted", action="store_true", help="the links are TARGET-SOURCE")
-    options.add_argument(
-        "--max-dropped",
-        type=_share,
-        default=0.1,
-        metavar="SHARE",
-        help="share of the links that may point outside their sentences before it is an error (default: 0.1)",
-    )
+def perhaps_named_file(argument: str) -> tuple[str, str]:
+    """Name and file of ``NAME=FILE`` or ``FILE``, whose name is empty. A file whose own name has ``=`` is that file."""
+    name, equals, path = argument.partition("=")
+    return (name, path) if equals and not Path(argument).exists() else ("", argument)
 
 
-def add_word_split(options: Options, default: Optional[str] = DEFAULT_SPLIT, note: str = "") -> None:
-    """What separates the words that links count.
+# Options
 
-    :param default: None: the command finds it out.
-    :param note: what the help says of the default in brackets, where it is not ``default``.
+
+def _share(text: str) -> float:
+    share = float(text)
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1; got {text}")
+    return share
+
+
+_TEXT: dict[str, Any] = {"metavar": "FILE", "type": text_to_read}
+_FLAG: dict[str, Any] = {"action": "store_true"}
+_AS_FOLDER_SAYS = f"default: as {SETTINGS} in the data folder says"
+
+SHARED: dict[str, dict[str, Any]] = {
+    "--source": {**_TEXT, "help": "source text{note}"},
+    "--target": {**_TEXT, "help": "target text{note}"},
+    "--source-lang": {"metavar": "LANG", "help": "source language, the suffix of its texts{note}"},
+    "--target-lang": {"metavar": "LANG", "help": "target language, the suffix of its texts{note}"},
+    "--gold": {**_TEXT, "help": "gold links of the words{note}"},
+    "--output": {"metavar": "FILE", "help": "{note}"},
+    # Links.
+    "--one-based": {**_FLAG, "help": "positions in {note} count from 1", "note": "the links"},
+    "--gold-one-based": {**_FLAG, "help": "positions in GOLD count from 1"},
+    "--inverted": {**_FLAG, "help": "the links are TARGET-SOURCE"},
+    "--max-dropped": {
+        "type": _share, "default": 0.1, "metavar": "SHARE",
+        "help": "share of the links that may point outside their sentences before it is an error (default: 0.1)",
+    },
+    "--symmetrisation": {"choices": SYMMETRISATIONS, "help": "how the two directions become one{note}"},
+    # Words and pieces.
+    "--word-split": {
+        "choices": WORD_SPLITS, "default": DEFAULT_SPLIT, "note": f"default: {DEFAULT_SPLIT}",
+        "help": "what separates words: spaces: ASCII white space alone, so that a no-break space is part of a word;"
+        " whitespace: any white space, as for Python's str.split, eflomal's command, simalign and awesome-align"
+        " ({note})",
+    },
+    "--level": {"choices": ("words", "pieces"), "default": "words", "help": "{note} (default: words)"},
+    "--subwords": {
+        "choices": KINDS, "note": _AS_FOLDER_SAYS,
+        "help": "how pieces make up words: sentencepiece: ▁ begins a word; bpe: @@ ends a piece that goes on; words: a"
+        " piece is a word ({note})",
+    },
+    "--source-sentencepiece-model": {"metavar": "FILE", "help": "SentencePiece model of the source text{note}"},
+    "--target-sentencepiece-model": {"metavar": "FILE", "help": "SentencePiece model of the target text{note}"},
+    "--policy": {
+        "choices": POLICIES, "default": "all", "note": "default: all",
+        "help": "link all pairs of pieces of two linked words, or only their first pieces ({note})",
+    },
+    "--on-mismatch": {
+        "choices": ("error", "drop-links"), "default": "error",
+        "help": "where words and pieces of a pair spell different text: stop, or leave the pair without links and count"
+        " it (default: error)",
+    },
+    # Models.
+    "--data": {"metavar": "DIR", "help": "data folder (default: the one that the model was trained on)"},
+    "--lang-pair": {"metavar": "SRC-TGT", "help": "language pair to read, of a model of several, such as de-en"},
+    "--device": {"help": "where the model runs, such as cpu or cuda:0 (default: a GPU if there is one)"},
+    "--attention": {
+        "choices": ("guided", "last-layer"), "default": "guided",
+        "help": "guided: the heads that were guided, as the checkpoint says; last-layer: all heads of the last layer,"
+        " averaged, which is what stock fairseq reads (default: guided)",
+    },
+    "--workers": {"type": int, "default": 1, "metavar": "N", "help": "processes (default: 1)"},
+}  # fmt: skip
+"""Arguments of ``add_argument``; ``{note}`` in a help is what a command adds, or ``note``."""
+
+SHORT = {"--source-lang": "-s", "--target-lang": "-t", "--output": "-o"}
+
+LINK_READING = ("--one-based", "--inverted", "--max-dropped")
+SENTENCEPIECE_MODELS = ("--source-sentencepiece-model", "--target-sentencepiece-model")
+MODEL = ("--data", "--lang-pair", "--device")
+
+
+def add(options: Any, *names: str, note: str | None = None, **changes: Any) -> None:
+    """Add options out of :data:`SHARED`.
+
+    :param options: a parser or one of its groups of options.
+    :param note: what the help adds.
+    :param changes: arguments of ``add_argument`` that differ in this command.
     """
+    for name in names:
+        arguments = {**SHARED[name], **changes}
+        usual = arguments.pop("note", "")
+        arguments["help"] = arguments["help"].format(note=usual if note is None else note)
+        options.add_argument(name, *([SHORT[name]] if name in SHORT else []), **arguments)
+
+
+def add_old_name(options: Any, old: str, new: str, choices: Sequence[str]) -> None:
+    """Accept an option under an earlier name, with a warning. A later release no longer knows it."""
+    dest = new[2:].replace("-", "_")
     options.add_argument(
-        "--word-split",
-        choices=WORD_SPLITS,
-        default=default,
-        help="what separates words: spaces: ASCII white space alone, so that a no-break space is part of a word;"
-        " whitespace: any white space, as Python's str.split has it, and eflomal's command, simalign and awesome-align"
-        f" with it ({note or f'default: {default}'})",
+        old, dest=dest, choices=choices, action=_OldName, default=argparse.SUPPRESS, help=argparse.SUPPRESS
     )
 
 
-def add_on_mismatch(options: Options) -> None:
-    """What becomes of a pair whose words and pieces spell different text."""
-    options.add_argument(
-        "--on-mismatch",
-        choices=("error", "drop-links"),
-        default="error",
-        help="where words and pieces of a pair spell different text: stop, or leave the pair without links and count it"
-        " (default: error)",
-    )
+class _OldName(argparse.Action):
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
+        say(f"warning: {option_string} is now --{self.dest}, and goes with the next release")
+        setattr(namespace, self.dest, values)
+
+
+def add_sampling(options: Any, score: str) -> None:
+    """Add what asks for resampling and how it is done.
+
+    :param score: what gets an interval, as the help says it.
+    """
+    options.add_argument("--confidence", action="store_true", help=f"add a bootstrap interval to every {score}")
+    options.add_argument("--level", type=float, metavar="P", help="confidence level of intervals (default: 0.95)")
+    options.add_argument("--samples", type=int, metavar="N", help="bootstrap resamples (default: 1000)")
+    options.add_argument("--seed", type=int, metavar="N", help="of the resampling (default: 12345)")
+
+
+def chosen_sampling(args: argparse.Namespace) -> dict[str, Any]:
+    """Level, samples and seed of the resampling.
+
+    :param args: with the options of :func:`add_sampling`, and ``systems``: what is scored.
+    :raises GuidedAlignError: one of them was given, and nothing is resampled.
+    """
+    given = {name: getattr(args, name) for name in ("level", "samples", "seed") if getattr(args, name) is not None}
+    if given and not args.confidence and len(args.systems) == 1:
+        named = " and ".join(f"--{name}" for name in given)
+        raise GuidedAlignError(f"{named}: of resampling, which --confidence or a second system asks for")
+    return {"level": 0.95, "samples": 1000, "seed": 12345, **given}
+
+
+# Messages
 
 
 def tell_counts(counts: LinkCounts, path: PathLike, name: str, one_based: bool) -> None:
@@ -141,8 +234,10 @@ def tell_counts(counts: LinkCounts, path: PathLike, name: str, one_based: bool) 
     say(counts.summary(name))
 
 
-def _share(text: str) -> float:
-    share = float(text)
-    if not 0 <= share <= 1:
-        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1; got {text}")
-    return share
+def tell_if_empty(pairs: int, what: str) -> None:
+    """A warning where a command has read no sentence pair, and so writes an empty file.
+
+    :param what: the text that it has read.
+    """
+    if not pairs:
+        say(f"warning: {what}: has no sentence pair, so that nothing is written: is it the right text?")

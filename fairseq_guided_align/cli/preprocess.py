@@ -4,40 +4,29 @@ from __future__ import annotations
 
 import argparse
 
-from fairseq_guided_align.cli.options import (
-    add_link_reading,
-    add_on_mismatch,
-    add_policy,
-    add_word_split,
-    add_workers,
-    folder_to_write,
-)
+from fairseq_guided_align.cli.options import LINK_READING, SENTENCEPIECE_MODELS, add, folder_to_write
 from fairseq_guided_align.corpus.fairseq_options import DATASET_FORMATS, parse_fairseq_options
 from fairseq_guided_align.corpus.files import SPLITS, PreprocessSettings, find_corpora, split_prefixes
 from fairseq_guided_align.corpus.preprocessing import preprocess
-from fairseq_guided_align.corpus.subword_links import ProjectionSettings
+from fairseq_guided_align.corpus.subword_links import ConversionSettings
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.progress import say
 from fairseq_guided_align.files.workers import keep_freed_memory
 from fairseq_guided_align.links.aligner import AlignerSettings
-from fairseq_guided_align.links.symmetrisation import METHODS
-from fairseq_guided_align.subwords.conversion import KINDS
 from fairseq_guided_align.subwords.sentencepiece_models import MODEL_TYPES
-
-HELP = "from raw text and word links to a data folder that fairseq trains on"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the command."""
+    """Describe the command and add its options."""
     standard = PreprocessSettings("", "")
     parser.description = (
-        "Makes a data folder for fairseq-train: cuts the text into subword pieces, runs stock fairseq-preprocess on"
+        "Makes a data folder for fairseq-train: cuts the text into subword pieces (with --subwords sentencepiece; other"
+        " text is cut already), runs stock fairseq-preprocess on"
         " them, turns word links into links between pieces and binarises these. The folder appears when it is"
         " complete. Text and links may be gzip."
     )
     files = parser.add_argument_group("files")
-    files.add_argument("--source-lang", "-s", required=True, metavar="LANG", help="suffix of the source texts")
-    files.add_argument("--target-lang", "-t", required=True, metavar="LANG", help="suffix of the target texts")
+    add(files, "--source-lang", "--target-lang", required=True)
     for split in SPLITS:
         files.add_argument(
             f"--{split}pref",
@@ -64,13 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     files.add_argument("--discard-text", action="store_true", help="do not keep words and pieces in DIR/text")
 
     subwords = parser.add_argument_group("subwords")
-    subwords.add_argument(
-        "--subwords",
-        choices=KINDS,
-        default=standard.subwords,
-        help="sentencepiece: cut raw text; bpe: the text is cut already, with @@; words: plain words"
-        " (default: sentencepiece)",
-    )
+    add(subwords, "--subwords", note=f"default: {standard.subwords}", default=standard.subwords)
     subwords.add_argument(
         "--sentencepiece-vocab-size",
         type=int,
@@ -80,8 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     subwords.add_argument(
         "--sentencepiece-model-type", choices=MODEL_TYPES, help="of models that are trained (default: unigram)"
     )
-    for side in ("source", "target"):
-        subwords.add_argument(f"--{side}-sentencepiece-model", metavar="FILE", help=f"use this model for the {side}")
+    add(subwords, *SENTENCEPIECE_MODELS, note=" (default: trained on the training text)")
     subwords.add_argument(
         "--joined-dictionary", action="store_true", help="one dictionary, and one model, for both languages"
     )
@@ -89,16 +71,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         subwords.add_argument(option, metavar="FILE", help=f"use this {side} dictionary, such as a trained model's")
 
     links = parser.add_argument_group("links")
-    add_policy(links)
-    add_link_reading(links)
-    add_word_split(links)
-    add_on_mismatch(links)
+    add(links, "--policy", *LINK_READING, "--word-split", "--on-mismatch")
     links.add_argument("--allow-missing-alignments", action="store_true", help="splits may have no file of links")
     links.add_argument("--aligner", choices=("eflomal",), help="make the links of splits that have no file of them")
-    links.add_argument(
-        "--symmetrisation", choices=METHODS, help="with --aligner: how two directions become one (default:"
-        " grow-diag-final-and)"
-    )  # fmt: skip
+    add(links, "--symmetrisation", note=f", with --aligner (default: {AlignerSettings().method})")
 
     cleaning = parser.add_argument_group("training pairs to leave out, with their links")
     cleaning.add_argument("--max-pieces", type=int, metavar="N", help="with more pieces on a side, or with none")
@@ -106,7 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-ratio", type=float, metavar="X", help="where one side has more than X times the pieces of the other"
     )
 
-    add_workers(parser)
+    add(parser, "--workers")
     parser.add_argument(
         "--fairseq-options",
         default="",
@@ -118,7 +94,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Carry the command out; returns its exit code."""
+    """Run the command and return its exit code."""
     keep_freed_memory()
     settings = _settings(args)
     prefixes = {split: split_prefixes(getattr(args, f"{split}pref") or "", args.source_lang) for split in SPLITS}
@@ -168,7 +144,7 @@ def _settings(args: argparse.Namespace) -> PreprocessSettings:
         models=models,
         joined=args.joined_dictionary,
         dictionaries=(args.srcdict, args.tgtdict),
-        projection=ProjectionSettings(
+        conversion=ConversionSettings(
             policy=args.policy,
             one_based=args.one_based,
             inverted=args.inverted,

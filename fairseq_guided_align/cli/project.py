@@ -6,21 +6,20 @@ import argparse
 from contextlib import ExitStack, closing
 
 from fairseq_guided_align.cli.options import (
-    add_link_reading,
-    add_on_mismatch,
-    add_policy,
-    add_word_split,
-    add_workers,
+    LINK_READING,
+    SENTENCEPIECE_MODELS,
+    add,
     tell_counts,
+    tell_if_empty,
     text_to_read,
     text_to_write,
 )
+from fairseq_guided_align.corpus.link_counts import ConversionCounts
 from fairseq_guided_align.corpus.subword_links import (
-    ProjectionCounts,
-    ProjectionFiles,
-    ProjectionSettings,
+    ConversionFiles,
+    ConversionSettings,
     Side,
-    project_to_text,
+    convert_to_text,
 )
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.atomic import atomic_file
@@ -28,13 +27,10 @@ from fairseq_guided_align.files.byte_lines import count_lines
 from fairseq_guided_align.files.progress import line_counter, say
 from fairseq_guided_align.files.workers import keep_freed_memory
 from fairseq_guided_align.links.reading import as_pharaoh
-from fairseq_guided_align.subwords.conversion import KINDS
-
-HELP = "turn links between words into links between subword pieces, or back"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the command."""
+    """Describe the command and add its options."""
     parser.description = (
         "Turns links between words into links between subword pieces, or back. Words and pieces are matched by their"
         " characters, so that they may come from differently tokenised text. Files are text or gzip, one line a"
@@ -52,33 +48,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                 required=True,
                 help=f"{side} text in {units}",
             )
-        parser.add_argument(
-            f"--{side}-sentencepiece-model",
-            metavar="FILE",
-            help=f"model that cut the {side} text, for lines whose characters it changed",
-        )
-    parser.add_argument(
-        "--output", "-o", metavar="FILE", type=text_to_write, default="-", help="links to write (default: -)"
-    )
-    parser.add_argument(
-        "--subwords",
-        choices=KINDS,
-        default="sentencepiece",
-        help="how the pieces mark words: ▁ before, @@ after a piece that goes on, or no mark (default: sentencepiece)",
-    )
-    add_policy(parser)
+    add(parser, *SENTENCEPIECE_MODELS, note=", for lines whose characters it changed")
+    add(parser, "--output", note="links to write (default: -)", type=text_to_write, default="-")
+    add(parser, "--subwords", note="default: sentencepiece", default="sentencepiece")
+    add(parser, "--policy")
     parser.add_argument("--back", action="store_true", help="read links between pieces, write links between words")
-    add_link_reading(parser)
-    add_word_split(parser)
-    add_on_mismatch(parser)
-    add_workers(parser)
+    add(parser, *LINK_READING, "--word-split", "--on-mismatch", "--workers")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Carry the command out; returns its exit code."""
+    """Run the command and return its exit code."""
     keep_freed_memory()
     source, target = (_side(args, name) for name in ("source", "target"))
-    settings = ProjectionSettings(
+    settings = ConversionSettings(
         args.policy,
         args.back,
         args.one_based,
@@ -87,15 +69,15 @@ def run(args: argparse.Namespace) -> int:
         args.max_dropped,
         args.word_split,
     )
-    counts = ProjectionCounts()
+    counts = ConversionCounts()
     with ExitStack() as stack:
         # Before anything is written: the links may be of a form that is not read.
         words = args.source_pieces if args.back else args.source_words
         text = stack.enter_context(as_pharaoh(args.links, lambda: count_lines(words), args.one_based))
         stream, bar = stack.enter_context(atomic_file(args.output)), stack.enter_context(line_counter("project"))
-        files = ProjectionFiles(args.links, source, target, settings, text)
-        projected = stack.enter_context(closing(project_to_text(files, args.workers)))
-        for lines, seen in projected:
+        files = ConversionFiles(args.links, source, target, settings, text)
+        blocks = stack.enter_context(closing(convert_to_text(files, args.workers)))
+        for lines, seen in blocks:
             stream.write(lines)
             counts.add(seen)
             bar.update(seen.sentences)
@@ -103,6 +85,7 @@ def run(args: argparse.Namespace) -> int:
         counts.check(args.links, settings.max_dropped)
     for warning in counts.word_warnings(args.links, args.word_split):
         say(f"warning: {warning}")
+    tell_if_empty(counts.sentences, args.source_words)
     tell_counts(counts, args.links, args.links, args.one_based)
     return 0
 

@@ -8,22 +8,15 @@ from pathlib import Path
 
 from fairseq_guided_align.files.atomic import STANDARD_OUTPUT, atomic_file
 
-HELP = "print the folder to pass to fairseq's --user-dir"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the command."""
+    """Describe the command and add its options."""
     parser.description = "Prints the folder of the installed package, for fairseq-train --user-dir FOLDER."
 
 
 def run(args: argparse.Namespace) -> int:
-    """Carry the command out; returns its exit code."""
-    # Its own bytes, not those of the output's encoding: shells give them to fairseq.
+    """Run the command and return its exit code."""
+    # The bytes of the path itself, whatever the output's encoding: shells pass them on to fairseq.
     with atomic_file(STANDARD_OUTPUT) as stream:
-        stream.write(os.fsencode(user_dir()) + b"\n")
+        stream.write(os.fsencode(Path(__file__).resolve().parents[1]) + b"\n")
     return 0
-
-
-def user_dir() -> Path:
-    """Absolute path of the package folder `fairseq_guided_align`."""
-    return Path(__file__).resolve().parents[1]

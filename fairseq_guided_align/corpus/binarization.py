@@ -1,10 +1,10 @@
-"""Files of links to the binary files beside a data folder's text, checked against that text."""
+"""Files of links to the binary files of a data folder, checked against its text."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Optional
+from typing import Optional
 
 import numpy as np
 
@@ -20,12 +20,12 @@ from fairseq_guided_align.links.store import LinkWriter
 
 @dataclass(frozen=True)
 class LinkFile:
-    """A file of alignment text, and the text that it is of.
+    """A file of alignment text, and the lengths of the text that it aligns.
 
     :param path: as messages name it.
     :param one_based: positions count from 1.
     :param inverted: the file holds target-source.
-    :param lengths: of the source and the target text; None where they are not known: nothing is checked then.
+    :param lengths: of the source and the target text; None: nothing is checked.
     :param max_dropped: share of the links, in [0, 1], that may be dropped before it is an error.
     :param pharaoh: Pharaoh text, where the file at ``path`` is none.
     """
@@ -38,14 +38,8 @@ class LinkFile:
     pharaoh: Optional[PathLike] = None
 
 
-class _Task(NamedTuple):
-    file: LinkFile
-    first_line: int
-    block: Block
-
-
 def binarize_file(file: LinkFile, writer: LinkWriter, counts: LinkCounts) -> Iterator[int]:
-    """Give the file's links to the writer, without those that point outside their sentence pair, which are counted.
+    """Give the file's links to the writer; those that point outside their sentence pair are counted and left out.
 
     :param counts: filled in on the way.
     :return: the number of sentence pairs of each block that is done.
@@ -54,8 +48,7 @@ def binarize_file(file: LinkFile, writer: LinkWriter, counts: LinkCounts) -> Ite
     """
     path = file.path if file.pharaoh is None else file.pharaoh
     blocks = read_blocks(path) if writer.workers == 1 else locate_blocks(path)
-    tasks = (_Task(file, first_line, block) for first_line, block in blocks)
-    for seen in writer.append_all(_read, tasks):
+    for seen in writer.append_all(_read, ((file, first_line, block) for first_line, block in blocks)):
         counts.add(seen)
         yield seen.sentences
     if file.lengths is not None and counts.sentences != len(file.lengths[0]):
@@ -66,29 +59,40 @@ def binarize_file(file: LinkFile, writer: LinkWriter, counts: LinkCounts) -> Ite
     counts.check(file.path, file.max_dropped)
 
 
-def _read(task: _Task) -> tuple[CorpusLinks, LinkCounts]:
-    file, first = task.file, task.first_line - 1
-    links = parse_block(lines_of(task.block), file.path, task.first_line, file.one_based)
+def _read(task: tuple[LinkFile, int, Block]) -> tuple[CorpusLinks, LinkCounts]:
+    file, first_line, block = task
+    links = parse_block(lines_of(block), file.path, first_line, file.one_based)
     if file.inverted:
         links = links.inverted()
     seen = LinkCounts()
-    known = file.lengths is not None and first + len(links) <= len(file.lengths[0])
-    if known:
-        assert file.lengths is not None
-        sizes = [side[first : first + len(links)] for side in file.lengths]
-        links, seen.end_links = take_off_end_links(links, sizes[0], sizes[1])
+    lines = slice(first_line - 1, first_line - 1 + len(links))
+    # Lines beyond the text's are an error of the whole file, which says more.
+    sizes = [side[lines] for side in file.lengths] if file.lengths and lines.stop <= len(file.lengths[0]) else None
+    if sizes:
+        links, seen.end_links = take_off_end_links(links, *sizes)
     seen.add_read(links)
-    if known:
-        sentence = links.sentence()
-        sources, targets = (side[sentence] for side in sizes)
-        inside = (links.source < sources) & (links.target < targets)
-        if not inside.all():
-            row = int(np.argmin(inside))
-            seen.examples.append(
-                f"{file.path}:{first + sentence[row] + 1}: link {links.source[row]}-{links.target[row]} (from 0)"
-                f" was dropped: the pair has {sources[row]} source and {targets[row]} target tokens"
-            )
-            seen.out_of_range = int((~inside).sum())
-            links = links.where(inside)
-    seen.sentences_with_links = int((np.diff(links.offsets) > 0).sum())
+    if sizes:
+        links = _inside(links, sizes, file.path, first_line, seen)
+    seen.sentences_with_links = int(np.count_nonzero(np.diff(links.offsets)))
     return links, seen
+
+
+def _inside(
+    links: CorpusLinks, sizes: Sequence[np.ndarray], path: PathLike, first_line: int, seen: LinkCounts
+) -> CorpusLinks:
+    """The links inside their sentence pairs; the others are counted.
+
+    :param sizes: (sentences,) tokens of each source and of each target.
+    """
+    sentence = links.sentence()
+    sources, targets = (side[sentence] for side in sizes)
+    inside = (links.source < sources) & (links.target < targets)
+    if inside.all():
+        return links
+    row = int(np.argmin(inside))
+    seen.examples.append(
+        f"{path}:{first_line + sentence[row]}: link {links.source[row]}-{links.target[row]} (from 0)"
+        f" was dropped: the pair has {sources[row]} source and {targets[row]} target tokens"
+    )
+    seen.out_of_range = int((~inside).sum())
+    return links.where(inside)

@@ -9,14 +9,8 @@ from typing import NamedTuple, Optional
 import numpy as np
 
 from fairseq_guided_align.corpus.files import Corpus, PreprocessSettings
-from fairseq_guided_align.corpus.subword_links import (
-    LINES_IN_BLOCK,
-    ProjectionCounts,
-    Side,
-    encoder,
-    match_block,
-    project_block,
-)
+from fairseq_guided_align.corpus.link_counts import ConversionCounts
+from fairseq_guided_align.corpus.subword_links import LINES_IN_BLOCK, Side, convert_block, encoder, read_links
 from fairseq_guided_align.files.byte_lines import (
     Block,
     PathLike,
@@ -26,10 +20,13 @@ from fairseq_guided_align.files.byte_lines import (
     read_blocks_together,
 )
 from fairseq_guided_align.links.link import CorpusLinks
-from fairseq_guided_align.links.pharaoh import format_block, parse_block
-from fairseq_guided_align.links.words import count_other_words, separated, split_words
-from fairseq_guided_align.subwords.conversion import join_bpe
+from fairseq_guided_align.links.pharaoh import format_block
+from fairseq_guided_align.links.words import split_words
+from fairseq_guided_align.subwords.pieces import text_of
 from fairseq_guided_align.subwords.special_tokens import flagged_symbols, write_line
+
+Models = tuple[Optional[str], Optional[str]]
+"""SentencePiece models of both sides; None where the text is cut already."""
 
 
 class BlockTask(NamedTuple):
@@ -37,7 +34,7 @@ class BlockTask(NamedTuple):
 
     corpus: Corpus
     settings: PreprocessSettings
-    models: tuple[Optional[str], Optional[str]]
+    models: Models
     first_line: int
     text: tuple[Block, Block]
     words: Optional[tuple[Block, Block]]
@@ -55,21 +52,18 @@ class CutBlock(NamedTuple):
     :param left_out: sentence pairs left out.
     """
 
-    words: tuple[bytes, bytes]
-    pieces: tuple[bytes, bytes]
+    words: list[bytes]
+    pieces: list[bytes]
     word_links: bytes
     links: CorpusLinks
-    counts: ProjectionCounts
-    symbols: tuple[Counter, Counter]
+    counts: ConversionCounts
+    symbols: list[Counter]
     left_out: int
 
 
-def block_tasks(
-    corpus: Corpus, models: tuple[Optional[str], Optional[str]], settings: PreprocessSettings
-) -> Iterator[BlockTask]:
+def block_tasks(corpus: Corpus, models: Models, settings: PreprocessSettings) -> Iterator[BlockTask]:
     """Consecutive blocks of a corpus; several workers read them for themselves.
 
-    :param models: SentencePiece models of both sides; None where the text is cut already.
     :raises AlignmentLengthError: the files differ in their number of lines.
     """
     paths: list[PathLike] = [*corpus.text]
@@ -91,81 +85,51 @@ def block_tasks(
         )
 
 
-def cut_and_project(task: BlockTask) -> CutBlock:
-    """One block of lines: its pieces, and its links between them."""
-    corpus, settings, first_line = task.corpus, task.settings, task.first_line
-    pieces = []
-    words = []
-    special_tokens: list[list[int]] = []
-    for side in (0, 1):
-        lines = _decoded(task.text[side], corpus.text[side], first_line)
-        model = task.models[side]
-        if model is not None:
-            cut = [" ".join(one) for one in encoder(model).encode(lines)]
-        else:
-            cut = [" ".join(line.split()) for line in lines]
-        own = own_symbols(settings, side)
-        for_fairseq = [write_line(line, own) for line in cut]
-        special_tokens.append([count for _, count in for_fairseq])
-        pieces.append([line for line, _ in for_fairseq])
-        if task.words is not None:
-            words.append(_decoded(task.words[side], corpus.words[side], first_line))
-        elif settings.subwords == "bpe":
-            words.append([join_bpe(" ".join(split_words(line))) for line in lines])
-        else:
-            words.append(lines)
-    if task.links is None:
-        links = CorpusLinks.empty(len(pieces[0]))
-    else:
+def cut_and_convert(task: BlockTask) -> CutBlock:
+    """One block of lines: its pieces, and the links between them."""
+    corpus, settings = task.corpus, task.settings
+    words, cut = zip(*(_cut(task, side) for side in (0, 1)))
+    keep = np.ones(len(cut[0]), bool)
+    if corpus.is_training:
+        keep = _kept(cut, settings)
+    # Before words and pieces are compared: what is left out cannot stop the command.
+    rows = np.flatnonzero(keep)
+    links = CorpusLinks.empty(len(keep))
+    if task.links is not None:
         assert corpus.links is not None
-        links = parse_block(lines_of(task.links), corpus.links, first_line, settings.projection.one_based)
-        if settings.projection.inverted:
-            links = links.inverted()
-    line_numbers: Sequence[int] = range(first_line, first_line + len(pieces[0]))
-    keep = _kept(pieces, settings) if corpus.is_training else None
-    left_out = 0
-    if keep is not None and not keep.all():
-        # Before words and pieces are compared: what is left out cannot stop the command.
-        rows = np.flatnonzero(keep)
-        left_out = len(keep) - len(rows)
-        words, pieces = ([[lines[i] for i in rows] for lines in sides] for sides in (words, pieces))
+        links = read_links(lines_of(task.links), corpus.links, task.first_line, settings.conversion)
+    if len(rows) < len(keep):
+        words, cut = (tuple([lines[i] for i in rows] for lines in sides) for sides in (words, cut))
         links = links.select(rows)
-        line_numbers = [first_line + i for i in rows.tolist()]
-    matched = []
-    mismatches: Optional[list[str]] = [] if settings.projection.skip_mismatches else None
-    blocks = [("\n".join([*some, ""]).encode(), "\n".join([*cut, ""]).encode()) for some, cut in zip(words, pieces)]
-    word_split = settings.projection.word_split
-    other_words = []
-    for side, (words_block, pieces_block) in enumerate(blocks):
-        # The pieces' own file is not for the user to look into: both are named by what they came from.
-        name = Side(corpus.words[side], corpus.text[side], settings.subwords, task.models[side])
-        matched.append(match_block(separated(words_block, word_split), pieces_block, name, line_numbers, mismatches))
-        other_words.append(count_other_words(words_block, matched[side].words, word_split))
-    projected = project_block(
+    pieces, special_tokens = zip(*(_for_fairseq(cut[side], own_symbols(settings, side)) for side in (0, 1)))
+    # The pieces' own file is not for the user to look into: messages name what they came from.
+    names = [Side(corpus.words[i], corpus.text[i], settings.subwords, task.models[i]) for i in (0, 1)]
+    word_blocks, piece_blocks = ([_block(lines) for lines in sides] for sides in (words, pieces))
+    made, counts = convert_block(
         links,
-        matched[0],
-        matched[1],
-        settings.projection,
+        list(zip(names, word_blocks, piece_blocks)),
+        settings.conversion,
         corpus.links or corpus.text[0],
-        line_numbers,
-        (other_words[0], other_words[1]),
+        (task.first_line + rows).tolist(),
     )
-    projected.counts.add_mismatches(mismatches)
-    kept = range(len(special_tokens[0])) if keep is None else np.flatnonzero(keep).tolist()
-    projected.counts.special_tokens = sum(side[i] for side in special_tokens for i in kept)
-    counted = [Counter[str](), Counter[str]()]
-    for side in (0, 1):
-        for line in pieces[side]:
-            counted[side].update(line.split(" ") if line else ())
+    counts.special_tokens = sum(special_tokens)
+    symbols = [Counter(piece for line in lines if line for piece in line.split(" ")) for lines in pieces]
     return CutBlock(
-        (blocks[0][0], blocks[1][0]),
-        (blocks[0][1], blocks[1][1]),
-        format_block(links),
-        projected.links,
-        projected.counts,
-        (counted[0], counted[1]),
-        left_out,
+        word_blocks, piece_blocks, format_block(links), made, counts, symbols, left_out=len(keep) - len(rows)
     )
+
+
+def _cut(task: BlockTask, side: int) -> tuple[list[str], list[str]]:
+    """Lines of words and lines of pieces of one side."""
+    corpus, model = task.corpus, task.models[side]
+    lines = _decoded(task.text[side], corpus.text[side], task.first_line)
+    pieces = [line.split() for line in lines] if model is None else encoder(model).encode(lines)
+    words = lines
+    if task.words is not None:
+        words = _decoded(task.words[side], corpus.words[side], task.first_line)
+    elif task.settings.subwords == "bpe":
+        words = [text_of(split_words(line), "bpe") for line in lines]
+    return words, list(map(" ".join, pieces))
 
 
 def own_symbols(settings: PreprocessSettings, side: int) -> frozenset[str]:
@@ -174,17 +138,26 @@ def own_symbols(settings: PreprocessSettings, side: int) -> frozenset[str]:
     return frozenset() if given is None else flagged_symbols(given)
 
 
-def _kept(pieces: Sequence[Sequence[str]], settings: PreprocessSettings) -> Optional[np.ndarray]:
-    """(lines,) bool; None where nothing is to be left out."""
-    if settings.max_pieces is None and settings.max_ratio is None:
-        return None
-    source, target = (np.array([len(line.split()) for line in side]) for side in pieces)
-    keep = (source > 0) & (target > 0)
+def _for_fairseq(lines: Sequence[str], own: frozenset[str]) -> tuple[list[str], int]:
+    """Lines of pieces as they are written, and the number of pieces whose brackets were changed."""
+    changed = [write_line(line, own) for line in lines]
+    return [line for line, _ in changed], sum(count for _, count in changed)
+
+
+def _kept(pieces: Sequence[Sequence[str]], settings: PreprocessSettings) -> np.ndarray:
+    """(lines,) bool."""
+    source, target = (np.array([len(line.split()) for line in side], np.int64) for side in pieces)
+    longer, shorter = np.maximum(source, target), np.minimum(source, target)
+    keep = np.ones(len(longer), bool)
     if settings.max_pieces is not None:
-        keep &= np.maximum(source, target) <= settings.max_pieces
+        keep &= (shorter > 0) & (longer <= settings.max_pieces)
     if settings.max_ratio is not None:
-        keep &= np.maximum(source, target) <= settings.max_ratio * np.minimum(source, target)
+        keep &= (shorter > 0) & (longer <= settings.max_ratio * shorter)
     return keep
+
+
+def _block(lines: Sequence[str]) -> bytes:
+    return "".join(line + "\n" for line in lines).encode()
 
 
 def _decoded(block: Block, path: PathLike, first_line: int) -> list[str]:

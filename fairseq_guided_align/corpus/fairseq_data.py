@@ -1,18 +1,13 @@
-"""What stock fairseq writes and reads in a data folder, without importing fairseq."""
+"""What stock fairseq writes in a data folder, read without importing fairseq."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
 
 import numpy as np
 
 from fairseq_guided_align.errors import GuidedAlignError
-from fairseq_guided_align.files.atomic import FULL_DISK
 from fairseq_guided_align.files.byte_lines import PathLike
 
 _INDEX_MAGIC = b"MMIDIDX\x00\x00"
@@ -91,35 +86,3 @@ def is_empty_text(path: PathLike) -> bool:
         header = stream.read(_LENGTHS_START)
     no_sentence = header.startswith(_INDEX_MAGIC) and len(header) == _LENGTHS_START and not any(header[-8:])
     return not header or not tokens.stat().st_size or no_sentence
-
-
-def run_fairseq_preprocess(options: Sequence[str], folder: PathLike) -> None:
-    """Stock ``fairseq-preprocess``, as a process of its own.
-
-    :param folder: where it runs, so that names of texts need not hold its path: fairseq cuts lists of them at commas.
-
-    :raises GuidedAlignError: it failed, or fairseq is not installed; with the end of what it printed.
-    :raises OSError: it could not write, for a full disk or the like; with the error's number.
-    """
-    command = [sys.executable, "-m", "fairseq_cli.preprocess", *options]
-    # Where Python finds fairseq must not change with the folder. It must be able to say every file's name, and is read
-    # as UTF-8.
-    paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
-    paths = list(map(os.path.abspath, [*paths, os.curdir]))
-    environment = {**os.environ, "PYTHONIOENCODING": "utf-8", "PYTHONPATH": os.pathsep.join(paths)}
-    result = subprocess.run(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, cwd=folder, env=environment
-    )
-    if result.returncode:
-        printed = result.stdout.decode("utf-8", "replace").strip().splitlines()
-        if any("No module named 'fairseq" in line or "No module named fairseq" in line for line in printed):
-            raise GuidedAlignError(
-                "fairseq is not installed for this Python: pip install 'fairseq-guided-align[fairseq]'"
-            )
-        for number in FULL_DISK:
-            if any(f"[Errno {number}]" in line for line in printed):
-                raise OSError(number, os.strerror(number))
-        shown = "\n  ".join(printed[-15:])
-        raise GuidedAlignError(
-            f"fairseq-preprocess failed with exit code {result.returncode}; its last lines:\n  {shown}"
-        )

@@ -9,7 +9,7 @@ from typing import Optional
 
 from fairseq_guided_align.corpus.dictionaries import read_symbols
 from fairseq_guided_align.corpus.fairseq_options import FairseqOptions
-from fairseq_guided_align.corpus.subword_links import ProjectionSettings
+from fairseq_guided_align.corpus.subword_links import ConversionSettings
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.byte_lines import PathLike, count_lines, raise_length_error
 from fairseq_guided_align.links.aligner import AlignerSettings
@@ -21,7 +21,7 @@ SPLITS = ("train", "valid", "test")
 class PreprocessSettings:
     """Everything that the result depends on, apart from the texts.
 
-    :param subwords: one of ``subwords.conversion.KINDS``: what the pieces are, or how the text is already cut.
+    :param subwords: one of ``subwords.pieces.KINDS``: what the pieces are, or how the text is already cut.
     :param words_suffix: for each side, suffix of the text in words that the links refer to, where it is another than
         the text: ``PREFIX.SUFFIX``.
     :param models: for each side a SentencePiece model to use, or None to train one.
@@ -43,7 +43,7 @@ class PreprocessSettings:
     models: tuple[Optional[str], Optional[str]] = (None, None)
     joined: bool = False
     dictionaries: tuple[Optional[str], Optional[str]] = (None, None)
-    projection: ProjectionSettings = field(default_factory=ProjectionSettings)
+    conversion: ConversionSettings = field(default_factory=ConversionSettings)
     max_pieces: Optional[int] = None
     max_ratio: Optional[float] = None
     aligner: Optional[AlignerSettings] = None

@@ -1,12 +1,13 @@
-"""What is in an alignment file, counted against its two texts: links, coverage, and everything that is wrong."""
+"""An alignment file counted against its two texts: links, coverage, and everything that is wrong."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from fairseq_guided_align.corpus.link_counts import linked_tokens
 from fairseq_guided_align.errors import AlignmentFormatError, AlignmentLengthError, AlignmentRangeError
 from fairseq_guided_align.files.byte_lines import PathLike, count_lines, decode_line, is_pipe, read_blocks_together
 from fairseq_guided_align.links.end_links import take_off_end_links
@@ -16,7 +17,7 @@ from fairseq_guided_align.links.pharaoh import parse_block, parse_line
 from fairseq_guided_align.links.reading import as_pharaoh
 from fairseq_guided_align.links.split_evidence import SplitEvidence, evidence_of
 from fairseq_guided_align.links.words import DEFAULT_SPLIT, count_other_words, count_words, separated
-from fairseq_guided_align.subwords.conversion import CONTINUATION, SPACE_MARK, goes_on
+from fairseq_guided_align.subwords.pieces import CONTINUATION, SPACE_MARK, goes_on
 from fairseq_guided_align.subwords.word_positions import WordPositions
 
 
@@ -24,9 +25,9 @@ from fairseq_guided_align.subwords.word_positions import WordPositions
 class AlignmentReport:
     """Counts over sentence pairs; ``problems`` holds the first of each kind, with file and line.
 
-    ``lines`` is the number of each file that can be read twice; whether a pipe has as many is seen at its end.
+    ``lines`` has the number of lines of each file that can be read twice; a pipe's number is seen at its end.
     ``end_links`` are of ``</s>``, as Marian writes them, which every command takes off; they count nowhere else.
-    A link is out of range when it points outside its sentence; such links count nowhere else.
+    Links out of range, outside their sentence, count nowhere else.
     """
 
     sentences: int = 0
@@ -74,7 +75,7 @@ class AlignmentReport:
 
     @property
     def errors(self) -> int:
-        """Things that training would stumble over or silently lose."""
+        """Number of things that stop training, or that it silently loses."""
         nothing = not self.same_length or not self.links
         return (
             self.unreadable_lines
@@ -100,60 +101,138 @@ def report_on(
     :param word_split: what separates them, one of ``links.words.WORD_SPLITS``.
     :raises GuidedAlignError: a file cannot be read, or is not Pharaoh text nor of NAACL's form.
     """
-    with as_pharaoh(links, lambda: count_lines(source), one_based) as text:
-        return _report(text, links, source, target, one_based, problems, word_split)
-
-
-def _report(
-    text: PathLike,
-    links: PathLike,
-    source: PathLike,
-    target: PathLike,
-    one_based: bool,
-    problems: int,
-    word_split: str,
-) -> AlignmentReport:
-    """As :func:`report_on`.
-
-    :param text: the links as Pharaoh text.
-    """
     report = AlignmentReport()
-    paths = [text, source, target]
-    report.lines = {
-        str(name): count_lines(path) for name, path in zip([links, source, target], paths) if not is_pipe(path)
-    }
-    if not report.same_length:
-        counts = ", ".join(f"{path} has {count}" for path, count in report.lines.items())
-        report.problems.append(f"expected as many lines in each file; {counts}")
-        return report
-    for first_line, blocks in _blocks(report, paths):
-        found = _readable(report, blocks[0], links, first_line, one_based, problems)
-        for path, block in zip(paths[1:], blocks[1:]):
-            _check_text(report, block, path, first_line, problems)
-        source_words, target_words = count_words(blocks[1], word_split), count_words(blocks[2], word_split)
-        other_words = (
-            count_other_words(blocks[1], source_words, word_split),
-            count_other_words(blocks[2], target_words, word_split),
-        )
-        same_words = (source_words == other_words[0]) & (target_words == other_words[1])
-        found, end_links = take_off_end_links(found, source_words, target_words, same_words)
-        report.end_links += end_links
-        _add(report, found, source_words, target_words, links, first_line, one_based, problems)
-        report.split_evidence += evidence_of(found, (source_words, target_words), other_words)[0]
-        blocks = [separated(block, word_split) for block in blocks]
-        sentence = found.sentence()
-        report.source_positions.add(source_words, _spelt_words(blocks[1], source_words), sentence, found.source)
-        report.target_positions.add(target_words, _spelt_words(blocks[2], target_words), sentence, found.target)
+    with as_pharaoh(links, lambda: count_lines(source), one_based) as text:
+        paths = [text, source, target]
+        names = [links, source, target]
+        report.lines = {str(name): count_lines(path) for name, path in zip(names, paths) if not is_pipe(path)}
+        if not report.same_length:
+            counts = ", ".join(f"{path} has {count}" for path, count in report.lines.items())
+            report.problems.append(f"expected as many lines in each file; {counts}")
+            return report
+        try:
+            for first_line, blocks in read_blocks_together(paths, 2000):
+                _Block(report, names, first_line, one_based, problems).count(blocks, word_split)
+        except AlignmentLengthError as error:  # Where a pipe turns out to have another number of lines
+            report.ends_together = False
+            report.problems.append(str(error))
     return report
 
 
-def _blocks(report: AlignmentReport, paths: list[PathLike]) -> Iterator[tuple[int, list[bytes]]]:
-    """Blocks of lines that belong together, up to where a pipe turns out to have another number of lines."""
-    try:
-        yield from read_blocks_together(paths, 2000)
-    except AlignmentLengthError as error:
-        report.ends_together = False
-        report.problems.append(str(error))
+@dataclass(frozen=True)
+class _Block:
+    """Counts a block of lines into a report.
+
+    :param names: of the links, the source and the target, as messages name them.
+    :param examples: problems of each kind to show.
+    """
+
+    report: AlignmentReport
+    names: list[PathLike]
+    first_line: int
+    one_based: bool
+    examples: int
+
+    def count(self, blocks: Sequence[bytes], word_split: str) -> None:
+        """:param blocks: lines of the links, the source and the target."""
+        report = self.report
+        links, text = self._readable(blocks[0]), blocks[1:]
+        for name, block in zip(self.names[1:], text):
+            self._check_text(name, block)
+        source, target = (count_words(block, word_split) for block in text)
+        other_words = (
+            count_other_words(text[0], source, word_split),
+            count_other_words(text[1], target, word_split),
+        )
+        same_words = (source == other_words[0]) & (target == other_words[1])
+        links, end_links = take_off_end_links(links, source, target, same_words)
+        report.end_links += end_links
+        report.split_evidence += evidence_of(links, (source, target), other_words)[0]
+        self._count_text(source, target)
+        self._count_inside(links.where(self._inside(links, source, target)), source, target)
+        sentence = links.sentence()
+        for positions, block, words, position in (
+            (report.source_positions, text[0], source, links.source),
+            (report.target_positions, text[1], target, links.target),
+        ):
+            positions.add(words, _spelt_words(separated(block, word_split), words), sentence, position)
+
+    def _count_text(self, source: np.ndarray, target: np.ndarray) -> None:
+        self.report.sentences += len(source)
+        self.report.empty_sentences += int(((source == 0) | (target == 0)).sum())
+        self.report.source_words += int(source.sum())
+        self.report.target_words += int(target.sum())
+
+    def _count_inside(self, links: CorpusLinks, source: np.ndarray, target: np.ndarray) -> None:
+        """:param links: all inside their sentences."""
+        report, sentence = self.report, links.sentence()
+        report.links += len(links.source)
+        report.possible += int((~links.sures()).sum())
+        report.weighted += int((links.weights() != 1).sum())
+        report.sentences_with_links += int(np.count_nonzero(np.diff(links.offsets)))
+        report.source_words_linked += linked_tokens(sentence, links.source, source)
+        report.target_words_linked += linked_tokens(sentence, links.target, target)
+
+    def _inside(self, links: CorpusLinks, source: np.ndarray, target: np.ndarray) -> np.ndarray:
+        """(n,) bool: the links inside their sentences; the others are counted."""
+        report, sentence = self.report, links.sentence()
+        sources, targets = source[sentence], target[sentence]
+        inside = (links.source < sources) & (links.target < targets)
+        report.at_position_zero += int(((links.source == 0) | (links.target == 0)).sum())
+        report.out_of_range_if_inverted += int(((links.target >= sources) | (links.source >= targets)).sum())
+        shift = 0 if self.one_based else 1
+        report.out_of_range_if_one_based += int(
+            ((links.source - shift >= sources) | (links.target - shift >= targets)).sum()
+        )
+        base = int(self.one_based)
+        for row in np.flatnonzero(~inside):
+            link = f"{links.source[row] + base}-{links.target[row] + base}"
+            line = self.first_line + int(sentence[row])
+            self._note("out_of_range", _outside_warning(self.names[0], line, link, (sources[row], targets[row])))
+        return inside
+
+    def _readable(self, block: bytes) -> CorpusLinks:
+        """The block's links; lines that cannot be read are counted and have none."""
+        path = self.names[0]
+        try:
+            return parse_block(block, path, self.first_line, self.one_based)
+        except (AlignmentFormatError, AlignmentRangeError):
+            pass
+        sentences = []
+        for number, line in enumerate(block.split(b"\n")[:-1], start=self.first_line):
+            try:
+                sentences.append(parse_line(line, f"{path}:{number}", self.one_based))
+            except (AlignmentFormatError, AlignmentRangeError) as error:
+                self._note("unreadable_lines", str(error))
+                sentences.append(parse_line(b""))
+        return CorpusLinks.from_sentences(sentences)
+
+    def _check_text(self, path: PathLike, block: bytes) -> None:
+        """Count lines that are not UTF-8; other programs refuse them."""
+        try:
+            block.decode()
+        except UnicodeDecodeError:
+            for number, line in enumerate(block.split(b"\n")[:-1], start=self.first_line):
+                try:
+                    decode_line(line, path, number)
+                except AlignmentFormatError as error:
+                    self._note("undecodable_lines", str(error))
+
+    def _note(self, count: str, problem: str) -> None:
+        """Count a problem, and keep the first few of its kind.
+
+        :param count: the report's count of such problems.
+        """
+        found = getattr(self.report, count) + 1
+        setattr(self.report, count, found)
+        if found <= self.examples:
+            self.report.problems.append(problem)
+
+
+def _outside_warning(path: PathLike, line: int, link: str, words: tuple[int, int]) -> str:
+    return (
+        f"{path}:{line}: link {link} points outside the sentence pair of {words[0]} source and {words[1]} target words"
+    )
 
 
 def _spelt_words(block: bytes, tokens: np.ndarray) -> np.ndarray:
@@ -166,84 +245,3 @@ def _spelt_words(block: bytes, tokens: np.ndarray) -> np.ndarray:
         ends = ([not goes_on(token.decode(errors="replace")) for token in line] for line in lines)
         return np.array([sum(line) for line in ends], np.int64)
     return tokens
-
-
-def _check_text(report: AlignmentReport, block: bytes, path: PathLike, first_line: int, problems: int) -> None:
-    """Lines that are no text are for other programs to refuse; here they are counted."""
-    try:
-        block.decode()
-    except UnicodeDecodeError:
-        for line_number, line in enumerate(block.split(b"\n")[:-1], start=first_line):
-            try:
-                decode_line(line, path, line_number)
-            except AlignmentFormatError as error:
-                report.undecodable_lines += 1
-                if report.undecodable_lines <= problems:
-                    report.problems.append(str(error))
-
-
-def _readable(
-    report: AlignmentReport, block: bytes, path: PathLike, first_line: int, one_based: bool, problems: int
-) -> CorpusLinks:
-    try:
-        return parse_block(block, path, first_line, one_based)
-    except (AlignmentFormatError, AlignmentRangeError):
-        return CorpusLinks.from_sentences(_lines_that_parse(report, block, path, first_line, one_based, problems))
-
-
-def _lines_that_parse(
-    report: AlignmentReport, block: bytes, path: PathLike, first_line: int, one_based: bool, problems: int
-) -> Iterator:
-    for line_number, line in enumerate(block.split(b"\n")[:-1], start=first_line):
-        try:
-            yield parse_line(line, f"{path}:{line_number}", one_based)
-        except (AlignmentFormatError, AlignmentRangeError) as error:
-            report.unreadable_lines += 1
-            if report.unreadable_lines <= problems:
-                report.problems.append(str(error))
-            yield parse_line(b"")
-
-
-def _add(
-    report: AlignmentReport,
-    links: CorpusLinks,
-    source_words: np.ndarray,
-    target_words: np.ndarray,
-    path: PathLike,
-    first_line: int,
-    one_based: bool,
-    problems: int,
-) -> None:
-    sentence = links.sentence()
-    sources, targets = source_words[sentence], target_words[sentence]
-    inside = (links.source < sources) & (links.target < targets)
-    report.sentences += len(links)
-    report.empty_sentences += int(((source_words == 0) | (target_words == 0)).sum())
-    report.source_words += int(source_words.sum())
-    report.target_words += int(target_words.sum())
-    report.links += int(inside.sum())
-    if links.sure is not None:
-        report.possible += int((~links.sure & inside).sum())
-    if links.weight is not None:
-        report.weighted += int(((links.weight != 1) & inside).sum())
-    report.sentences_with_links += len(np.unique(sentence[inside]))
-    report.at_position_zero += int(((links.source == 0) | (links.target == 0)).sum())
-    report.source_words_linked += _distinct(sentence[inside], links.source[inside])
-    report.target_words_linked += _distinct(sentence[inside], links.target[inside])
-    report.out_of_range_if_inverted += int(((links.target >= sources) | (links.source >= targets)).sum())
-    shift = 0 if one_based else 1
-    report.out_of_range_if_one_based += int(
-        ((links.source - shift >= sources) | (links.target - shift >= targets)).sum()
-    )
-    base = int(one_based)
-    for row in np.flatnonzero(~inside):
-        report.out_of_range += 1
-        if report.out_of_range <= problems:
-            report.problems.append(
-                f"{path}:{first_line + sentence[row]}: link {links.source[row] + base}-{links.target[row] + base}"
-                f" points outside the sentence pair of {sources[row]} source and {targets[row]} target words"
-            )
-
-
-def _distinct(sentence: np.ndarray, position: np.ndarray) -> int:
-    return len(np.unique((sentence << 32) | position.astype(np.int64)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Optional, Sequence
 
 import torch
 from fairseq.data import data_utils
@@ -11,11 +11,13 @@ from fairseq.sequence_generator import EnsembleModel, SequenceGenerator
 from fairseq.sequence_scorer import SequenceScorer
 from torch import Tensor
 
-from fairseq_guided_align.attention.forced import heads_to_read, real_tokens, rows_of_tokens
+from fairseq_guided_align.attention.forced import heads_to_read
 from fairseq_guided_align.attention.guided_heads import GuidedHeads
 from fairseq_guided_align.attention.reader import AttentionReader, cross_attentions
+from fairseq_guided_align.attention.token_rows import real_tokens, rows_of_tokens
 from fairseq_guided_align.decoding.printed_alignment import PrintedAlignment, PrintedForm
 from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.subwords.special_tokens import pieces_of
 
 
 class ModelReaders(ExitStack):
@@ -24,7 +26,7 @@ class ModelReaders(ExitStack):
     def __init__(self, models: Sequence[torch.nn.Module], guided: Sequence[GuidedHeads]) -> None:
         super().__init__()
         self._readers = [
-            self.enter_context(AttentionReader(model, one)) for model, one in zip(models, guided) if one.layers
+            self.enter_context(AttentionReader(model, heads)) for model, heads in zip(models, guided) if heads.layers
         ]
 
     def attention(self) -> Optional[Tensor]:
@@ -36,14 +38,14 @@ class ModelReaders(ExitStack):
         return torch.stack([reader.attention() for reader in self._readers]).mean(dim=0)
 
 
-def heads_of_ensemble(models: Sequence[torch.nn.Module]) -> List[GuidedHeads]:
+def heads_of_ensemble(models: Sequence[torch.nn.Module]) -> list[GuidedHeads]:
     """What each model's checkpoint says was guided.
 
     :raises GuidedAlignError: the models differ in what a row of their attention means, or only some of them have
         cross-attention that can be read.
     """
     guided = [heads_to_read(model) for model in models]
-    if len({(one.position, one.unlinked) for one in guided}) > 1:
+    if len({(heads.position, heads.unlinked) for heads in guided}) > 1:
         raise GuidedAlignError(
             "the models of an ensemble need the same --guided-alignment-position and --guided-alignment-unlinked for "
             f"their attention to be averaged; got {'; '.join(map(str, guided))}; decode without --print-alignment and "
@@ -60,7 +62,7 @@ def heads_of_ensemble(models: Sequence[torch.nn.Module]) -> List[GuidedHeads]:
 class GuidedEnsembleModel(EnsembleModel):
     """fairseq's ensemble, whose attention is that of each model's guided heads, averaged over the models."""
 
-    def __init__(self, models: List[torch.nn.Module]) -> None:
+    def __init__(self, models: list[torch.nn.Module]) -> None:
         super().__init__(models)
         self.guided = heads_of_ensemble(models)
 
@@ -75,7 +77,7 @@ class GuidedEnsembleModel(EnsembleModel):
 class AlignmentPrinter:
     """Puts the guided heads' alignment into hypotheses.
 
-    :param guided: which token a row of attention belongs to, and whether ``</s>`` means no link.
+    :param guided: which row of attention belongs to a token, and whether ``</s>`` means no link.
     :param form: how alignments are printed.
     :param dictionaries: of source and target.
     """
@@ -84,40 +86,34 @@ class AlignmentPrinter:
         self._guided, self._form = guided, form
         self._source_dictionary, self._target_dictionary = dictionaries
 
-    def attach(self, hypothesis: Dict[str, Any], attention: Tensor, source: Tensor) -> None:
+    def attach(self, hypothesis: dict[str, Any], attention: Tensor, source: Tensor) -> None:
         """Set ``attention`` (source columns, target tokens) and ``alignment`` of a hypothesis.
 
         :param attention: (target tokens with ``</s>``, source columns), the decoder's rows.
         :param source: (source columns,) tokens, padding included.
         """
-        rows = rows_of_tokens(attention, self._guided.position)
-        tokens = hypothesis["tokens"]
+        rows = rows_of_tokens(attention, self._guided.shift)
         real = real_tokens(source, self._source_dictionary.pad())
+        tokens = hypothesis["tokens"]
         hypothesis["attention"] = rows.t()
         hypothesis["alignment"] = PrintedAlignment(
             lambda: rows[:, real].float().cpu().numpy(),
-            lambda: _pieces(source[real], self._source_dictionary),
-            lambda: _pieces(tokens, self._target_dictionary),
+            lambda: pieces_of(source[real], self._source_dictionary),
+            lambda: pieces_of(tokens, self._target_dictionary),
             self._guided,
             self._form,
         )
 
 
-def _pieces(tokens: Tensor, dictionary: Any) -> List[str]:
-    return [dictionary[token] for token in tokens.tolist()[:-1]]
-
-
 class GuidedSequenceGenerator(SequenceGenerator):
-    """``SequenceGenerator`` whose hypotheses carry the alignments of the guided heads.
+    """``SequenceGenerator`` whose hypotheses carry the alignments of the guided heads, see :class:`AlignmentPrinter`.
 
-    Each hypothesis gets ``attention`` (source, target), the guided one with target token t's in column t, and
-    ``alignment``, see :class:`~fairseq_guided_align.decoding.printed_alignment.PrintedAlignment`. Models with
-    ``--full-context-alignment`` need a second, forced pass; others do not.
+    Models with ``--full-context-alignment`` need a second, forced pass; others do not.
     """
 
     def __init__(
         self,
-        models: List[torch.nn.Module],
+        models: list[torch.nn.Module],
         tgt_dict: Any,
         source_dictionary: Any,
         printed_form: PrintedForm,
@@ -128,7 +124,7 @@ class GuidedSequenceGenerator(SequenceGenerator):
         self._printer = AlignmentPrinter(self.model.guided[0], printed_form, (source_dictionary, tgt_dict))
 
     @torch.no_grad()
-    def generate(self, models: Any, sample: Dict[str, Any], **kwargs: Any) -> List[List[Dict[str, Any]]]:
+    def generate(self, models: Any, sample: dict[str, Any], **kwargs: Any) -> list[list[dict[str, Any]]]:
         """Translate a batch."""
         finalized = super()._generate(sample, **kwargs)
         if self._full_context:
@@ -138,7 +134,7 @@ class GuidedSequenceGenerator(SequenceGenerator):
                 self._printer.attach(hypothesis, hypothesis["attention"].t(), source)
         return finalized
 
-    def _force(self, sample: Dict[str, Any], finalized: List[List[Dict[str, Any]]]) -> None:
+    def _force(self, sample: dict[str, Any], finalized: list[list[dict[str, Any]]]) -> None:
         """Attention with full context, which the search does not have."""
         hypotheses = [hypothesis for beam in finalized for hypothesis in beam]
         sentence = [number for number, beam in enumerate(finalized) for _ in beam]
@@ -166,7 +162,7 @@ class GuidedSequenceScorer(SequenceScorer):
         self._form, self._dictionaries = printed_form, (source_dictionary, tgt_dict)
 
     @torch.no_grad()
-    def generate(self, models: List[Any], sample: Dict[str, Any], **kwargs: Any) -> List[List[Dict[str, Any]]]:
+    def generate(self, models: list[Any], sample: dict[str, Any], **kwargs: Any) -> list[list[dict[str, Any]]]:
         """Score the batch's references."""
         guided = heads_of_ensemble(models)
         with ModelReaders(models, guided) as readers:

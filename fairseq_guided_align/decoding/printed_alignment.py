@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, List, Optional, Sequence
+from typing import Any, Optional, Sequence
 
 import numpy as np
 
 from fairseq_guided_align.attention.guided_heads import GuidedHeads
-from fairseq_guided_align.attention.hard_links import argmax_links
+from fairseq_guided_align.attention.hard_links import argmax_links, linkable
 from fairseq_guided_align.errors import GuidedAlignError
-from fairseq_guided_align.subwords.conversion import KINDS
+from fairseq_guided_align.subwords.pieces import KINDS
+from fairseq_guided_align.subwords.text_pieces import PiecedSentence
 from fairseq_guided_align.subwords.word_attention import word_attention
 
 SHOWN_PROBABILITY = 0.01
@@ -28,11 +29,11 @@ class PrintedForm:
     :param form: ``hard``: links of each target token with its likeliest source token; ``soft``: probabilities.
     :param threshold: soft alignments are weighted links of at least this probability, above 0, at most 1; None: rows
         of probabilities where the program can print them.
-    :param words: how pieces make up the words that are linked, one of ``subwords.conversion.KINDS``; None: pieces
+    :param words: how pieces make up the words that are linked, one of ``subwords.pieces.KINDS``; None: pieces
         are linked.
     :param in_rows: tells whether the program can print rows of probabilities, as ``fairseq-generate`` can and
         ``fairseq-interactive`` cannot.
-    :raises GuidedAlignError: a threshold for hard alignments or out of range, or another kind of words.
+    :raises GuidedAlignError: a threshold for hard alignments or out of range, or another form or kind of words.
     """
 
     form: str = "hard"
@@ -57,22 +58,21 @@ class PrintedForm:
 class PrintedAlignment(Sequence[Any]):
     """What a hypothesis holds as ``alignment``; made when it is printed, because most of a beam never is.
 
-    Iterated, it gives the items that fairseq prints: (source, target) for hard alignments. Indexed with a target
-    token's position, as ``--replace-unk`` does, it gives the likeliest source position, also for a token that has no
-    link: a copied word is better than none.
+    Iteration gives the items that fairseq prints: (source, target) for hard alignments. ``--replace-unk`` indexes it
+    with a target token's position and gets the likeliest source position, for unlinked tokens too: a copied word is
+    better than none.
 
     :param attention: gives (target tokens with ``</s>``, source tokens with ``</s>``) probabilities.
     :param source: gives the source pieces, without ``</s>``.
     :param target: gives the target pieces, without ``</s>``.
-    :param guided: with ``unlinked`` ``eos``, a token whose attention is on ``</s>`` has no link; otherwise the column
-        of ``</s>`` is not looked at.
+    :param guided: whether attention on ``</s>`` means no link.
     """
 
     def __init__(
         self,
         attention: Callable[[], np.ndarray],
-        source: Callable[[], List[str]],
-        target: Callable[[], List[str]],
+        source: Callable[[], list[str]],
+        target: Callable[[], list[str]],
         guided: GuidedHeads,
         form: PrintedForm,
     ) -> None:
@@ -85,15 +85,14 @@ class PrintedAlignment(Sequence[Any]):
         pieces = self._attention()
         if self._form.words is None:
             return pieces
-        return word_attention(pieces, self._source(), self._target(), self._form.words)
+        words = (PiecedSentence.of_pieces(side(), self._form.words) for side in (self._source, self._target))
+        return word_attention(pieces, *words)
 
     @cached_property
-    def items(self) -> List[Any]:
+    def items(self) -> list[Any]:
         """What fairseq prints, joined by spaces."""
         if self._form.form == "hard":
-            null = -1 if self._guided.unlinked == "eos" else None
-            matrix = self.attention[:-1]
-            return argmax_links(matrix if null is not None else matrix[:, :-1], null).pairs()
+            return argmax_links(*linkable(self.attention[:-1], self._guided)).pairs()
         rows = self._form.in_rows()
         if rows and self._form.threshold is None:
             return [[f"{probability:.6f}" for probability in row] for row in self.attention.tolist()]
@@ -101,7 +100,7 @@ class PrintedAlignment(Sequence[Any]):
         matrix = self.attention[:-1, :-1]
         target, source = np.nonzero(matrix >= least)
         links = [(int(s), f"{t}:{matrix[t, s]:.4f}") for t, s in zip(target, source)]
-        # generate joins the parts of an item with commas, interactive its two with a hyphen
+        # fairseq-generate joins the parts of an item with commas, fairseq-interactive joins two with a hyphen.
         return [[f"{s}-{rest}"] for s, rest in links] if rows else links
 
     def __iter__(self) -> Iterator[Any]:
@@ -113,6 +112,6 @@ class PrintedAlignment(Sequence[Any]):
     def __getitem__(self, target: Any) -> Any:
         words = self.attention[:-1, :-1]
         if not words.size or target >= len(words):
-            # fairseq's list of source tokens ends in one of its own, which is harmless to copy
+            # fairseq's list of source tokens ends in a token of its own, which is harmless to copy.
             return words.shape[1]
         return int(words[target].argmax())

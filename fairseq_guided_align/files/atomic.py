@@ -1,22 +1,21 @@
 """Outputs that appear complete or not at all: written under another name, then renamed.
 
-The other name is ``.NAME.HOST-PROCESS.RANDOM.partial``. Only a process that is killed outright leaves one behind; the
-next one that writes NAME removes it.
+The other name is ``.NAME.RANDOM.partial``, so two runs at once do not write into each other's file; the last one to end
+stays. Whoever writes it holds a lock on it. Only a process that is killed outright leaves one behind, without a lock;
+the next one that writes NAME removes it.
 """
 
 from __future__ import annotations
 
 import errno
-import hashlib
+import fcntl
 import os
 import re
 import shutil
-import socket
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import cache
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,11 +24,12 @@ from fairseq_guided_align.files.byte_lines import PathLike
 from fairseq_guided_align.files.progress import say
 
 STANDARD_OUTPUT = "/dev/stdout"
-"""The path under which standard output is written to."""
+"""The path that stands for standard output."""
 
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Errors of writing for want of space: of the disk, of the user's share of it, or in a file."""
 
+_SUFFIX = ".partial"
 _NO_PLACE = (
     errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EBUSY
 )  # fmt: skip
@@ -39,16 +39,16 @@ _NO_PLACE = (
 def atomic_file(path: PathLike) -> Iterator[BinaryIO]:
     """A file to write, which takes the place of ``path`` when the block ends without an error.
 
-    On an error, and on Ctrl-C, what was at ``path`` before stays and nothing else is left. A symbolic link stays one:
-    the file that it names is written. Standard output, a pipe or a device, such as ``/dev/null``, is written to as it
-    is.
+    On an error, and on Ctrl-C, what was at ``path`` before stays and nothing else is left. Where ``path`` is a symbolic
+    link, the file that it names is written. Standard output, a pipe or a device, such as ``/dev/null``, is written to
+    as it is.
 
     :raises GuidedAlignError: the disk is full, ``path`` is a folder, or the folder cannot be written to.
     """
     if str(path) == STANDARD_OUTPUT:
         if sys.stdout is None:
             raise GuidedAlignError(f"{path}: cannot be written: standard output is closed")
-        # What was printed before comes first. What goes wrong is told by who called, of all that goes there.
+        # What was printed before comes first. The caller reports errors, of all that goes there.
         sys.stdout.flush()
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
@@ -59,22 +59,19 @@ def atomic_file(path: PathLike) -> Iterator[BinaryIO]:
             yield stream
         return
     named, path = path, Path(os.path.realpath(path))
-    temporary = None
-    try:
-        with clear_write_errors(named):
-            remove_leftovers(path)
-            handle, name = tempfile.mkstemp(prefix=_prefix(path), suffix=_SUFFIX, dir=path.parent)
-            temporary = Path(name)
+    with clear_write_errors(named):
+        remove_leftovers(path)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_SUFFIX, dir=path.parent)
+        try:
             with os.fdopen(handle, "wb") as stream:
+                _lock(handle)
                 yield stream
                 stream.flush()
-                os.fsync(stream.fileno())
-            os.chmod(temporary, 0o666 & ~_umask())
-            os.replace(temporary, path)
-            temporary = None
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+                os.fsync(handle)
+                os.chmod(name, 0o666 & ~_umask())
+                os.replace(name, path)
+        finally:
+            _remove(Path(name))
 
 
 @contextmanager
@@ -87,14 +84,14 @@ def atomic_folder(path: PathLike) -> Iterator[Path]:
         the folder above it cannot be written to.
     """
     path = Path(path)
-    # Who stands in a folder that is renamed over sees the old one.
+    # A process whose current folder is replaced stays in the old one.
     is_current = path.resolve() == Path.cwd()
     if is_current or (path.exists() and (not path.is_dir() or any(path.iterdir()))):
         raise GuidedAlignError(
             f"{path}: expected a folder that does not exist yet, or an empty one that is not the current; remove it or"
             " name another"
         )
-    named, path = path, Path(os.path.realpath(path))  # a symbolic link stays one
+    named, path = path, Path(os.path.realpath(path))  # A symbolic link stays one.
     with clear_write_errors(named):
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(path)
@@ -118,74 +115,69 @@ def scratch_folder(path: PathLike) -> Iterator[Path]:
     :raises OSError: it cannot be made.
     """
     path = Path(path)
-    folder = Path(tempfile.mkdtemp(prefix=_prefix(path), suffix=_SUFFIX, dir=path.parent))
+    folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=_SUFFIX, dir=path.parent))
+    handle = os.open(folder, os.O_RDONLY)
     try:
+        _lock(handle)
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        os.close(handle)
+        _remove(folder)
 
 
 def remove_leftovers(path: PathLike) -> None:
-    """Remove what killed processes of this machine left of ``path``, and say so.
+    """Remove what killed processes left of ``path``, and say so.
 
-    What a process on another machine left is only named: whether that one is still at work cannot be seen from here.
+    Where the file system knows no locks, what is left is only named: its process may be at work.
 
     :raises OSError: the folder that ``path`` is in cannot be listed.
     """
     path = Path(path)
-    named = re.compile(rf"\.{re.escape(path.name)}\.([0-9a-f]{{8}})-([0-9]+)\.\w+{re.escape(_SUFFIX)}")
-    for name in os.listdir(path.parent):
-        match = named.fullmatch(name)
-        if match is None or (match[1] == _this_machine() and _is_running(int(match[2]))):
-            continue
+    named = re.compile(rf"\.{re.escape(path.name)}\.\w{{8}}{re.escape(_SUFFIX)}")
+    for name in filter(named.fullmatch, os.listdir(path.parent)):
         left = path.with_name(name)
-        if match[1] != _this_machine():
-            say(f"warning: {left}: of a process on another machine; remove it if that one has ended")
-            continue
-        say(f"removing {left}: of a process that was killed")
-        if left.is_dir():
-            shutil.rmtree(left, ignore_errors=True)
-        else:
-            left.unlink(missing_ok=True)
+        with suppress(OSError):  # Its process is at work or has just ended, or it is another user's.
+            handle = os.open(left, os.O_RDONLY if left.is_dir() else os.O_RDWR)
+            try:
+                if not _lock(handle):
+                    say(f"warning: {left}: of a process that may be at work; remove it if that one has ended")
+                    continue
+                say(f"removing {left}: of a process that was killed")
+                _remove(left)
+            finally:
+                os.close(handle)
 
 
-_SUFFIX = ".partial"
+def _lock(handle: int) -> bool:
+    """Lock an open file or folder until all processes that have it open by this handle close it.
 
-
-def _prefix(path: Path) -> str:
-    return f".{path.name}.{_this_machine()}-{os.getpid()}."
-
-
-@cache
-def _this_machine() -> str:
-    """Eight hexadecimal digits of the machine, or container, in which process numbers count."""
+    :return: False where the file system knows no such locks.
+    :raises BlockingIOError: another process has locked it.
+    """
     try:
-        numbering = os.readlink("/proc/self/ns/pid")
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
     except OSError:
-        numbering = ""
-    return hashlib.sha256(f"{socket.gethostname()} {numbering}".encode()).hexdigest()[:8]
-
-
-def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
         return False
-    except (OSError, OverflowError):  # it is another user's, or no process at all
-        pass
     return True
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 @contextmanager
 def clear_write_errors(path: PathLike) -> Iterator[None]:
-    """Turns the operating system's errors of writing into ours, with the path and what to do.
+    """Replaces the operating system's errors of writing by ours, with the path and what to do.
 
     :raises GuidedAlignError: in place of an ``OSError`` about a full disk, a quota or missing rights.
     """
     try:
         yield
-    except BrokenPipeError:
-        raise
     except OSError as error:
         if error.errno in FULL_DISK:
             raise GuidedAlignError(

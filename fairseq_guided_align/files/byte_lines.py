@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import sys
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, NoReturn, Optional, Union, cast
+from typing import Any, BinaryIO, NamedTuple, NoReturn, cast
 
 import numpy as np
 
 from fairseq_guided_align.errors import AlignmentFormatError, AlignmentLengthError, GuidedAlignError
 
-PathLike = Union[str, Path]
+PathLike = str | Path
 
 STANDARD_INPUT = "/dev/stdin"
-"""The path under which standard input is read: as a pipe is, once, wherever the shell takes it from."""
+"""The path that stands for standard input, which is read once, as a pipe is."""
 
-BLOCK_BYTES = 1 << 19  # arrays of one block then stay in the processor's cache
+BLOCK_BYTES = 1 << 19  # The arrays of a block then stay in the processor's cache.
 _BOM = b"\xef\xbb\xbf"
 _GZIP = b"\x1f\x8b"
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
@@ -27,7 +29,7 @@ _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 class FileRange(NamedTuple):
-    """Some bytes of a plain file, for a process that reads them itself."""
+    """Where some bytes of a plain file are, for another process to read."""
 
     path: str
     offset: int
@@ -46,8 +48,8 @@ class FileRange(NamedTuple):
         return data
 
 
-Block = Union[bytes, FileRange]
-"""Whole lines, or where they lie."""
+Block = bytes | FileRange
+"""Whole lines, or where they are."""
 
 
 def lines_of(block: Block) -> bytes:
@@ -61,26 +63,28 @@ def open_bytes(path: PathLike) -> BinaryIO:
 
     :raises GuidedAlignError: there is no such file, or it cannot be read; it is UTF-16, as Windows writes it.
     """
-    if _is_standard_input(path) and sys.stdin is None:
+    if isinstance(path, BegunPipe):
+        return path.from_the_beginning()
+    is_input = str(path) == STANDARD_INPUT
+    if is_input and sys.stdin is None:
         raise GuidedAlignError(f"{path}: cannot be read: standard input is closed")
-    try:
-        # The caller closes it. The number, not the path: what another user opened cannot be opened again.
-        raw = open(0, "rb", closefd=False) if _is_standard_input(path) else open(path, "rb")  # noqa: SIM115
-    except OSError as error:
-        raise GuidedAlignError(f"{path}: cannot be read: {error.strerror}") from error
-    try:
-        start = raw.peek(2)[:2]
-    except OSError as error:
-        raw.close()
-        raise GuidedAlignError(f"{path}: cannot be read: {error.strerror}") from error
-    if start in _UTF_16:
-        raw.close()
-        raise GuidedAlignError(f"{path}: expected UTF-8 text; got UTF-16; convert it: iconv -f UTF-16 -t UTF-8 FILE")
-    return cast(BinaryIO, _Unzipped(raw)) if start == _GZIP else raw
+    with ExitStack() as on_error:
+        try:
+            # The number, not the path: what another user opened cannot be opened again.
+            raw = on_error.enter_context(open(0 if is_input else path, "rb", closefd=not is_input))
+            start = raw.peek(2)[:2]
+        except OSError as error:
+            raise GuidedAlignError(f"{path}: cannot be read: {error.strerror}") from error
+        if start in _UTF_16:
+            raise GuidedAlignError(
+                f"{path}: expected UTF-8 text; got UTF-16; convert it: iconv -f UTF-16 -t UTF-8 FILE"
+            )
+        on_error.pop_all()  # The caller closes it.
+        return cast(BinaryIO, _Unzipped(raw)) if start == _GZIP else raw
 
 
 class _Unzipped(gzip.GzipFile):
-    """Decompresses a stream, a pipe too, and closes it."""
+    """Decompresses a stream, which may be a pipe, and closes it."""
 
     def __init__(self, raw: BinaryIO) -> None:
         self._raw = raw
@@ -91,13 +95,77 @@ class _Unzipped(gzip.GzipFile):
         self._raw.close()
 
 
+class BegunPipe(str):
+    """A pipe, or standard input, of which one can tell what is in it before it is read.
+
+    As text it is the path, which messages name.
+
+    :param path: what :func:`is_pipe` is true of; it is opened.
+    :param whole: its text is held in memory, so that it can be read again, as a file can.
+    :raises GuidedAlignError: it cannot be read, or its gzip data is damaged.
+    """
+
+    def __new__(cls, path: PathLike, whole: bool = False) -> BegunPipe:
+        return super().__new__(cls, path)
+
+    def __init__(self, path: PathLike, whole: bool = False) -> None:
+        self.is_whole = whole
+        self._stream = open_bytes(str(path))
+        self.beginning = b""
+        """Bytes up to the end of the first line that is not empty; all of them where there is none, or if whole."""
+        try:
+            if whole:
+                self.beginning = self._stream.read()
+            while not (whole or self.beginning.removeprefix(_BOM).strip()):
+                line = self._stream.readline()
+                if not line:
+                    break
+                self.beginning += line
+        except (EOFError, zlib.error, OSError) as error:
+            self._stream.close()
+            raise GuidedAlignError(f"{path}: cannot be read from line 1 on: {error}") from error
+
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
+        # Other processes name it, and are given what was read.
+        return str, (str(self),)
+
+    def first_lines(self) -> list[bytes]:
+        """Lines from the first one on, the first that is not empty among them."""
+        return self.beginning.removeprefix(_BOM).split(b"\n")
+
+    def from_the_beginning(self) -> BinaryIO:
+        """All its bytes; if it is not whole, nothing is left afterwards."""
+        if self.is_whole:
+            return io.BytesIO(self.beginning)
+        return cast(BinaryIO, io.BufferedReader(_Continued(self.beginning, self._stream)))
+
+
+class _Continued(io.RawIOBase):
+    """Bytes that were read from a stream, and its others."""
+
+    def __init__(self, beginning: bytes, stream: BinaryIO) -> None:
+        self._beginning, self._stream = beginning, stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._beginning[: len(buffer)]
+        self._beginning = self._beginning[len(data) :]
+        data = data or self._stream.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        super().close()
+        self._stream.close()
+
+
 def is_pipe(path: PathLike) -> bool:
     """Whether it can be read only once: a pipe, or standard input."""
-    return _is_standard_input(path) or Path(path).is_fifo()
-
-
-def _is_standard_input(path: PathLike) -> bool:
-    return str(path) == STANDARD_INPUT
+    if isinstance(path, BegunPipe):
+        return not path.is_whole
+    return str(path) == STANDARD_INPUT or Path(path).is_fifo()
 
 
 def check_no_pipe(path: PathLike) -> None:
@@ -109,17 +177,17 @@ def check_no_pipe(path: PathLike) -> None:
 
 
 def read_blocks(path: PathLike, block_bytes: int = BLOCK_BYTES) -> Iterator[tuple[int, bytes]]:
-    """Blocks of whole lines, each with the number of its first line, counted from 1.
+    """Blocks of whole lines, each with the number of its first line, from 1.
 
-    Every block but the last ends in a line feed; a byte order mark at the start of the file is left out.
+    Every block but the last ends in a line feed. A byte order mark at the start of the file is left out.
 
     :param block_bytes: about this much is read at a time; a longer line makes a longer block.
     :raises GuidedAlignError: the file cannot be read, or its gzip data is damaged.
     """
     line_number = 1
     pending: list[bytes] = []
+    at_start = True
     with open_bytes(path) as stream:
-        at_start = True
         while True:
             try:
                 data = stream.read(block_bytes)
@@ -127,9 +195,8 @@ def read_blocks(path: PathLike, block_bytes: int = BLOCK_BYTES) -> Iterator[tupl
                 raise GuidedAlignError(f"{path}: cannot be read from line {line_number} on: {error}") from error
             if not data:
                 break
-            if at_start:
-                at_start = False
-                data = data[len(_BOM) :] if data.startswith(_BOM) else data
+            data = data.removeprefix(_BOM) if at_start else data
+            at_start = False
             cut = data.rfind(b"\n") + 1
             if not cut:
                 pending.append(data)
@@ -143,15 +210,13 @@ def read_blocks(path: PathLike, block_bytes: int = BLOCK_BYTES) -> Iterator[tupl
 
 
 def locate_blocks(path: PathLike) -> Iterator[tuple[int, Block]]:
-    """As :func:`read_blocks`, but where each block lies, for other processes to read; the bytes where the file is not
-    a plain one: gzip, or a pipe.
-    """
+    """As :func:`read_blocks`, but where each block is, for other processes to read; the bytes of gzip and pipes."""
     located = _Locator(path)
     return ((first_line, located(block)) for first_line, block in read_blocks(path))
 
 
-def _text_start(path: PathLike) -> Optional[int]:
-    """Where the text of a file begins: after a byte order mark; None where it is compressed."""
+def _text_start(path: PathLike) -> int | None:
+    """Where the text of a plain file begins: after a byte order mark; None where it is compressed."""
     with open_bytes(path) as stream:
         if isinstance(stream, gzip.GzipFile):
             return None
@@ -159,18 +224,16 @@ def _text_start(path: PathLike) -> Optional[int]:
 
 
 class _Locator:
-    """Where the blocks of a file lie, which have to be given one after the other."""
+    """Where the blocks of a file are, which are given one after the other."""
 
     def __init__(self, path: PathLike) -> None:
         self._path = str(path)
-        self._offset: Optional[int] = None
-        if os.path.isfile(path) and not is_pipe(path):
-            self._offset = _text_start(path)
+        self._offset = _text_start(path) if os.path.isfile(path) and not is_pipe(path) else None
 
     def __call__(self, block: bytes) -> Block:
         if self._offset is None:
             return block
-        # The last line may have been given a line feed that is not in the file.
+        # The last line may have got a line feed that is not in the file.
         size = min(len(block), os.path.getsize(self._path) - self._offset)
         found = FileRange(self._path, self._offset, size)
         self._offset += size
@@ -180,7 +243,7 @@ class _Locator:
 def count_lines(path: PathLike) -> int:
     """Number of lines; a last line without a line feed counts.
 
-    :raises GuidedAlignError: the file cannot be read, or it is a pipe, of which nothing would be left to read.
+    :raises GuidedAlignError: the file cannot be read, or is a pipe, which can be read once.
     """
     check_no_pipe(path)
     lines = 0
@@ -201,9 +264,7 @@ def read_lines(path: PathLike) -> Iterator[str]:
     :raises GuidedAlignError: the file cannot be read.
     """
     for first_line, block in read_blocks(path):
-        if block.endswith(b"\n"):
-            block = block[:-1]
-        for line_number, line in enumerate(block.split(b"\n"), start=first_line):
+        for line_number, line in enumerate(block.removesuffix(b"\n").split(b"\n"), start=first_line):
             yield decode_line(line, path, line_number)
 
 
@@ -218,7 +279,7 @@ class NumberedLines:
         size = _text_start(path) or 0
         ends = [np.array([size])]
         for _, block in read_blocks(path):
-            ends.append(size + 1 + np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n")))
+            ends.append(size + _line_ends(block))
             size += len(block)
             if not block.endswith(b"\n"):
                 ends.append(np.array([size]))
@@ -230,7 +291,7 @@ class NumberedLines:
     def __getitem__(self, number: int) -> str:
         start, end = int(self._ends[number]), int(self._ends[number + 1])
         line = FileRange(self._path, start, end - start).read()
-        return decode_line(line[:-1] if line.endswith(b"\n") else line, self._path, number + 1)
+        return decode_line(line.removesuffix(b"\n"), self._path, number + 1)
 
 
 def decode_line(line: bytes, path: PathLike, line_number: int) -> str:
@@ -238,8 +299,7 @@ def decode_line(line: bytes, path: PathLike, line_number: int) -> str:
 
     :raises AlignmentFormatError: it is not UTF-8.
     """
-    if line.endswith(b"\r"):
-        line = line[:-1]
+    line = line.removesuffix(b"\r")
     try:
         return line.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -250,11 +310,11 @@ def decode_line(line: bytes, path: PathLike, line_number: int) -> str:
 
 
 def read_blocks_together(paths: Sequence[PathLike], lines: int = 1000) -> Iterator[tuple[int, list[bytes]]]:
-    """Blocks of lines that belong together: (number of the first line, a block of whole lines for each file).
+    """Blocks of as many lines of each file: (number of the first line, a block of each file).
 
     Every line of every block ends in a line feed.
 
-    :param lines: lines of each file in a block; the last block may have fewer.
+    :param lines: lines in a block; the last may have fewer.
     :raises AlignmentLengthError: the files differ in their number of lines.
     :raises GuidedAlignError: a file cannot be read.
     """
@@ -280,7 +340,7 @@ def locate_blocks_together(paths: Sequence[PathLike], lines: int = 1000) -> Iter
 
 
 def raise_length_error(paths: Sequence[PathLike]) -> NoReturn:
-    """:raises AlignmentLengthError: always, with every file's number of lines, but for pipes."""
+    """:raises AlignmentLengthError: always, with the number of lines of every file that is no pipe."""
     counts = ", ".join(
         f"{path} is a pipe" if is_pipe(path) else f"{path} has {count_lines(path)}"
         for path in dict.fromkeys(map(str, paths))
@@ -289,13 +349,13 @@ def raise_length_error(paths: Sequence[PathLike]) -> NoReturn:
 
 
 def _take_lines(path: PathLike, lines: int) -> Iterator[bytes]:
-    """The file in blocks of this many lines, each line ended by a line feed; the last block has fewer, or none."""
+    """The file in blocks of this many lines, each with a line feed; the last block has fewer, or none."""
     parts: list[bytes] = []
-    missing = lines
+    missing = lines  # To a whole block.
     for _, block in read_blocks(path):
         if not block.endswith(b"\n"):
             block += b"\n"
-        ends = np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n")) + 1
+        ends = _line_ends(block)
         begin = taken = 0
         while len(ends) - taken >= missing:
             taken += missing
@@ -305,3 +365,8 @@ def _take_lines(path: PathLike, lines: int) -> Iterator[bytes]:
         parts.append(block[begin:])
         missing -= len(ends) - taken
     yield b"".join(parts)
+
+
+def _line_ends(block: bytes) -> np.ndarray:
+    """Where each line's successor begins."""
+    return np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n")) + 1

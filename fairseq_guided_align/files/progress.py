@@ -1,4 +1,4 @@
-"""How far long work is, on standard error; quick work shows nothing."""
+"""The progress of long work, on standard error; quick work shows none."""
 
 from __future__ import annotations
 

@@ -24,14 +24,13 @@ Result = TypeVar("Result")
 def map_in_order(
     function: Callable[[Item], Result], items: Iterable[Item], workers: int, ahead: int = 4, together: int = 1
 ) -> Generator[Result, None, None]:
-    """As ``map``, in ``workers`` processes; at most ``ahead * together`` items a worker are under way or wait to be
-    taken.
+    """As ``map``, in ``workers`` processes, and in this one where there is one worker.
 
-    With one worker no process is started. An error in ``function`` comes out where its result would have, or that of
-    the first item handed over with it.
+    Each worker has at most ``ahead * together`` items that are under way or wait to be taken. An error in ``function``
+    takes the place of its result, or of that of the first item handed over with it.
 
     :param function: of a module's own level, with picklable items and results, where ``workers`` is above 1.
-    :param together: items handed to a process at once; more where one takes a few milliseconds only.
+    :param together: items handed to a process at once; several where each takes a few milliseconds only.
     :raises GuidedAlignError: ``workers`` is below 1, or a process was killed.
     """
     if workers < 1:
@@ -60,24 +59,22 @@ def _each(function: Callable[[Item], Result], items: list[Item]) -> list[Result]
 
 
 def keep_freed_memory() -> None:
-    """Let this process use freed memory again instead of giving it back to the system after every block of text.
+    """Let this process keep freed memory instead of returning it to the system after every block of text.
 
-    glibc gives back what is free at the end of its heap, which makes the system hand out and clear the same pages for
-    each block anew: a fifth of the time of `project`. Does nothing with another C library.
+    With glibc, the system would hand out and clear the same pages for each block anew: a fifth of the time of
+    `project`. Does nothing with another C library.
     """
     try:
         set_option = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):
         return
-    for option, value in ((_M_TRIM_THRESHOLD, 64 << 20), (_M_MMAP_THRESHOLD, 32 << 20)):
-        set_option(option, value)
-
-
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+    trim_threshold, mmap_threshold = -1, -3  # As malloc.h numbers them.
+    set_option(trim_threshold, 64 << 20)
+    set_option(mmap_threshold, 32 << 20)
 
 
 def _begin() -> None:
-    """Leave Ctrl-C to the parent, which ends its workers; and end with it where it is killed."""
+    """Leave Ctrl-C to the parent, which ends its workers, and end when the parent is killed."""
     keep_freed_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()

@@ -1,7 +1,7 @@
 """Word links by eflomal, in both directions and symmetrised.
 
-eflomal (Östling and Tiedemann 2016) is an optional package of its own, under the GPL. It holds the numbers of all
-words in memory, 4 bytes each; everything else here is streamed.
+eflomal (Östling and Tiedemann 2016) is an optional package, under the GPL. It holds 4 bytes for each word in memory;
+everything else here is streamed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError
 from fairseq_guided_align.files.atomic import atomic_file
@@ -29,7 +29,7 @@ LONGEST_SENTENCE = 1023
 class AlignerSettings:
     """eflomal's own defaults.
 
-    :param method: how the two directions become one; one of ``links.symmetrisation.METHODS``.
+    :param method: how the two directions become one; one of ``links.symmetrisation.SYMMETRISATIONS``.
     :param model: 1: IBM 1, 2: HMM, 3: HMM with fertility.
     :param samplers: independent samplers, each a thread.
     :param relative_iterations: sampling iterations relative to the number that eflomal chooses.
@@ -44,11 +44,11 @@ class AlignerSettings:
 
 
 @dataclass
-class AlignedText:
-    """What was seen while the text went to the aligner.
+class AlignerInput:
+    """Counts of text that went to the aligner.
 
-    :param sentences: lines of either text.
-    :param too_long: numbers, from 1, of those with more than :data:`LONGEST_SENTENCE` words on a side.
+    :param sentences: lines of one side.
+    :param too_long: numbers, from 1, of the lines with more than :data:`LONGEST_SENTENCE` words.
     :param size: bytes of UTF-8.
     """
 
@@ -57,31 +57,30 @@ class AlignedText:
     size: int = 0
 
 
-def align_text(
+def align_with_eflomal(
     source: Iterable[str],
     target: Iterable[str],
     settings: AlignerSettings,
-    seen: Optional[AlignedText] = None,
-    forward_copy: Optional[PathLike] = None,
-    reverse_copy: Optional[PathLike] = None,
+    seen: AlignerInput | None = None,
+    forward_copy: PathLike | None = None,
+    reverse_copy: PathLike | None = None,
 ) -> Iterator[CorpusLinks]:
     """Links of consecutive sentence pairs, some thousand at a time.
 
     :param source: lines of words separated by ASCII whitespace.
     :param target: as many lines.
-    :param seen: counts, filled in while reading.
-    :param forward_copy: where to leave eflomal's links of the forward direction, not symmetrised.
-    :param reverse_copy: the same of the reverse direction.
+    :param seen: gets the counts of both sides.
+    :param forward_copy: file for eflomal's links of the forward direction, not symmetrised.
+    :param reverse_copy: file for those of the reverse direction.
     :raises AlignmentLengthError: one text has more lines than the other.
     :raises GuidedAlignError: eflomal is not installed, or it failed, or there is nothing to align.
     """
-    seen = AlignedText() if seen is None else seen
+    seen = AlignerInput() if seen is None else seen
     with tempfile.TemporaryDirectory(prefix="align-") as folder:
         forward, reverse = Path(folder) / "forward", Path(folder) / "reverse"
         sides = _run_eflomal(source, target, settings, forward, reverse)
-        seen.sentences = sides[0].sentences
+        seen.sentences, seen.size = sides[0].sentences, sides[0].size + sides[1].size
         seen.too_long = sides[0].too_long | sides[1].too_long
-        seen.size = sum(side.size for side in sides)
         for path, copy in ((forward, forward_copy), (reverse, reverse_copy)):
             _check_complete(path, seen.sentences, seen.size)
             if copy is not None:
@@ -95,15 +94,18 @@ def align_text(
 
 def _run_eflomal(
     source: Iterable[str], target: Iterable[str], settings: AlignerSettings, forward: Path, reverse: Path
-) -> tuple[AlignedText, AlignedText]:
-    """Write eflomal's links of both directions; what was seen of source and target. Errors as :func:`align_text`."""
+) -> tuple[AlignerInput, AlignerInput]:
+    """Write eflomal's links of both directions. Errors as :func:`align_with_eflomal`.
+
+    :return: counts of source and target.
+    """
     aligner = _eflomal().Aligner(
         model=settings.model,
         n_samplers=settings.samplers,
         rel_iterations=settings.relative_iterations,
         null_prior=settings.null_prior,
     )
-    one, other = AlignedText(), AlignedText()
+    one, other = AlignerInput(), AlignerInput()
     try:
         aligner.align(
             _lines_for_eflomal(source, one),
@@ -145,7 +147,7 @@ def _check_complete(path: Path, sentences: int, size: int) -> None:
 
 
 def _room_for(size: int) -> str:
-    """What eflomal needs for a text of this many bytes, and what there is."""
+    """The disk that eflomal needs for a text of this many bytes, and that is free."""
     folder = tempfile.gettempdir()
     free = shutil.disk_usage(folder).free
     return (
@@ -154,8 +156,8 @@ def _room_for(size: int) -> str:
     )
 
 
-def _lines_for_eflomal(lines: Iterable[str], seen: AlignedText) -> Iterator[str]:
-    """Lines in which only spaces separate words: eflomal also splits at other whitespace, which would shift links."""
+def _lines_for_eflomal(lines: Iterable[str], seen: AlignerInput) -> Iterator[str]:
+    """Lines with single spaces between words: eflomal also splits at other white space, which would shift links."""
     for line in lines:
         encoded = line.encode()
         words = encoded.split()

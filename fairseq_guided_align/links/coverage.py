@@ -1,27 +1,13 @@
-"""How much of a text its links cover, and which links fall outside it."""
+"""How much of a text its links cover."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple, Optional, Protocol
+from dataclasses import astuple, dataclass
 
 import numpy as np
 
-CHUNK = 100_000
-"""Sentences looked at together: memory stays flat in the size of the corpus."""
-
-
-class LinkColumns(Protocol):
-    """Links as columns: those of sentence i are rows offsets[i] to offsets[i + 1]."""
-
-    @property
-    def offsets(self) -> np.ndarray: ...
-
-    @property
-    def source(self) -> np.ndarray: ...
-
-    @property
-    def target(self) -> np.ndarray: ...
+from fairseq_guided_align.links.link import CorpusLinks, InvertedLinks
+from fairseq_guided_align.links.outside import chunks
 
 
 @dataclass(frozen=True)
@@ -53,61 +39,50 @@ class LinkCoverage:
         return self.outside_source + self.outside_target
 
     def __add__(self, other: LinkCoverage) -> LinkCoverage:
-        return LinkCoverage(*(a + b for a, b in zip(_counts(self), _counts(other))))
+        return LinkCoverage(*(a + b for a, b in zip(astuple(self), astuple(other))))
 
     def __str__(self) -> str:
         def share(part: int, whole: int) -> str:
             return f"{part:,} of {whole:,} ({100 * part / whole if whole else 0:.1f} %)"
 
-        dropped = [
-            f"{count:,} {why}"
-            for count, why in (
-                (self.beyond_cut, "beyond --truncate-source's cut"),
-                (self.outside_source, "outside the source sentence"),
-                (self.outside_target, "outside the target sentence"),
-            )
-            if count
-        ]
+        reasons = {
+            "beyond --truncate-source's cut": self.beyond_cut,
+            "outside the source sentence": self.outside_source,
+            "outside the target sentence": self.outside_target,
+        }
+        dropped = ", ".join(f"{count:,} {why}" for why, count in reasons.items() if count)
         return (
             f"sentences with links {share(self.sentences_with_links, self.sentences)}, "
             f"target tokens with links {share(self.linked_tokens, self.target_tokens)}, {self.links:,} links, "
-            f"dropped {', '.join(dropped) or '0'}"
+            f"dropped {dropped or '0'}"
         )
 
 
-def _counts(coverage: LinkCoverage) -> tuple[int, ...]:
-    return tuple(vars(coverage).values())
-
-
 def measure_coverage(
-    links: LinkColumns, source_lengths: np.ndarray, source_kept: np.ndarray, target_lengths: np.ndarray
+    links: CorpusLinks | InvertedLinks, source_lengths: np.ndarray, source_kept: np.ndarray, target_lengths: np.ndarray
 ) -> LinkCoverage:
     """Coverage of a text by its links.
 
-    :param links: one entry a sentence pair.
+    :param links: of each sentence pair.
     :param source_lengths: (sentences,) source tokens of each pair as written.
     :param source_kept: (sentences,) source tokens that are left after truncation.
     :param target_lengths: (sentences,) target tokens.
     """
     total = LinkCoverage()
-    offsets = links.offsets
-    for start in range(0, len(source_lengths), CHUNK):
-        stop = min(start + CHUNK, len(source_lengths))
-        counts = np.diff(offsets[start : stop + 1])
-        sentence = np.repeat(np.arange(start, stop), counts)
-        first, last = int(offsets[start]), int(offsets[stop])
-        source, target = np.asarray(links.source[first:last]), np.asarray(links.target[first:last])
-        in_source = source < source_lengths[sentence]
-        in_target = target < target_lengths[sentence]
-        kept = in_target & (source < source_kept[sentence])
-        starts = np.zeros(stop - start + 1, dtype=np.int64)
-        np.cumsum(target_lengths[start:stop], out=starts[1:])
-        linked = np.zeros(starts[-1], dtype=bool)
-        linked[starts[sentence[kept] - start] + target[kept]] = True
+    for start, part in chunks(links):
+        lengths, cut, targets = (
+            column[start : start + len(part)] for column in (source_lengths, source_kept, target_lengths)
+        )
+        sentence = part.sentence()
+        in_source, in_target = part.source < lengths[sentence], part.target < targets[sentence]
+        kept = in_target & (part.source < cut[sentence])
+        ends = np.cumsum(targets)
+        linked = np.zeros(ends[-1], bool)
+        linked[(ends - targets)[sentence[kept]] + part.target[kept]] = True
         total += LinkCoverage(
-            stop - start,
+            len(part),
             len(np.unique(sentence[kept])),
-            int(starts[-1]),
+            len(linked),
             int(linked.sum()),
             int(kept.sum()),
             int((in_source & in_target & ~kept).sum()),
@@ -115,31 +90,3 @@ def measure_coverage(
             int((in_source & ~in_target).sum()),
         )
     return total
-
-
-class OutsideLink(NamedTuple):
-    """A link that points outside its sentence pair; everything counts from 0."""
-
-    sentence: int
-    source: int
-    target: int
-
-
-def first_outside(links: LinkColumns, source_lengths: np.ndarray, target_lengths: np.ndarray) -> Optional[OutsideLink]:
-    """The first link that points outside the text; None where there is none.
-
-    :param links: one entry a sentence pair.
-    :param source_lengths: (sentences,) source tokens of each pair.
-    :param target_lengths: (sentences,) target tokens.
-    """
-    offsets = links.offsets
-    for start in range(0, len(source_lengths), CHUNK):
-        stop = min(start + CHUNK, len(source_lengths))
-        sentence = np.repeat(np.arange(start, stop), np.diff(offsets[start : stop + 1]))
-        rows = slice(int(offsets[start]), int(offsets[stop]))
-        source, target = np.asarray(links.source[rows]), np.asarray(links.target[rows])
-        outside = (source >= source_lengths[sentence]) | (target >= target_lengths[sentence])
-        if outside.any():
-            row = int(outside.argmax())
-            return OutsideLink(int(sentence[row]), int(source[row]), int(target[row]))
-    return None

@@ -1,12 +1,9 @@
 """Links of ``</s>``, which Marian writes: each pair ends with one from the source's ``</s>`` to the target's.
 
-To other programs they point one position outside their sentences. A file's single links say nothing; where most pairs
-of many have such a link, they are Marian's.
+Elsewhere such links point one position outside their sentences. They are taken for Marian's where most pairs have one.
 """
 
 from __future__ import annotations
-
-from typing import Optional
 
 import numpy as np
 
@@ -17,13 +14,13 @@ MOST = 0.5
 
 
 def take_off_end_links(
-    links: CorpusLinks, sources: np.ndarray, targets: np.ndarray, telling: Optional[np.ndarray] = None
+    links: CorpusLinks, sources: np.ndarray, targets: np.ndarray, telling: np.ndarray | None = None
 ) -> tuple[CorpusLinks, int]:
     """The links without those of ``</s>``, and the number of these; the links as they are, if they are not Marian's.
 
     :param sources: (pairs,) source tokens of each, without ``</s>``.
-    :param targets: (pairs,) likewise of the target.
-    :param telling: (pairs,) bool, the pairs whose numbers of tokens are beyond doubt; all where None.
+    :param targets: (pairs,) target tokens of each, without ``</s>``.
+    :param telling: (pairs,) bool, the pairs whose numbers of tokens are certain; None: all.
     """
     sentence = links.sentence()
     after_source, after_target = sources[sentence], targets[sentence]
@@ -35,13 +32,44 @@ def take_off_end_links(
     has_end[sentence[(links.source == after_source) & (links.target == after_target)]] = True
     asked = has_links if telling is None else has_links & telling
     # In a file that counts from 1, the full stops are linked there, and nothing at position 0.
-    from_zero = bool(((links.source == 0) | (links.target == 0)).any())
-    if not (from_zero and asked.any() and has_end[asked].mean() > MOST):
+    if not (_counts_from_zero(links) and asked.any() and has_end[asked].mean() > MOST):
         return links, 0
     of_end &= (links.source <= after_source) & (links.target <= after_target)
     return links.where(~of_end), int(of_end.sum())
 
 
+def pairs_that_end_beyond(links: CorpusLinks, others: CorpusLinks) -> tuple[int, int]:
+    """Pairs whose links have a last one that joins positions which no link of the other file reaches, and all pairs.
+
+    So it is with Marian's links beside others of the same text. It is no proof: so it is, too, where only one of two
+    files links the full stops.
+
+    :param others: of the same pairs. Pairs without links in either are not looked at.
+    :return: no pair at all of a file that counts from 1.
+    """
+    if not _counts_from_zero(links):
+        return 0, 0
+    looked_at = (np.diff(links.offsets) > 0) & (np.diff(others.offsets) > 0)
+    sentence = links.sentence()
+    ends = [last_positions(len(links), sentence, column) for column in (links.source, links.target)]
+    last = np.zeros(len(links), bool)
+    last[sentence[(links.source == ends[0][sentence]) & (links.target == ends[1][sentence])]] = True
+    for end, column in zip(ends, (others.source, others.target)):
+        last &= end > last_positions(len(others), others.sentence(), column)
+    return int((last & looked_at).sum()), int(looked_at.sum())
+
+
+def _counts_from_zero(links: CorpusLinks) -> bool:
+    return bool(((links.source == 0) | (links.target == 0)).any())
+
+
+def last_positions(sentences: int, sentence: np.ndarray, position: np.ndarray) -> np.ndarray:
+    """(sentences,) the last position of each; -1 without links."""
+    last = np.full(sentences, -1)
+    np.maximum.at(last, sentence, position)
+    return last
+
+
 def told_end_links(count: int, start: str = "; ") -> str:
-    """What to tell of links that were taken off; nothing of none."""
+    """What messages say of links that were taken off; nothing of none."""
     return f"{start}{count} links of </s> taken off, as Marian writes them" if count else ""

@@ -1,14 +1,14 @@
 """What a link is: a pair of 0-based positions, (source, target), with a weight, sure or only possible.
 
-Links of one sentence pair are a set: unique by (source, target), and kept sorted by (target, source).
-Where two links meet on the same pair of positions, the larger weight stays, and the link is sure if either was.
+Links of a sentence pair are unique by (source, target), and sorted by (target, source). Where several are given for
+one pair of positions, the largest weight stays, and the link is sure if any of them was.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Optional, Union, overload
+from typing import overload
 
 import numpy as np
 
@@ -39,39 +39,35 @@ class SentenceLinks:
     def from_pairs(
         cls,
         pairs: Iterable[tuple[int, int]],
-        weights: Optional[Sequence[float]] = None,
-        sure: Optional[Sequence[bool]] = None,
+        weights: Sequence[float] | None = None,
+        sure: Sequence[bool] | None = None,
     ) -> SentenceLinks:
         """Links from (source, target) pairs in any order, with duplicates allowed.
 
         :param pairs: 0-based (source, target).
-        :param weights: one a pair, finite and > 0; 1 each when None.
-        :param sure: one a pair; all sure when None.
+        :param weights: of each pair, finite and > 0; 1 each when None.
+        :param sure: of each pair; all sure when None.
         :raises AlignmentRangeError: an index is below 0 or above ``MAX_INDEX``.
         :raises AlignmentFormatError: a weight is not a finite number above 0, or the lengths differ.
         """
         table = np.array(list(pairs), dtype=np.int64).reshape(-1, 2)
-        return cls.from_columns(
-            table[:, 0],
-            table[:, 1],
-            None if weights is None else np.asarray(weights),
-            None if sure is None else np.asarray(sure),
-        )
+        columns = (None if column is None else np.asarray(column) for column in (weights, sure))
+        return cls.from_columns(table[:, 0], table[:, 1], *columns)
 
     @classmethod
     def from_columns(
         cls,
         source: np.ndarray,
         target: np.ndarray,
-        weight: Optional[np.ndarray] = None,
-        sure: Optional[np.ndarray] = None,
+        weight: np.ndarray | None = None,
+        sure: np.ndarray | None = None,
     ) -> SentenceLinks:
         """As :meth:`from_pairs`, from arrays of one length."""
         sentence = np.zeros(len(source), dtype=np.int64)
         return CorpusLinks.from_columns(1, sentence, source, target, weight, sure)[0]
 
     def inverted(self) -> SentenceLinks:
-        """The same links of the pair read the other way round: source becomes target."""
+        """The same links with source and target swapped."""
         order = np.lexsort((self.target, self.source))
         return SentenceLinks(self.target[order], self.source[order], self.weight[order], self.sure[order])
 
@@ -85,22 +81,13 @@ class SentenceLinks:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, SentenceLinks):
             return NotImplemented
-        return (
-            np.array_equal(self.source, other.source)
-            and np.array_equal(self.target, other.target)
-            and np.array_equal(self.weight, other.weight)
-            and np.array_equal(self.sure, other.sure)
-        )
+        return all(np.array_equal(one, vars(other)[name]) for name, one in vars(self).items())
 
-    __hash__ = None  # type: ignore[assignment]  # arrays can be changed
+    __hash__ = None  # type: ignore[assignment]  # Arrays can be changed.
 
     def __repr__(self) -> str:
-        shown = [
-            f"{s}{'-' if is_sure else '?'}{t}" + ("" if w == 1 else f":{w:g}")
-            for s, t, w, is_sure in zip(
-                self.source.tolist(), self.target.tolist(), self.weight.tolist(), self.sure.tolist()
-            )
-        ]
+        columns = zip(self.pairs(), self.weight.tolist(), self.sure.tolist())
+        shown = [f"{s}{'-' if sure else '?'}{t}" + ("" if w == 1 else f":{w:g}") for (s, t), w, sure in columns]
         return f"SentenceLinks({' '.join(shown)})"
 
 
@@ -118,8 +105,8 @@ class CorpusLinks:
     offsets: np.ndarray
     source: np.ndarray
     target: np.ndarray
-    weight: Optional[np.ndarray] = None
-    sure: Optional[np.ndarray] = None
+    weight: np.ndarray | None = None
+    sure: np.ndarray | None = None
 
     @classmethod
     def from_columns(
@@ -128,8 +115,8 @@ class CorpusLinks:
         sentence: np.ndarray,
         source: np.ndarray,
         target: np.ndarray,
-        weight: Optional[np.ndarray] = None,
-        sure: Optional[np.ndarray] = None,
+        weight: np.ndarray | None = None,
+        sure: np.ndarray | None = None,
     ) -> CorpusLinks:
         """Sort, merge and check links given as columns of one length, in any order.
 
@@ -142,82 +129,53 @@ class CorpusLinks:
         :raises AlignmentRangeError: an index is below 0 or above ``MAX_INDEX``.
         :raises AlignmentFormatError: a weight is not a finite number above 0, or the lengths differ.
         """
-        n = len(source)
-        columns = (sentence, target, weight, sure)
-        if any(column is not None and len(column) != n for column in columns):
-            got = [None if column is None else len(column) for column in columns]
+        lengths = [None if column is None else len(column) for column in (sentence, target, weight, sure)]
+        if any(length not in (None, len(source)) for length in lengths):
             raise AlignmentFormatError(
-                f"expected columns of one length; got {n} sources with [sentences, targets, weights, sure] = {got}"
+                f"expected columns of one length; got {len(source)} sources with [sentences, targets, weights, sure]"
+                f" = {lengths}"
             )
-        if n:
-            _check_range("source", source)
-            _check_range("target", target)
+        bits = [_checked_bits("source", source), _checked_bits("target", target)]
         if weight is not None:
             weight = np.asarray(weight, dtype=np.float32)
             bad = ~(np.isfinite(weight) & (weight > 0))
             if bad.any():
                 raise AlignmentFormatError(f"expected weights that are finite numbers above 0; got {weight[bad][0]}")
-            if bool((weight == 1).all()):
-                weight = None
-        if sure is not None:
-            sure = np.asarray(sure, dtype=bool)
-            if bool(sure.all()):
-                sure = None
-        if weight is None and sure is None:
-            sentence, source, target = _sorted_unique(sentences, sentence, source, target)
-        elif n:
+        weight, sure = _if_needed(weight), _if_needed(None if sure is None else np.asarray(sure, bool))
+        if weight is None and sure is None and sentences.bit_length() + sum(bits) <= 63:
+            sentence, source, target = _sorted_unique(sentence, source, target, *bits)
+        else:
             order = np.lexsort((source, target, sentence))
             sentence, source, target = sentence[order], source[order], target[order]
-            first = np.ones(n, dtype=bool)
-            first[1:] = (np.diff(sentence) != 0) | (np.diff(target) != 0) | (np.diff(source) != 0)
-            starts = np.flatnonzero(first)
+            differs = (np.diff(sentence) != 0) | (np.diff(target) != 0) | (np.diff(source) != 0)
+            starts = np.flatnonzero(np.append(True, differs))
             sentence, source, target = sentence[starts], source[starts], target[starts]
-            if weight is not None:
-                weight = np.maximum.reduceat(weight[order], starts)
-            if sure is not None:
-                sure = np.logical_or.reduceat(sure[order], starts)
-        offsets = np.zeros(sentences + 1, dtype=np.int64)
-        np.cumsum(np.bincount(sentence, minlength=sentences), out=offsets[1:])
+            weight = None if weight is None else np.maximum.reduceat(weight[order], starts)
+            sure = None if sure is None else np.logical_or.reduceat(sure[order], starts)
+        offsets = _offsets(np.bincount(sentence, minlength=sentences))
         return cls(offsets, source.astype(np.int32, copy=False), target.astype(np.int32, copy=False), weight, sure)
 
     @classmethod
     def from_sentences(cls, sentences: Iterable[SentenceLinks]) -> CorpusLinks:
         """Flat arrays of the given sentences, in their order."""
-        every = list(sentences)
-        offsets = np.zeros(len(every) + 1, dtype=np.int64)
-        np.cumsum([len(links) for links in every], out=offsets[1:])
-        if not every:
-            return cls(offsets, np.empty(0, np.int32), np.empty(0, np.int32))
-        weight = np.concatenate([links.weight for links in every])
-        sure = np.concatenate([links.sure for links in every])
-        return cls(
-            offsets,
-            np.concatenate([links.source for links in every]),
-            np.concatenate([links.target for links in every]),
-            None if bool((weight == 1).all()) else weight,
-            None if bool(sure.all()) else sure,
+        found = cls.concatenated(
+            cls(np.array([0, len(one)]), one.source, one.target, one.weight, one.sure) for one in sentences
         )
+        return cls(found.offsets, found.source, found.target, _if_needed(found.weight), _if_needed(found.sure))
 
     @classmethod
     def concatenated(cls, parts: Iterable[CorpusLinks]) -> CorpusLinks:
         """One corpus of several, in their order. With no parts, a corpus of no sentences."""
-        every = list(parts)
+        every = list(parts) or [cls.empty(0)]
         if len(every) == 1:
             return every[0]
-        offsets = np.cumsum(np.concatenate([np.zeros(1, np.int64), *(np.diff(part.offsets) for part in every)]))
-        weight: Optional[np.ndarray] = None
-        sure: Optional[np.ndarray] = None
-        if any(part.weight is not None for part in every):
-            weight = np.concatenate([part.weights() for part in every])
-        if any(part.sure is not None for part in every):
-            sure = np.concatenate([part.sures() for part in every])
-        empty = [np.empty(0, np.int32)]
+        has_weight, has_sure = (any(getattr(part, name) is not None for part in every) for name in ("weight", "sure"))
         return cls(
-            offsets,
-            np.concatenate([part.source for part in every] or empty),
-            np.concatenate([part.target for part in every] or empty),
-            weight,
-            sure,
+            _offsets(np.concatenate([np.diff(part.offsets) for part in every])),
+            np.concatenate([part.source for part in every]),
+            np.concatenate([part.target for part in every]),
+            np.concatenate([part.weights() for part in every]) if has_weight else None,
+            np.concatenate([part.sures() for part in every]) if has_sure else None,
         )
 
     @classmethod
@@ -231,30 +189,19 @@ class CorpusLinks:
         :param sentences: (m,) integers in [0, len(self)).
         """
         counts = np.diff(self.offsets)[sentences]
-        offsets = np.zeros(len(sentences) + 1, np.int64)
-        np.cumsum(counts, out=offsets[1:])
-        rows = np.repeat(self.offsets[sentences] - offsets[:-1], counts) + np.arange(offsets[-1])
-        return CorpusLinks(
-            offsets,
-            self.source[rows],
-            self.target[rows],
-            None if self.weight is None else self.weight[rows],
-            None if self.sure is None else self.sure[rows],
-        )
+        offsets = _offsets(counts)
+        return self._rows(offsets, np.repeat(self.offsets[sentences] - offsets[:-1], counts) + np.arange(offsets[-1]))
 
     def where(self, kept: np.ndarray) -> CorpusLinks:
         """Some of the links.
 
         :param kept: (n,) bool.
         """
-        offsets = np.append(0, np.cumsum(kept))[self.offsets]
-        return CorpusLinks(
-            offsets,
-            self.source[kept],
-            self.target[kept],
-            None if self.weight is None else self.weight[kept],
-            None if self.sure is None else self.sure[kept],
-        )
+        return self._rows(_offsets(kept)[self.offsets], kept)
+
+    def _rows(self, offsets: np.ndarray, rows: np.ndarray | slice) -> CorpusLinks:
+        columns = (self.source, self.target, self.weight, self.sure)
+        return CorpusLinks(offsets, *(None if column is None else column[rows] for column in columns))  # type: ignore[arg-type]
 
     def weights(self) -> np.ndarray:
         """(n,) float32: the weights, also when ``weight`` is None."""
@@ -269,7 +216,7 @@ class CorpusLinks:
         return np.repeat(np.arange(len(self), dtype=np.int64), np.diff(self.offsets))
 
     def inverted(self) -> CorpusLinks:
-        """The same links of the pairs read the other way round."""
+        """The same links with source and target swapped."""
         return CorpusLinks.from_columns(len(self), self.sentence(), self.target, self.source, self.weight, self.sure)
 
     def __len__(self) -> int:
@@ -281,64 +228,49 @@ class CorpusLinks:
     @overload
     def __getitem__(self, index: slice) -> CorpusLinks: ...
 
-    def __getitem__(self, index: Union[int, slice]) -> Union[SentenceLinks, CorpusLinks]:
+    def __getitem__(self, index: int | slice) -> SentenceLinks | CorpusLinks:
         if isinstance(index, slice):
             start, stop, step = index.indices(len(self))
             if step != 1:
                 raise ValueError(f"expected a slice of step 1; got step {step}")
-            stop = max(start, stop)
-            first, last = int(self.offsets[start]), int(self.offsets[stop])
-            return CorpusLinks(
-                self.offsets[start : stop + 1] - first,
-                self.source[first:last],
-                self.target[first:last],
-                None if self.weight is None else self.weight[first:last],
-                None if self.sure is None else self.sure[first:last],
-            )
-        return sentence_of(self.offsets, self.source, self.target, self.weight, self.sure, index)
+            offsets = self.offsets[start : max(start, stop) + 1]
+            first, last = int(offsets[0]), int(offsets[-1])
+            return self._rows(offsets - first, slice(first, last))
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"expected a sentence index in [0, {len(self)}); got {index}")
+        index = int(index) % len(self)
+        first, last = int(self.offsets[index]), int(self.offsets[index + 1])
+        return SentenceLinks(
+            self.source[first:last],
+            self.target[first:last],
+            _ones(last - first, _EVERY_WEIGHT) if self.weight is None else self.weight[first:last],
+            _ones(last - first, _ALL_SURE) if self.sure is None else self.sure[first:last],
+        )
 
     def __iter__(self) -> Iterator[SentenceLinks]:
-        for index in range(len(self)):
-            yield self[index]
+        return (self[index] for index in range(len(self)))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, CorpusLinks):
             return NotImplemented
-        return (
-            np.array_equal(self.offsets, other.offsets)
-            and np.array_equal(self.source, other.source)
-            and np.array_equal(self.target, other.target)
-            and np.array_equal(self.weights(), other.weights())
-            and np.array_equal(self.sures(), other.sures())
-        )
+        sides = [(one.offsets, one.source, one.target, one.weights(), one.sures()) for one in (self, other)]
+        return all(map(np.array_equal, *sides))
 
-    __hash__ = None  # type: ignore[assignment]  # arrays can be changed
+    __hash__ = None  # type: ignore[assignment]  # Arrays can be changed.
 
 
-def sentence_of(
-    offsets: np.ndarray,
-    source: np.ndarray,
-    target: np.ndarray,
-    weight: Optional[np.ndarray],
-    sure: Optional[np.ndarray],
-    index: int,
-) -> SentenceLinks:
-    """The links of sentence pair ``index`` out of columns as in :class:`CorpusLinks`; negative counts from the end.
+class InvertedLinks:
+    """Links with source and target swapped, as they are asked for; nothing is copied."""
 
-    :raises IndexError: there is no such pair.
-    """
-    sentences = len(offsets) - 1
-    if not -sentences <= index < sentences:
-        raise IndexError(f"expected a sentence index in [0, {sentences}); got {index}")
-    index = int(index) % sentences
-    first, last = int(offsets[index]), int(offsets[index + 1])
-    count = last - first
-    return SentenceLinks(
-        np.asarray(source[first:last]),
-        np.asarray(target[first:last]),
-        _ones(count, _EVERY_WEIGHT) if weight is None else np.asarray(weight[first:last]),
-        _ones(count, _ALL_SURE) if sure is None else np.asarray(sure[first:last]),
-    )
+    def __init__(self, links: CorpusLinks) -> None:
+        self._links = links
+        self.offsets, self.source, self.target = links.offsets, links.target, links.source
+
+    def __len__(self) -> int:
+        return len(self._links)
+
+    def __getitem__(self, index: int) -> SentenceLinks:
+        return self._links[index].inverted()
 
 
 def _read_only_ones(dtype: type) -> np.ndarray:
@@ -347,7 +279,7 @@ def _read_only_ones(dtype: type) -> np.ndarray:
     return found
 
 
-# A part of one array is had ten times faster than an array of its own, once for every sentence pair of a batch.
+# A slice of one array is made ten times faster than a new array, and each sentence pair of a batch needs one.
 _EVERY_WEIGHT, _ALL_SURE = _read_only_ones(np.float32), _read_only_ones(bool)
 
 
@@ -355,35 +287,40 @@ def _ones(count: int, shared: np.ndarray) -> np.ndarray:
     return shared[:count] if count <= len(shared) else np.ones(count, shared.dtype)
 
 
-def _check_range(side: str, indices: np.ndarray) -> None:
-    for extreme in (int(indices.min()), int(indices.max())):
+def _if_needed(column: np.ndarray | None) -> np.ndarray | None:
+    """The column, or None where all of it is 1."""
+    return None if column is None or bool((column == 1).all()) else column
+
+
+def _offsets(counts: np.ndarray) -> np.ndarray:
+    offsets = np.zeros(len(counts) + 1, np.int64)
+    np.cumsum(counts, out=offsets[1:])
+    return offsets
+
+
+def _checked_bits(side: str, indices: np.ndarray) -> int:
+    """Bits that hold every index."""
+    largest = int(indices.max(initial=0))
+    for extreme in (int(indices.min(initial=0)), largest):
         if not 0 <= extreme <= MAX_INDEX:
             raise AlignmentRangeError(f"expected {side} indices in [0, {MAX_INDEX}]; got {extreme}")
+    return largest.bit_length()
 
 
 def _sorted_unique(
-    sentences: int, sentence: np.ndarray, source: np.ndarray, target: np.ndarray
+    sentence: np.ndarray, source: np.ndarray, target: np.ndarray, source_bits: int, target_bits: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sorted by (sentence, target, source), duplicates gone."""
-    if not len(source):
-        return sentence, source, target
-    source_bits = int(source.max()).bit_length()
-    target_bits = int(target.max()).bit_length()
-    if sentences.bit_length() + source_bits + target_bits > 63:
-        order = np.lexsort((source, target, sentence))
-        sentence, source, target = sentence[order], source[order], target[order]
-        kept = np.ones(len(source), dtype=bool)
-        kept[1:] = (np.diff(sentence) != 0) | (np.diff(target) != 0) | (np.diff(source) != 0)
-        return sentence[kept], source[kept], target[kept]
-    # One int64 holds all three: sorting numbers is several times faster than lexsort.
+    """Sorted by (sentence, target, source), duplicates gone; one int64 holds all three.
+
+    Several times faster than ``np.lexsort``.
+    """
     key = sentence.astype(np.int64) << (source_bits + target_bits)
     key |= target.astype(np.int64) << source_bits
     key |= source
     if not bool((key[1:] > key[:-1]).all()):
         # Sentences come in order, and most files are sorted within them: merging runs is much faster here.
         key.sort(kind="stable")
-        fresh = np.ones(len(key), dtype=bool)
-        np.not_equal(key[1:], key[:-1], out=fresh[1:])
+        fresh = np.append(True, key[1:] != key[:-1])
         if not bool(fresh.all()):
             key = key[fresh]
     return (

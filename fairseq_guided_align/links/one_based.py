@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Optional
-
 from fairseq_guided_align.files.byte_lines import PathLike
 
 # Fewer sentence pairs may have no link at position 0 by chance.
 MANY = 20
 
 
+def looks_one_based(sentences_with_links: int, at_position_zero: int) -> bool:
+    return sentences_with_links >= MANY and not at_position_zero
+
+
 def one_based_warning(
     name: PathLike, sentences_with_links: int, at_position_zero: int, advice: str = "add --one-based"
-) -> Optional[str]:
-    """What to tell the user about links of which none has position 0; None where nothing is suspicious."""
+) -> str | None:
+    """What to warn the user of; None where nothing is suspicious."""
     if not looks_one_based(sentences_with_links, at_position_zero):
         return None
     return (
         f"{name}: none of {sentences_with_links} sentence pairs with links has a link at position 0;"
         f" if the file counts from 1, {advice}"
     )
-
-
-def looks_one_based(sentences_with_links: int, at_position_zero: int) -> bool:
-    return sentences_with_links >= MANY and not at_position_zero

@@ -4,32 +4,16 @@ from __future__ import annotations
 
 import bisect
 import os
-from pathlib import Path
-from typing import Iterator, List, Mapping, Optional, Sequence, Union
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError
-from fairseq_guided_align.links.link import CorpusLinks, SentenceLinks
+from fairseq_guided_align.links.link import CorpusLinks, InvertedLinks, SentenceLinks
 from fairseq_guided_align.links.reading import read_link_file
 from fairseq_guided_align.links.store import LinkStore, links_path
 
-
-class InvertedLinks:
-    """Links of the reverse direction, read the other way round; nothing is copied."""
-
-    def __init__(self, links: Union[LinkStore, CorpusLinks]) -> None:
-        self._links = links
-        self.offsets, self.source, self.target = links.offsets, links.target, links.source
-
-    def __len__(self) -> int:
-        return len(self._links)
-
-    def __getitem__(self, index: int) -> SentenceLinks:
-        return self._links[index].inverted()
-
-
-Links = Union[LinkStore, CorpusLinks, InvertedLinks]
+Links = CorpusLinks | InvertedLinks
 
 
 class ConcatenatedLinks:
@@ -52,18 +36,18 @@ class ConcatenatedLinks:
         return self._parts[part][(index - start) % len(self._parts[part])]
 
 
-def parse_alignment_files(text: Optional[str]) -> Mapping[str, str]:
+def parse_alignment_files(text: str | None) -> Mapping[str, str]:
     """Files by split, of ``train=FILE,valid=FILE``; a comma in the name of a file that is there separates nothing.
 
     :raises GuidedAlignError: an entry without a split or a file, or a split named twice.
     """
     files = {}
     for entry in _entries(text or ""):
-        split, separator, path = entry.strip().partition("=")
+        split, separator, path = entry.partition("=")
         if not (split and separator and path) or split in files:
             raise GuidedAlignError(
                 f"--alignment-files: expected SPLIT=FILE entries separated by commas, each split once, such as "
-                f"train=train.align,valid=valid.align; got {entry.strip()!r} in {text!r}"
+                f"train=train.align,valid=valid.align; got {entry!r} in {text!r}"
             )
         files[split] = path
     return files
@@ -72,12 +56,11 @@ def parse_alignment_files(text: Optional[str]) -> Mapping[str, str]:
 def _entries(text: str) -> Iterator[str]:
     parts = text.split(",")
     while parts:
-        lengths = range(1, len(parts) + 1)
-        whole = (n for n in lengths if os.path.isfile(",".join(parts[:n]).strip().partition("=")[2]))
-        taken = next(whole, 1)
-        entry, parts = ",".join(parts[:taken]), parts[taken:]
-        if entry.strip():
-            yield entry
+        heads = [",".join(parts[:count]).strip() for count in range(1, len(parts) + 1)]
+        taken = next((n for n, head in enumerate(heads, start=1) if os.path.isfile(head.partition("=")[2])), 1)
+        parts = parts[taken:]
+        if heads[taken - 1]:
+            yield heads[taken - 1]
 
 
 def check_alignment_files(files: Mapping[str, str], data_dirs: Sequence[str], train_subset: str) -> None:
@@ -105,11 +88,11 @@ def find_links(
     source_lang: str,
     target_lang: str,
     sentences: int,
-    text_file: Optional[str] = None,
+    text_file: str | None = None,
     one_based: bool = False,
     inverted: bool = False,
-    dataset_impl: Optional[str] = None,
-) -> Optional[Links]:
+    dataset_impl: str | None = None,
+) -> Links | None:
     """Links of one shard of a split in the direction of training, or None where there are none.
 
     Looked for in this order: the text file if one is named; ``{split}.links.{source}-{target}`` of this package;
@@ -120,58 +103,53 @@ def find_links(
     :param inverted: the text file holds target-source pairs.
     :raises AlignmentLengthError: another number of lines than the text has.
     """
+    links: Links | None
     if text_file is not None:
-        text = read_link_file(text_file, one_based, sentences)
-        links: Links = text.inverted() if inverted else text
-        found: Union[str, Path] = text_file
+        path, links = text_file, read_link_file(text_file, one_based, sentences)
+        links = links.inverted() if inverted else links
     else:
-        for source, target in ((source_lang, target_lang), (target_lang, source_lang)):
-            ours = links_path(data_dir, split, source, target)
-            theirs = os.path.join(data_dir, f"{split}.align.{source}-{target}")
-            stored: Union[LinkStore, CorpusLinks]
-            if ours.exists():
-                found, stored = ours, LinkStore(ours)
-            elif os.path.exists(theirs + ".idx") or os.path.exists(theirs):
-                found, stored = theirs, _fairseq_links(theirs, dataset_impl)
-            else:
-                continue
-            links = stored if (source, target) == (source_lang, target_lang) else InvertedLinks(stored)
-            break
-        else:
-            return None
-    if len(links) != sentences:
+        path, links = _stored(data_dir, split, source_lang, target_lang, dataset_impl)
+        if links is None:
+            path, reversed_links = _stored(data_dir, split, target_lang, source_lang, dataset_impl)
+            links = None if reversed_links is None else InvertedLinks(reversed_links)
+    if links is not None and len(links) != sentences:
         raise AlignmentLengthError(
-            f"{found}: expected {sentences} lines, one for each sentence pair of {split!r} in {data_dir}; got "
+            f"{path}: expected {sentences} lines, one for each sentence pair of {split!r} in {data_dir}; got "
             f"{len(links)}; align and binarise the text that was binarised, with empty lines where there are no links"
         )
     return links
 
 
-def _fairseq_links(path: str, dataset_impl: Optional[str]) -> CorpusLinks:
+def _stored(
+    data_dir: str, split: str, source: str, target: str, dataset_impl: str | None
+) -> tuple[str, CorpusLinks | None]:
+    """Binary links, ours or fairseq's, and where they were found; None where there are none."""
+    ours = links_path(data_dir, split, source, target)
+    if ours.exists():
+        return str(ours), LinkStore(ours)
+    theirs = os.path.join(data_dir, f"{split}.align.{source}-{target}")
+    there = os.path.exists(theirs + ".idx") or os.path.exists(theirs)
+    return theirs, _fairseq_links(theirs, dataset_impl) if there else None
+
+
+def _fairseq_links(path: str, dataset_impl: str | None) -> CorpusLinks:
     from fairseq.data import data_utils
+    from fairseq.data.indexed_dataset import index_file_path
 
     try:
         dataset = data_utils.load_indexed_dataset(path, None, dataset_impl)
     except ValueError as error:
         if "empty file" not in str(error):
             raise
-        # fairseq writes a data file of no bytes when no sentence has a link, and cannot map it
-        from fairseq.data.indexed_dataset import index_file_path
-
-        return CorpusLinks(np.zeros(_items(index_file_path(path)) + 1, np.int64), *[np.empty(0, np.int32)] * 2)
+        # fairseq writes a data file of no bytes when no sentence has a link, and cannot map it. Its index begins with
+        # 9 bytes of magic, 8 of version and 1 of type; the number of items follows.
+        return CorpusLinks.empty(int(np.fromfile(index_file_path(path), "<i8", 1, offset=18)[0]))
     if dataset is None:
         raise GuidedAlignError(f"{path}: fairseq cannot read these binarised alignments")
     if dataset.supports_prefetch:
-        # its format of before mmap is read as a cache, which has to be filled
+        # Its format of before mmap is read as a cache, which has to be filled.
         dataset.prefetch(range(len(dataset)))
-    items: List[np.ndarray] = [np.asarray(dataset[i]).reshape(-1, 2) for i in range(len(dataset))]
-    pairs = np.concatenate(items) if items else np.empty((0, 2), np.int64)
-    sentence = np.repeat(np.arange(len(items)), [len(item) for item in items])
+    items = [np.asarray(dataset[i]).reshape(-1, 2) for i in range(len(dataset))]
+    pairs = np.concatenate([np.empty((0, 2), np.int64), *items])
+    sentence = np.repeat(np.arange(len(items)), np.array([len(item) for item in items], np.int64))
     return CorpusLinks.from_columns(len(items), sentence, pairs[:, 0], pairs[:, 1])
-
-
-def _items(index_file: str) -> int:
-    """Items of fairseq's memory-mapped index: magic (9 bytes), version (8), type code (1), number of items (8)."""
-    with open(index_file, "rb") as stream:
-        stream.seek(18)
-        return int.from_bytes(stream.read(8), "little")

@@ -1,10 +1,9 @@
-"""Whether links count words by another definition than the one in use: told by the lines in which both differ."""
+"""Whether links count words by another definition than the one in use, to be seen in lines where the two differ."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Optional
 
 import numpy as np
 
@@ -13,15 +12,13 @@ from fairseq_guided_align.links.link import CorpusLinks
 from fairseq_guided_align.links.words import SHOWN, other_split
 
 LEAST_SHARE = 0.1
-"""Of the pairs that have more words by the other definition: so many must have links to those words, and to none
-beyond, before it is no chance.
-"""
+"""Of the pairs with more words by the other definition, the share that must have links to those words."""
 
 CHANCE = 0.01
-"""The probability below which it is hardly chance that links never reach what only the definition in use has."""
+"""Probability that links miss all words that only the definition in use has, below which there is a warning."""
 
 NO_CHANCE = 0.0001
-"""The probability below which it is taken to be impossible."""
+"""The same probability, below which it is an error."""
 
 
 @dataclass(frozen=True)
@@ -76,10 +73,10 @@ class SplitEvidence:
 def evidence_of(
     links: CorpusLinks, words: tuple[np.ndarray, np.ndarray], other_words: tuple[np.ndarray, np.ndarray]
 ) -> tuple[SplitEvidence, np.ndarray]:
-    """Evidence of some sentence pairs; and (pairs,) bool, the pairs whose links can only count by the other definition.
+    """Evidence of some sentence pairs; and (pairs,) bool, the pairs whose links fit the other definition alone.
 
     :param words: (pairs,) words of each source and of each target by the definition in use.
-    :param other_words: likewise by the other definition.
+    :param other_words: the same by the other definition.
     """
     of_other = np.zeros(len(links), bool)
     linked = np.flatnonzero(np.diff(links.offsets))
@@ -111,8 +108,8 @@ def evidence_of(
     return SplitEvidence(*(int(chosen.sum()) for chosen in counted)), of_other
 
 
-def split_contradiction_warning(name: PathLike, evidence: SplitEvidence, word_split: str) -> Optional[str]:
-    """What to tell where links reach words that only the other definition has; None where they do not."""
+def split_contradiction_warning(name: PathLike, evidence: SplitEvidence, word_split: str) -> str | None:
+    """The error where links cannot count by the definition in use; None where they can."""
     if not evidence.contradicts:
         return None
     other = other_split(word_split)
@@ -126,8 +123,8 @@ def split_contradiction_warning(name: PathLike, evidence: SplitEvidence, word_sp
     return f"{name}: the links count words {SHOWN[other]}, not {SHOWN[word_split]}: {seen}; give --word-split {other}"
 
 
-def split_warning(name: PathLike, evidence: SplitEvidence, word_split: str) -> Optional[str]:
-    """What to tell where links hardly count by the definition in use; None where they do, or certainly do not."""
+def split_warning(name: PathLike, evidence: SplitEvidence, word_split: str) -> str | None:
+    """The warning where links hardly count by the definition in use; None where they do, or certainly do not."""
     if evidence.contradicts or not evidence.suspicious:
         return None
     other = other_split(word_split)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, Optional, TypeVar, Union, overload
+from typing import BinaryIO, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -21,16 +21,16 @@ from fairseq_guided_align.errors import AlignmentStoreError
 from fairseq_guided_align.files.atomic import atomic_file, scratch_folder
 from fairseq_guided_align.files.byte_lines import PathLike
 from fairseq_guided_align.files.workers import map_in_order
-from fairseq_guided_align.links.link import CorpusLinks, SentenceLinks, sentence_of
+from fairseq_guided_align.links.link import CorpusLinks, SentenceLinks
 
 MAGIC = b"FSGALNK\x00"
 VERSION = 1
 HEADER = struct.Struct("<8sIIQQii24x")
-_HAS_WEIGHT, _HAS_SURE = 1, 2
 Task = TypeVar("Task")
 Seen = TypeVar("Seen")
 
-_COLUMNS = {"offsets": "<i8", "source": "<i4", "target": "<i4", "weight": "<f4", "sure": "|b1"}
+_DTYPES = {"offsets": "<i8", "source": "<i4", "target": "<i4", "weight": "<f4", "sure": "|b1"}
+_FLAGS = {"weight": 1, "sure": 2}
 _REMEDY = "write it again with `fairseq-guided-align binarize` or `preprocess`"
 
 
@@ -51,7 +51,7 @@ def links_path(data_dir: PathLike, split: str, source_lang: str, target_lang: st
     return Path(data_dir) / f"{split}.links.{source_lang}-{target_lang}"
 
 
-def write_links(path: PathLike, chunks: Iterable[Union[CorpusLinks, SentenceLinks]]) -> StoreCounts:
+def write_links(path: PathLike, chunks: Iterable[CorpusLinks | SentenceLinks]) -> StoreCounts:
     """Write links as they come, in memory that does not grow with the corpus; the file appears when it is complete.
 
     :param chunks: in the corpus's order; each a sentence pair or several.
@@ -78,8 +78,10 @@ def link_writer(path: PathLike, workers: int = 1) -> Iterator[LinkWriter]:
 
 
 class LinkWriter:
-    """Takes links in the corpus's order. Each process keeps those that it makes in a file of its own, so that only
-    their numbers go from one to another; in the end each part is copied to where it belongs.
+    """Takes links in the corpus's order.
+
+    Each process writes its links to its own file, so that processes exchange nothing but numbers. In the end the parts
+    of all these files are copied to their place.
 
     :param folder: for these files.
     :param at_work: ends the processes when the folder is no longer needed.
@@ -90,7 +92,7 @@ class LinkWriter:
         self._parts: list[_Part] = []
 
     def append(self, links: CorpusLinks) -> None:
-        self._parts.append(_keep_part(self._folder, links))
+        self._parts.append(_write_part(self._folder, links))
 
     def append_all(self, function: Callable[[Task], tuple[CorpusLinks, Seen]], tasks: Iterable[Task]) -> Iterator[Seen]:
         """Append the links that the function makes of each task, and give what it returns beside them.
@@ -104,116 +106,65 @@ class LinkWriter:
             yield seen
 
     def counts(self) -> StoreCounts:
-        return StoreCounts(
-            sum(part.sentences for part in self._parts),
-            sum(part.links for part in self._parts),
-            max((part.largest_source for part in self._parts), default=-1),
-            max((part.largest_target for part in self._parts), default=-1),
-        )
+        columns = list(zip(*(part.counts for part in self._parts))) or [(), (), (), ()]
+        return StoreCounts(sum(columns[0]), sum(columns[1]), max(columns[2], default=-1), max(columns[3], default=-1))
 
     def put_together(self, stream: BinaryIO) -> None:
         """Write the complete file."""
-        counts = self.counts()
         flags = 0
         for part in self._parts:
             flags |= part.flags
-        stream.write(HEADER.pack(MAGIC, VERSION, flags, *counts))
-        starts, size = _column_starts(flags, counts.sentences, counts.links)
-        stream.truncate(size)
-        sentences, links = 1, 0  # the first offset is 0, as is all that truncating adds
-        for part in self._parts:
-            rows = {name: sentences if name == "offsets" else links for name in starts}
-            columns = {name: start + rows[name] * np.dtype(_COLUMNS[name]).itemsize for name, start in starts.items()}
-            _put_in_place(part, stream, links, columns)
-            sentences += part.sentences
-            links += part.links
+        stream.write(HEADER.pack(MAGIC, VERSION, flags, *self.counts()))
+        for name in _columns_in(flags):
+            stream.write(bytes(-stream.tell() % 8 + (8 if name == "offsets" else 0)))  # The first offset is 0.
+            links = 0
+            for part in self._parts:
+                column = part.column(name)
+                stream.write((column + links if name == "offsets" else column).data)
+                links += part.counts.links
 
 
-class LinkStore:
-    """Read-only, memory-mapped links of a corpus; index it with a sentence pair's number.
+class LinkStore(CorpusLinks):
+    """Read-only, memory-mapped links of a corpus, in a file that :func:`write_links` wrote.
 
-    ``offsets``, ``source``, ``target``, ``weight`` (None: all 1) and ``sure`` (None: all sure) are arrays as in
-    :class:`~fairseq_guided_align.links.link.CorpusLinks`; ``counts`` is a :class:`StoreCounts`.
-    Pickled as its path, so that each process maps the file for itself.
+    ``counts`` is a :class:`StoreCounts`. Pickled as its path, so that each process maps the file for itself.
 
     :raises AlignmentStoreError: the file is missing, truncated, of another kind or another version.
     """
 
-    offsets: np.ndarray
-    source: np.ndarray
-    target: np.ndarray
-    weight: Optional[np.ndarray]
-    sure: Optional[np.ndarray]
-
     def __init__(self, path: PathLike) -> None:
         self.path = Path(path)
         self.counts, flags = _read_header(self.path)
-        self.weight = self.sure = None
-        for name, start in _column_starts(flags, self.counts.sentences, self.counts.links)[0].items():
-            dtype = np.dtype(_COLUMNS[name])
-            length = self.counts.sentences + 1 if name == "offsets" else self.counts.links
+        columns = {}
+        for name, (start, length) in _places(flags, self.counts)[0].items():
             # An empty range cannot be mapped.
-            column: np.ndarray = np.memmap(self.path, dtype, "r", start, (length,)) if length else np.empty(0, dtype)
-            setattr(self, name, column)
+            mapped = np.memmap(self.path, _DTYPES[name], "r", start, (length,)) if length else ()
+            columns[name] = np.asarray(mapped, _DTYPES[name])
+        super().__init__(**columns)
         from_to = self.offsets[0] == 0 and self.offsets[-1] == self.counts.links
         if not from_to or (self.offsets[1:] < self.offsets[:-1]).any():
             raise AlignmentStoreError(
                 f"{self.path}: expected offsets from 0 to {self.counts.links}, none below the one before; {_REMEDY}"
             )
 
-    def __len__(self) -> int:
-        return self.counts.sentences
-
-    @overload
-    def __getitem__(self, index: int) -> SentenceLinks: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> CorpusLinks: ...
-
-    def __getitem__(self, index: Union[int, slice]) -> Union[SentenceLinks, CorpusLinks]:
-        if isinstance(index, slice):
-            return self.corpus()[index]
-        return sentence_of(self.offsets, self.source, self.target, self.weight, self.sure, index)
-
-    def __iter__(self) -> Iterator[SentenceLinks]:
-        for index in range(len(self)):
-            yield self[index]
-
-    def corpus(self) -> CorpusLinks:
-        """All links, still memory-mapped."""
-        return CorpusLinks(self.offsets, self.source, self.target, self.weight, self.sure)
-
     def __reduce__(self) -> tuple[type[LinkStore], tuple[Path]]:
         return LinkStore, (self.path,)
 
 
-def is_store(path: PathLike) -> bool:
-    """Whether the file begins as the files of :func:`write_links` do."""
-    try:
-        with open(path, "rb") as stream:
-            return stream.read(len(MAGIC)) == MAGIC
-    except OSError:
-        return False
+def _columns_in(flags: int) -> list[str]:
+    return [name for name in _DTYPES if name not in _FLAGS or flags & _FLAGS[name]]
 
 
-def _column_names(flags: int) -> list[str]:
-    names = ["offsets", "source", "target"]
-    if flags & _HAS_WEIGHT:
-        names.append("weight")
-    if flags & _HAS_SURE:
-        names.append("sure")
-    return names
-
-
-def _column_starts(flags: int, sentences: int, links: int) -> tuple[dict[str, int], int]:
-    """Where each column begins in a file, and the file's size."""
-    starts = {}
+def _places(flags: int, counts: StoreCounts) -> tuple[dict[str, tuple[int, int]], int]:
+    """Where each column begins in a file, with its length; and the file's size."""
+    places = {}
     position = HEADER.size
-    for name in _column_names(flags):
+    for name in _columns_in(flags):
+        length = counts.sentences + 1 if name == "offsets" else counts.links
         position += -position % 8
-        starts[name] = position
-        position += (sentences + 1 if name == "offsets" else links) * np.dtype(_COLUMNS[name]).itemsize
-    return starts, position
+        places[name] = position, length
+        position += length * np.dtype(_DTYPES[name]).itemsize
+    return places, position
 
 
 def _read_header(path: Path) -> tuple[StoreCounts, int]:
@@ -227,68 +178,55 @@ def _read_header(path: Path) -> tuple[StoreCounts, int]:
         raise AlignmentStoreError(f"{path}: expected a binary file of links; got one that begins {header[:8]!r}")
     if len(header) < HEADER.size:
         raise AlignmentStoreError(f"{path}: truncated: {size} bytes; {_REMEDY}")
-    _, version, flags, sentences, links, largest_source, largest_target = HEADER.unpack(header)
-    if version != VERSION or flags & ~(_HAS_WEIGHT | _HAS_SURE):
+    _, version, flags, *numbers = HEADER.unpack(header)
+    if version != VERSION or flags & ~sum(_FLAGS.values()):
         raise AlignmentStoreError(
             f"{path}: expected version {VERSION} of the format; got version {version}, flags {flags}; {_REMEDY}"
         )
-    _, expected = _column_starts(flags, sentences, links)
+    counts = StoreCounts(*numbers)
+    _, expected = _places(flags, counts)
     if size != expected:
         raise AlignmentStoreError(
-            f"{path}: expected {expected} bytes for {sentences} sentences and {links} links; got {size}; {_REMEDY}"
+            f"{path}: expected {expected} bytes for {counts.sentences} sentences and {counts.links} links; got {size};"
+            f" {_REMEDY}"
         )
-    return StoreCounts(sentences, links, largest_source, largest_target), flags
+    return counts, flags
 
 
 class _Part(NamedTuple):
-    """Links of consecutive sentence pairs as they lie in the file of the process that made them, column after column.
+    """Links of consecutive sentence pairs in the file of the process that made them, column after column.
 
     :param path: the file.
-    :param position: where the first column begins in it.
+    :param places: where each column begins in it.
     """
 
-    path: str
-    position: int
-    sentences: int
-    links: int
-    largest_source: int
-    largest_target: int
+    path: Path
+    places: dict[str, int]
+    counts: StoreCounts
     flags: int
+
+    def column(self, name: str) -> np.ndarray:
+        """A column, without the first offset; one that the part lacks is all 1."""
+        length = self.counts.sentences if name == "offsets" else self.counts.links
+        if name not in self.places:
+            return np.ones(length, _DTYPES[name])
+        return np.fromfile(self.path, _DTYPES[name], length, offset=self.places[name])
 
 
 def _make_part(function: Callable[[Task], tuple[CorpusLinks, Seen]], folder: Path, task: Task) -> tuple[_Part, Seen]:
     links, seen = function(task)
-    return _keep_part(folder, links), seen
+    return _write_part(folder, links), seen
 
 
-def _keep_part(folder: Path, links: CorpusLinks) -> _Part:
+def _write_part(folder: Path, links: CorpusLinks) -> _Part:
     """Append links to this process's own file in the folder."""
-    flags = (_HAS_WEIGHT if links.weight is not None else 0) | (_HAS_SURE if links.sure is not None else 0)
+    flags = sum(flag for name, flag in _FLAGS.items() if getattr(links, name) is not None)
+    places = {}
     path = folder / str(os.getpid())
     with open(path, "ab") as stream:
-        position = stream.tell()
-        for name in _column_names(flags):
+        for name in _columns_in(flags):
             column = links.offsets[1:] if name == "offsets" else getattr(links, name)
-            stream.write(np.ascontiguousarray(column, _COLUMNS[name]).data)
+            places[name] = stream.tell()
+            stream.write(np.ascontiguousarray(column, _DTYPES[name]).data)
     largest = [int(column.max(initial=-1)) for column in (links.source, links.target)]
-    return _Part(str(path), position, len(links), len(links.source), largest[0], largest[1], flags)
-
-
-def _put_in_place(part: _Part, stream: BinaryIO, links: int, columns: dict[str, int]) -> None:
-    """Copy a part into the complete file; the columns that it lacks are all 1.
-
-    :param links: links before the part.
-    :param columns: where its share of each column begins.
-    """
-    kept = _column_names(part.flags)
-    with open(part.path, "rb") as read:
-        read.seek(part.position)
-        for name, position in columns.items():
-            dtype = np.dtype(_COLUMNS[name])
-            length = part.sentences if name == "offsets" else part.links
-            if name in kept:
-                column = np.frombuffer(read.read(length * dtype.itemsize), dtype)
-            else:
-                column = np.ones(length, dtype)
-            stream.seek(position)
-            stream.write((column + links if name == "offsets" else column).data)
+    return _Part(path, places, StoreCounts(len(links), len(links.source), *largest), flags)

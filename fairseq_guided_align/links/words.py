@@ -1,11 +1,11 @@
-"""What a word is: the one definition that every command counts by.
+"""What a word is; every command counts by these definitions.
 
-``spaces``: ASCII white space separates words, nothing else: space, tab, vertical tab, form feed, carriage return. A
-no-break space is a letter like others. ``whitespace``: all of Unicode's white space separates words, as Python's
-``str.split`` has it, and so the aligners that are written with it.
+``spaces``: ASCII white space alone separates words: space, tab, vertical tab, form feed, carriage return. A no-break
+space is part of a word. ``whitespace``: all white space of Unicode separates words, as in Python's ``str.split`` and in
+aligners written in Python.
 
-A definition is a function that gives lines in which ASCII white space alone separates the words, so that whoever
-counts or matches words needs to know of no other; a new one gets its line in :data:`_SEPARATED`.
+A definition is a function that makes ASCII white space the only separator of a text's words. A new one gets its line in
+:data:`_SEPARATED`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _RARE_E280 = re.compile(rb"\xe2\x80[\x80-\x8a\xa8\xa9\xaf]")
 
 
 def has_rare_space(text: bytes) -> bool:
-    """Whether there is white space that is not ASCII's: the definitions differ in such text, and only there."""
+    """Whether there is white space other than ASCII's, without which the definitions do not differ."""
     # One byte is found ten times faster than three, and three many times faster than by any expression.
     return any(space[:1] in text and space in text for space in _RARE_FIXED) or (
         b"\xe2" in text and _RARE_E280.search(text) is not None
@@ -43,7 +43,7 @@ WORD_SPLITS = tuple(_SEPARATED)
 DEFAULT_SPLIT = "spaces"
 
 SHOWN = {"spaces": "separated by spaces alone", "whitespace": "separated by any white space"}
-"""How messages call the words of each definition."""
+"""What messages call the words of each definition."""
 
 
 def separated(lines: bytes, word_split: str) -> bytes:
@@ -72,15 +72,14 @@ def count_words(lines: bytes, word_split: str) -> np.ndarray:
 
 
 def other_split(word_split: str) -> str:
-    """The definition that links most likely count by, where they do not count by this one."""
+    """The definition that is not this one."""
     return "spaces" if word_split == "whitespace" else "whitespace"
 
 
 def count_other_words(lines: bytes, words: np.ndarray, word_split: str) -> np.ndarray:
     """(lines,) int64, the words of each line by the other definition.
 
-    :param words: (lines,) those by ``word_split``, which stay where the definitions do not differ, or at the line's end
-        alone, where no link is shifted.
+    :param words: (lines,) words by ``word_split``. White space at the end of a line shifts no link and changes nothing.
     """
     if not has_rare_space(lines):
         return words

@@ -19,8 +19,9 @@ A batch (fairseq's ``sample`` dictionary) carries
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Dict, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -64,7 +65,7 @@ def collate_links(
     target_offsets: np.ndarray,
     target_width: int,
     dropped: int,
-) -> Dict[str, Any]:
+) -> dict[str, Any]:
     """The batch's entries for these sentences' links, see the module's description.
 
     :param links: one item a sentence, in the order of the batch, every link inside its sentences.
@@ -105,7 +106,7 @@ def batch_links(sample: Mapping[str, Any], source_width: int) -> BatchLinks:
     weight = sample.get("link_weights")
     unique = weight is not None
     if weight is None:
-        # stock fairseq's weights say only how many links a target token has, which the links say themselves
+        # Stock fairseq's weights are 1 over the number of a target token's links, which the links tell as well.
         weight = torch.ones(rows.size(0), device=rows.device)
     if rows.device.type == "cpu" and rows.numel():
         worst = (int(source.min()), int(rows.min()), int(source.max()), int(rows.max()))

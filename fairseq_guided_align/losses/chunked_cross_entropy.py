@@ -8,7 +8,7 @@ gradient of the weights. Nothing is approximated.
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import Any, List, NamedTuple, Optional, Tuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -44,7 +44,7 @@ class ChunkOptions(NamedTuple):
     count_correct: bool
     chunk_rows: int
     kernel: bool
-    wanted: Tuple[bool, bool, bool]
+    wanted: tuple[bool, bool, bool]
 
 
 class SequenceLoss(NamedTuple):
@@ -52,17 +52,17 @@ class SequenceLoss(NamedTuple):
 
     :param total: () sum of the smoothed cross-entropy, with its gradients.
     :param smoothed: (tokens,) label-smoothed cross-entropy of each token; 0 on padding.
-    :param negative_log_likelihood: (tokens,) likewise, without smoothing.
+    :param negative_log_likelihood: (tokens,) negative log-likelihood of each token; 0 on padding.
     :param correct: () number of tokens whose label has the highest probability, or None.
     """
 
     total: Tensor
     smoothed: Tensor
     negative_log_likelihood: Tensor
-    correct: Optional[Tensor]
+    correct: Tensor | None
 
 
-def why_not_in_chunks(weight: Tensor) -> Optional[str]:
+def why_not_in_chunks(weight: Tensor) -> str | None:
     """Why output weights of this type on this device cannot be used here; None if they can."""
     device = weight.device.type
     if device not in ("cpu", "cuda", "meta"):
@@ -79,7 +79,7 @@ def why_not_in_chunks(weight: Tensor) -> Optional[str]:
     return None
 
 
-def why_not_by_kernel(device: torch.device, dtype: torch.dtype, has_bias: bool) -> Optional[str]:
+def why_not_by_kernel(device: torch.device, dtype: torch.dtype, has_bias: bool) -> str | None:
     """Why our own kernel cannot stand between the products; None if it can.
 
     :param dtype: what the products have operands of.
@@ -95,13 +95,13 @@ def why_not_by_kernel(device: torch.device, dtype: torch.dtype, has_bias: bool) 
 def chunked_cross_entropy(
     features: Tensor,
     weight: Tensor,
-    bias: Optional[Tensor],
+    bias: Tensor | None,
     target: Tensor,
     label_smoothing: float,
     padding_index: int,
     count_correct: bool = False,
-    chunk_rows: Optional[int] = None,
-    kernel: Optional[bool] = None,
+    chunk_rows: int | None = None,
+    kernel: bool | None = None,
 ) -> SequenceLoss:
     """Label-smoothed cross-entropy of ``log_softmax(features @ weight.T + bias)``.
 
@@ -167,7 +167,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         ctx: Any,
         features: Tensor,
         weight: Tensor,
-        bias: Optional[Tensor],
+        bias: Tensor | None,
         target: Tensor,
         options: ChunkOptions,
         compute: torch.dtype,
@@ -191,7 +191,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         return loss
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor, *others: Any) -> Tuple[Any, ...]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor, *others: Any) -> tuple[Any, ...]:  # type: ignore[override]
         if torch.is_grad_enabled():
             raise GuidedAlignError(
                 "the vocabulary softmax in chunks has no second-order gradients; use --vocabulary-softmax full"
@@ -205,7 +205,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         return (*(_times(x, gradient, dtype) for x, dtype in zip(gradients, ctx.types)), None, None, None)
 
 
-def _times(x: Optional[Tensor], factor: Tensor, dtype: torch.dtype) -> Optional[Tensor]:
+def _times(x: Tensor | None, factor: Tensor, dtype: torch.dtype) -> Tensor | None:
     """``factor * x`` in this type; ``x`` is used up.
 
     The factor holds the loss scale of half-precision training. It comes in before the cast, so that small gradients
@@ -219,10 +219,10 @@ def _times(x: Optional[Tensor], factor: Tensor, dtype: torch.dtype) -> Optional[
 def _loss_and_gradients(
     features: Tensor,
     weight: Tensor,
-    bias: Optional[Tensor],
+    bias: Tensor | None,
     target: Tensor,
     options: ChunkOptions,
-) -> Tuple[SequenceLoss, List[Optional[Tensor]]]:
+) -> tuple[SequenceLoss, list[Tensor | None]]:
     label_smoothing, padding_index, count_correct, chunk_rows, _, wanted = options
     real = target.ne(padding_index)
     vocabulary, count = weight.size(0), target.numel()
@@ -233,13 +233,13 @@ def _loss_and_gradients(
     bias_sum = bias.sum(dtype=exact) if bias is not None else 0.0
     mask = real.to(exact)
 
-    # the loop over chunks starts as few operations as it can, since a GPU may wait for each to be started
+    # The loop over chunks starts few operations: a GPU may have to wait for the start of each.
     labels = target.unsqueeze(1)
     of_label = features.new_full((min(chunk_rows, count), 1), -on_label, dtype=exact)
     label_logit, log_denominator = (features.new_empty(count, 1, dtype=exact) for _ in range(2))
     correct = target.new_zeros(()) if count_correct else None
     gradients = _Gradients(features, weight, bias, mask, wanted)
-    # a new matrix for every chunk would have to be mapped anew by the system
+    # The system would have to map a new matrix for every chunk.
     buffer = features.new_empty(min(chunk_rows, count), vocabulary) if features.dtype == exact else None
     softmax = _softmax_in_place if features.device.type == "cpu" else _softmax
     for start in range(0, count, chunk_rows):
@@ -252,7 +252,7 @@ def _loss_and_gradients(
         if correct is not None:
             correct += (logits.argmax(dim=1).eq(target[part]) & real[part]).sum()
         p, log_denominator[part] = softmax(logits)
-        # a matrix whose name is kept is memory that the next one cannot have
+        # As long as a name refers to the matrix, the next one cannot have its memory.
         del logits
         if any(wanted):
             p.scatter_add_(1, label, of_label[: x.size(0)])
@@ -272,12 +272,12 @@ def _loss_and_gradients(
 
 
 def _by_kernel(
-    features: Tensor, weight: Tensor, bias: Optional[Tensor], target: Tensor, options: ChunkOptions
-) -> Tuple[SequenceLoss, List[Optional[Tensor]]]:
-    """The same on a GPU, with one kernel of our own between the products.
+    features: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, options: ChunkOptions
+) -> tuple[SequenceLoss, list[Tensor | None]]:
+    """As :func:`_loss_and_gradients` on a GPU, with one kernel of our own between the products.
 
-    It starts as few operations as it can, since a GPU may wait for each to be started. So its ``p - q`` holds what q
-    puts on every token, and is 0 for padding.
+    It starts few operations: a GPU may have to wait for the start of each. Its ``p - q`` therefore holds what q puts on
+    every token, and is 0 for padding.
     """
     label_smoothing, padding_index, count_correct, chunk_rows, _, wanted = options
     if bias is not None:
@@ -313,18 +313,18 @@ def _by_kernel(
     return loss, [of_features, of_weight, None]
 
 
-def _softmax(logits: Tensor) -> Tuple[Tensor, Tensor]:
+def _softmax(logits: Tensor) -> tuple[Tensor, Tensor]:
     """Probabilities and the logarithm of their denominator, (tokens, 1)."""
     highest, position = logits.max(dim=1, keepdim=True)
     p = torch.softmax(logits, dim=1)
-    # the highest probability is at least 1 / V, whichever the label's is
+    # The highest probability is at least 1 / V, so its logarithm is exact.
     return p, highest - p.gather(1, position).log()
 
 
-def _softmax_in_place(logits: Tensor) -> Tuple[Tensor, Tensor]:
-    """The same on a CPU, whose kernel reads an entry before it writes it.
+def _softmax_in_place(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """As :func:`_softmax`, in place: on a CPU, torch's softmax reads an entry before it writes it.
 
-    There, two maxima take less time than one that finds its position.
+    There, two maxima take less time than one maximum with its position.
     """
     highest = logits.amax(dim=1, keepdim=True)
     p = torch.softmax(logits, dim=1, out=logits)
@@ -332,9 +332,9 @@ def _softmax_in_place(logits: Tensor) -> Tuple[Tensor, Tensor]:
 
 
 def _without_padding(
-    features: Tensor, weight: Tensor, bias: Optional[Tensor], target: Tensor, options: ChunkOptions
-) -> Tuple[SequenceLoss, List[Optional[Tensor]]]:
-    """The same, with less work where the batch has padding."""
+    features: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, options: ChunkOptions
+) -> tuple[SequenceLoss, list[Tensor | None]]:
+    """As :func:`_loss_and_gradients`, on the real tokens alone."""
     real = target.ne(options.padding_index)
     if bool(real.all()):
         return _loss_and_gradients(features, weight, bias, target, options)
@@ -360,9 +360,9 @@ class _Gradients:
         self,
         features: Tensor,
         weight: Tensor,
-        bias: Optional[Tensor],
+        bias: Tensor | None,
         mask: Tensor,
-        wanted: Tuple[bool, bool, bool],
+        wanted: tuple[bool, bool, bool],
     ) -> None:
         self._features, self._weight, self._mask = features, weight, mask
         self._mask_column = mask.to(features.dtype).unsqueeze(1)
@@ -382,7 +382,7 @@ class _Gradients:
         """A chunk's ``p - q`` as the products take it: of the features' type, and scaled where that is another."""
         if difference.dtype == self._features.dtype:
             return difference
-        # scaled in float32 and cast in one go: the matrix is read once
+        # Scaled in float32 and cast at once, so that the matrix is read once.
         return torch.mul(difference, self._scale, out=torch.empty_like(difference, dtype=self._features.dtype))
 
     def add_of_products(self, difference: Tensor, part: slice) -> None:
@@ -394,7 +394,7 @@ class _Gradients:
             x = self._features[part] * self._mask_column[part]
             add_product(of_weight, difference.t(), x, 1 / self._scale)
 
-    def finish(self, others: float, weight_sum: Optional[Tensor]) -> None:
+    def finish(self, others: float, weight_sum: Tensor | None) -> None:
         """Leave padding out of the features' gradient, and subtract what q puts on every token of the vocabulary."""
         mask = self._mask
         of_features, of_weight, of_bias = self.found

@@ -8,7 +8,6 @@ into the registers is read twice, the second time from its end, where the cache 
 from __future__ import annotations
 
 import functools
-from typing import Optional
 
 import torch
 from torch import Tensor
@@ -28,7 +27,7 @@ LOOP_BLOCK, LOOP_WARPS = 2**13, 32
 H200, at 87 % of the speed at which memory is copied there."""
 
 
-def why_no_kernel(device: torch.device) -> Optional[str]:
+def why_no_kernel(device: torch.device) -> str | None:
     """Why the kernel cannot be used on this device; None if it can. The first call for a GPU tries it there."""
     if triton is None:
         return "triton is not installed"
@@ -43,7 +42,7 @@ def why_no_kernel(device: torch.device) -> Optional[str]:
 
 
 @functools.cache
-def _why_it_fails(device: torch.device) -> Optional[str]:
+def _why_it_fails(device: torch.device) -> str | None:
     logits, target = torch.zeros(1, 4, device=device), torch.zeros(1, dtype=torch.int64, device=device)
     try:
         cross_entropy_of_logits(logits, target, -1, 0.0, 1.0, logits[:, 0], logits[:, 1], None, None)
@@ -61,11 +60,11 @@ def cross_entropy_of_logits(
     scale: float,
     smoothed: Tensor,
     likelihood: Tensor,
-    hits: Optional[Tensor],
-    difference: Optional[Tensor],
+    hits: Tensor | None,
+    difference: Tensor | None,
     *,
-    block: Optional[int] = None,
-    warps: Optional[int] = None,
+    block: int | None = None,
+    warps: int | None = None,
 ) -> None:
     """Write the label-smoothed cross-entropy of a chunk of tokens, and what its gradient with the logits is.
 
@@ -80,7 +79,7 @@ def cross_entropy_of_logits(
     :param others: ``e / (V - 1)``.
     :param scale: factor of the difference, applied in float32.
     :param smoothed: (n,) float32, contiguous, written: the label-smoothed cross-entropy of each token, in nats.
-    :param likelihood: (n,) float32, contiguous, written: likewise, without smoothing.
+    :param likelihood: (n,) float32, contiguous, written: the negative log-likelihood of each token, in nats.
     :param hits: (n,) int64 or bool, contiguous, written: whether the label is the first position of the highest logit;
         None: not wanted.
     :param difference: (n, V) float32, float16 or bfloat16, contiguous within a row, written: ``scale * (p - q)``. It

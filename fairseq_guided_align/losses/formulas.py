@@ -7,8 +7,6 @@ and divisors. Probabilities of attention are floored at the smallest normal numb
 
 from __future__ import annotations
 
-from typing import Optional, Tuple
-
 import torch
 from torch import Tensor
 
@@ -17,8 +15,8 @@ KERAS_EPSILON = 1e-7
 
 
 def label_smoothed_cross_entropy(
-    log_probabilities: Tensor, target: Tensor, label_smoothing: float, padding_index: Optional[int] = None
-) -> Tuple[Tensor, Tensor]:
+    log_probabilities: Tensor, target: Tensor, label_smoothing: float, padding_index: int | None = None
+) -> tuple[Tensor, Tensor]:
     """Label-smoothed cross-entropy and negative log-likelihood of each target token, in nats.
 
     The smoothed target distribution q puts ``1 - e`` on the label and ``e / (V - 1)`` on each other token of the
@@ -73,7 +71,7 @@ def merge_duplicate_links(keys: Tensor, gold: Tensor, add: bool) -> Tensor:
     return torch.zeros_like(gold).index_copy(0, order, values * first)
 
 
-def _finite_gradient(gradient: Optional[Tensor]) -> Optional[Tensor]:
+def _finite_gradient(gradient: Tensor | None) -> Tensor | None:
     """Keep ``1 / p``, times the loss scale of half-precision training, from becoming infinite."""
     if gradient is None:
         return None

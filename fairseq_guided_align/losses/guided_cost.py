@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Optional, Tuple
 
 import torch
 from torch import Tensor
 
+from fairseq_guided_align.attention.token_rows import alignable_tokens, last_real
 from fairseq_guided_align.losses.batching import BatchLinks
 from fairseq_guided_align.losses.formulas import (
     guided_alignment_cross_entropy,
@@ -35,31 +36,77 @@ class TokenCosts:
 
 
 @dataclass(frozen=True)
+class GoldEntries:
+    """The non-zero entries of a batch's gold rows, beside the attention that they are compared with.
+
+    :param attention: (batch, target, source) probabilities, each target token's in its own row.
+    :param source_is_real: (batch, source) False on padding.
+    :param rows: (n,) int64, each entry's target token as an index into the batch's target tokens.
+    :param source: (n,) int64, each entry's source column.
+    :param gold: (n,) entries, at least 0.
+    """
+
+    attention: Tensor
+    source_is_real: Tensor
+    rows: Tensor
+    source: Tensor
+    gold: Tensor
+
+    def cross_entropy(self, opennmt_tf: bool) -> Tensor:
+        """(batch * target,) cross-entropy of each target token, in nats."""
+        matrix = self.attention.flatten(0, 1)
+        probabilities = matrix[self.rows, self.source]
+        if opennmt_tf:
+            probabilities = keras_probabilities(probabilities, matrix.sum(dim=-1)[self.rows])
+        return guided_alignment_cross_entropy(probabilities, self.rows, self.gold, len(matrix))
+
+    def mean_squared_error(self, opennmt_tf: bool) -> Tensor:
+        """(batch * target,) squared error of each target token, a mean over its source (OpenNMT-tf: with padding)."""
+        batch, width, columns = self.attention.shape
+        probabilities = self.attention.flatten(0, 1)[self.rows, self.source]
+        if opennmt_tf:
+            attention, sizes = self.attention, torch.full((batch,), columns, device=self.attention.device)
+        else:
+            attention = self.attention * self.source_is_real.unsqueeze(1)
+            # A source without tokens has no links; 0 / 0 would be no number all the same.
+            sizes = self.source_is_real.sum(dim=1).clamp(min=1)
+        return guided_alignment_mean_squared_error(
+            attention.flatten(0, 1), probabilities, self.rows, self.gold, sizes.repeat_interleave(width)
+        )
+
+
+COSTS: dict[str, Callable[[GoldEntries, bool], Tensor]] = {
+    "ce": GoldEntries.cross_entropy,
+    "mse": GoldEntries.mean_squared_error,
+}
+"""By the names of ``--guided-alignment-type``: the cost of every target token, whether it is guided or not."""
+
+
+@dataclass(frozen=True)
 class GuidedCost:
     """The guided-alignment cost as the options choose it.
 
-    :param squared_error: mean squared error instead of cross-entropy.
+    :param type: one of :data:`COSTS`.
     :param normalized: a token's links share the weight 1, instead of each keeping its own.
     :param opennmt_tf: OpenNMT-tf's arithmetic: Keras' clipping for the cross-entropy; for the squared error, a mean
         over the padded source, and tokens without links cost as well (their gold row is zero).
-    :param next_row: a token is guided on the decoder's row after the one that predicts it.
     :param unlinked_to_eos: tokens without links, in sentences that have some, are guided to the source's last token.
     :param ignore_prefix_size: target tokens at the start that are left alone.
     """
 
-    squared_error: bool
+    type: str
     normalized: bool
     opennmt_tf: bool
-    next_row: bool
     unlinked_to_eos: bool
     ignore_prefix_size: int
 
     def __call__(
-        self, attention: Tensor, links: BatchLinks, target_is_real: Tensor, source_is_real: Optional[Tensor]
+        self, attention: Tensor, links: BatchLinks, target_is_real: Tensor, source_is_real: Tensor | None
     ) -> TokenCosts:
         """Costs of a batch.
 
-        :param attention: (batch, target, source) probabilities; computed with in float32, or float64 if given so.
+        :param attention: (batch, target, source) probabilities, each target token's in its own row; computed with in
+            float32, or float64 if given so.
         :param links: see :mod:`~fairseq_guided_align.losses.batching`.
         :param target_is_real: (batch, target) False on padding; the last real token is ``</s>``, never guided.
         :param source_is_real: (batch, source) False on padding; None: every column is real.
@@ -69,53 +116,31 @@ class GuidedCost:
         batch, width, columns = attention.shape
         if source_is_real is None:
             source_is_real = torch.ones(batch, columns, dtype=torch.bool, device=attention.device)
-        alignable = torch.zeros_like(target_is_real)
-        alignable[:, :-1] = target_is_real[:, :-1] & target_is_real[:, 1:]
+        alignable = alignable_tokens(target_is_real)
         if self.ignore_prefix_size:
             alignable[:, : self.ignore_prefix_size] = False
 
         rows, source = links.rows, links.source
-        gold, linked = self._gold_of_links(links, rows, alignable, attention)
+        gold, linked = self._gold_of_links(links, alignable, attention)
         guided = linked
         if self.unlinked_to_eos:
             pulled = alignable & ~linked & linked.any(dim=1, keepdim=True)
             guided = linked | pulled
-            last = (source_is_real * torch.arange(columns, device=attention.device)).amax(dim=1)
             rows = torch.cat([rows, torch.arange(batch * width, device=attention.device)])
-            source = torch.cat([source, last.repeat_interleave(width)])
+            source = torch.cat([source, last_real(source_is_real).repeat_interleave(width)])
             gold = torch.cat([gold, pulled.view(-1)])
+        if self.opennmt_tf and self.type == "mse":
+            guided = alignable
 
-        # the last row has no next one, but it is never alignable
-        own = attention.roll(-1, dims=1) if self.next_row else attention
-        matrix = own.reshape(batch * width, columns)
-        probabilities = matrix[rows, source]
-        if self.squared_error:
-            if self.opennmt_tf:
-                guided = alignable
-                sizes = torch.full((batch,), columns, device=attention.device)
-            else:
-                matrix = (own * source_is_real.unsqueeze(1)).reshape(batch * width, columns)
-                # a source without tokens has no links; 0 / 0 would be no number all the same
-                sizes = source_is_real.sum(dim=1).clamp(min=1)
-            cost = guided_alignment_mean_squared_error(
-                matrix, probabilities, rows, gold, sizes.repeat_interleave(width)
-            ) * guided.view(-1)
-        else:
-            if self.opennmt_tf:
-                probabilities = keras_probabilities(probabilities, matrix.sum(dim=-1)[rows])
-            cost = guided_alignment_cross_entropy(probabilities, rows, gold, batch * width)
-        return TokenCosts(cost.view(batch, width), guided, linked, alignable)
+        cost = COSTS[self.type](GoldEntries(attention, source_is_real, rows, source, gold), self.opennmt_tf)
+        return TokenCosts(cost.view(batch, width) * guided, guided, linked, alignable)
 
-    def _gold_of_links(
-        self, links: BatchLinks, rows: Tensor, alignable: Tensor, attention: Tensor
-    ) -> Tuple[Tensor, Tensor]:
-        """Entries of the gold rows, (n,), 0 for links of tokens that are not alignable; and ``TokenCosts.linked``.
-
-        :param rows: (n,) int64, each link's target token as an index into the batch's target tokens.
-        """
-        weight = links.weight.to(attention.dtype) * alignable.view(-1).index_select(0, rows)
-        total = weight.new_zeros(alignable.numel()).index_add(0, rows, weight)
-        gold = shares(weight, total, rows) if self.normalized else weight
-        if not links.unique and (self.squared_error or not self.normalized):
-            gold = merge_duplicate_links(rows * attention.size(2) + links.source, gold, add=self.normalized)
+    def _gold_of_links(self, links: BatchLinks, alignable: Tensor, attention: Tensor) -> tuple[Tensor, Tensor]:
+        """Entries of the gold rows, (n,), 0 for links of tokens that are not alignable; and ``TokenCosts.linked``."""
+        weight = links.weight.to(attention.dtype) * alignable.view(-1).index_select(0, links.rows)
+        total = weight.new_zeros(alignable.numel()).index_add(0, links.rows, weight)
+        gold = shares(weight, total, links.rows) if self.normalized else weight
+        # The cross-entropy of shares is a sum over the links, so it needs no merging.
+        if not links.unique and (self.type != "ce" or not self.normalized):
+            gold = merge_duplicate_links(links.rows * attention.size(2) + links.source, gold, add=self.normalized)
         return gold, total.view(alignable.shape) > 0

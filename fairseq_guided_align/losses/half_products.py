@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Optional, Tuple
-
 import torch
 from torch import Tensor
 
 HALF = (torch.float16, torch.bfloat16)
 
 
-def product(a: Tensor, b: Tensor, out: Optional[Tensor] = None) -> Tensor:
+def product(a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:
     """``a @ b``, in float32 where the operands are in half precision.
 
     :param a: (n, k).
@@ -33,6 +31,6 @@ def add_product(total: Tensor, a: Tensor, b: Tensor, factor: float) -> None:
         total.add_(product(a, b), alpha=factor)
 
 
-def torch_version() -> Tuple[int, ...]:
+def torch_version() -> tuple[int, ...]:
     """Major and minor version, such as (2, 11)."""
     return tuple(int(number) for number in torch.__version__.split(".")[:2])

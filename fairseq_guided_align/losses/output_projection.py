@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from typing import Optional, Union
 
 from fairseq.models.transformer.transformer_decoder import TransformerDecoderBase
 from torch import Tensor, nn
@@ -19,7 +18,7 @@ HOOKS_ON_LOGITS = ("_forward_hooks", "_backward_hooks", "_backward_pre_hooks")
 """Where a module keeps the hooks that are given what it returns, or its gradient."""
 
 
-def find_output_projection(model: nn.Module) -> Union[nn.Linear, str]:
+def find_output_projection(model: nn.Module) -> nn.Linear | str:
     """The matrix product with which the model makes its logits, if it does nothing else to them.
 
     :return: the module, or the reason why the logits cannot be left out.
@@ -32,7 +31,7 @@ def find_output_projection(model: nn.Module) -> Union[nn.Linear, str]:
             return f"hooks on {type(inner).__name__} expect logits"
         if "FullyShardedDataParallel" in type(inner).__name__:
             return "fully sharded data parallelism gathers the output weights itself"
-        # the wrappers of data parallelism keep the model there, and pass on its attributes
+        # Wrappers of data parallelism keep the model there, and pass on its attributes.
         wrapped = inner._modules.get("module")
         if wrapped is None:
             break
@@ -47,7 +46,7 @@ def find_output_projection(model: nn.Module) -> Union[nn.Linear, str]:
     if _is_hooked(decoder):
         return f"hooks on {type(decoder).__name__} expect logits"
     for name in SAME_AS_FAIRSEQ:
-        # a method may have been replaced in this one object
+        # A method may have been replaced in this one object.
         if getattr(getattr(decoder, name), "__func__", None) is not getattr(TransformerDecoderBase, name):
             return f"{type(decoder).__name__} has a method {name} of its own"
     for name in ("forward", "get_normalized_probs", "get_normalized_probs_scriptable"):
@@ -81,7 +80,7 @@ class ProjectionToLoss(AbstractContextManager):
         self._projection = projection
         self._target = target
         self._options = (label_smoothing, padding_index, count_correct)
-        self.loss: Optional[SequenceLoss] = None
+        self.loss: SequenceLoss | None = None
 
     def __enter__(self) -> ProjectionToLoss:
         self._projection.forward = self._forward  # type: ignore[assignment,method-assign]

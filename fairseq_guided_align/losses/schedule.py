@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Optional
 
 from fairseq_guided_align.errors import GuidedAlignError
 
@@ -29,7 +28,7 @@ class WeightSchedule:
     decay: str = "constant"
     warmup_updates: int = 0
     decay_updates: int = 0
-    stop_updates: Optional[int] = None
+    stop_updates: int | None = None
 
     def __post_init__(self) -> None:
         def refuse(option: str, wanted: str, got: object) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, Optional
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +32,7 @@ class VocabularySoftmax:
         self._count_correct = count_correct
         self._logged = False
 
-    def in_forward_pass(self, model: nn.Module, target: Tensor, summed: bool) -> Optional[ProjectionToLoss]:
+    def in_forward_pass(self, model: nn.Module, target: Tensor, summed: bool) -> ProjectionToLoss | None:
         """What the model's forward pass runs in, to give the loss instead of logits; None where it gives logits.
 
         :param target: (batch, target) labels.
@@ -52,7 +52,7 @@ class VocabularySoftmax:
                 else "vocabulary softmax: in chunks of target tokens, without the matrix of [tokens, vocabulary]"
                 f"{_way_between_products(found)}"
             )
-        # the gradient of one token's loss alone cannot be had from gradients that are summed already
+        # In chunks the gradients are summed over the tokens, so those of one token's loss are lost.
         if isinstance(found, str) or (not summed and torch.is_grad_enabled()):
             return None
         return ProjectionToLoss(found, target, self._label_smoothing, self._padding_index, self._count_correct)
@@ -85,7 +85,7 @@ def _log_probabilities(model: Any, net_output: Any) -> Tensor:
         try:
             return normalized(net_output, log_probs=True)
         except NotImplementedError:
-            # fairseq's base class has the method, but only for models with a decoder
+            # The method of fairseq's base class serves models with a decoder only.
             pass
     logits = net_output[0]
     return torch.log_softmax(logits if logits.dtype == torch.float64 else logits.float(), dim=-1)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from fairseq_guided_align.errors import GuidedAlignError
-from fairseq_guided_align.pictures.plots import INK, MUTED
 from fairseq_guided_align.pictures.training_log import TELLING_KEYS, TRAIN, TRAIN_INNER, TrainingLog
 from fairseq_guided_align.pictures.visible_text import visible, visible_lines
 
@@ -19,7 +18,8 @@ try:
     from matplotlib.lines import Line2D
     from matplotlib.ticker import MaxNLocator
 
-    from fairseq_guided_align.pictures.fonts import choose_fonts, warn_about
+    from fairseq_guided_align.pictures.fonts import fonts_for
+    from fairseq_guided_align.pictures.matrices import FRAME, GRID, INK, MUTED
 except ImportError as error:
     raise GuidedAlignError("curves need matplotlib; install it with: pip install 'matplotlib>=3.6'") from error
 
@@ -37,9 +37,10 @@ NAMES = {
 
 # Okabe and Ito's colours, told apart by people with any kind of colour vision; yellow is too pale for lines.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-PANEL_WIDTH = 4.3  # inches, with its numbers
-PLOT_HEIGHT = 2.1
+# More runs than colours are told apart by their dashes.
 DASHES: tuple[tuple[float, ...], ...] = ((), (4, 1.5), (1, 1.2))
+PANEL_WIDTH = 4.3  # Inches, with its numbers
+PLOT_WIDTH, PLOT_HEIGHT, LEFT = 3.2, 2.1, 0.65
 
 
 @dataclass(frozen=True)
@@ -69,67 +70,57 @@ def curves_figure(runs: Sequence[Run], keys: Sequence[str] = TELLING_KEYS, title
             f" got only {', '.join(sorted(present))}"
         )
     names, title = [visible(run.name) for run in runs], visible_lines(title)
-    texts = [*names, title]
-    fonts = choose_fonts(texts)
-    warn_about(fonts, texts)
-    families = list(fonts.families)
-    width = PANEL_WIDTH * len(drawn) + 0.1
+    families = fonts_for([*names, title])
     columns = 2 * len(drawn) + 1
-    legend_rows = -(-(len(runs) + 2) // columns)
-    bottom = 0.6 + 0.22 * legend_rows
-    height = bottom + PLOT_HEIGHT + 0.55 + (0.35 if title else 0)
+    bottom = 0.6 + 0.22 * -(-(len(runs) + 2) // columns)
+    width, height = PANEL_WIDTH * len(drawn) + 0.1, bottom + PLOT_HEIGHT + 0.55 + (0.35 if title else 0)
     figure = Figure(figsize=(width, height), dpi=150, facecolor="white")
     FigureCanvasAgg(figure)
-    last_update = max(run.log.points[-1].update for run in runs)
     with_validation = False
     for number, key in enumerate(drawn):
-        left = 0.65 + number * PANEL_WIDTH
-        axes = figure.add_axes((left / width, bottom / height, 3.2 / width, PLOT_HEIGHT / height))
-        ends: list[_End] = []
-        for index, run in enumerate(runs):
-            with_validation |= _draw_run(axes, run.log, key, index, ends)
+        left = LEFT + number * PANEL_WIDTH
+        axes = figure.add_axes((left / width, bottom / height, PLOT_WIDTH / width, PLOT_HEIGHT / height))
+        ends = [end for index, run in enumerate(runs) for end in _draw_run(axes, run.log, key, *_style(index))]
+        with_validation |= bool(ends)
         _decorate(axes, key)
-        axes.set_xlim(0, last_update * 1.02)
+        axes.set_xlim(0, max(run.log.points[-1].update for run in runs) * 1.02)
         _label_ends(axes, ends)
-    if title:
-        figure.text(
-            0.65 / width, 1 - 0.12 / height, title, ha="left", va="top", color=INK, fontsize=12.5,
-            family=families, parse_math=False,
-        )  # fmt: skip
-    _draw_legend(figure, names, with_validation, columns, families)
-    return figure
-
-
-def _draw_legend(figure: Figure, names: list[str], with_validation: bool, columns: int, families: list[str]) -> None:
-    handles = [
-        Line2D([], [], color=_colour(i), dashes=_dashes(i), linewidth=2, label=name) for i, name in enumerate(names)
-    ]
+    figure.text(
+        LEFT / width, 1 - 0.12 / height, title, ha="left", va="top", color=INK, fontsize=12.5, family=families,
+        parse_math=False,
+    )  # fmt: skip
+    handles = []
+    for index, name in enumerate(names):
+        colour, dashes = _style(index)
+        handles.append(Line2D([], [], color=colour, dashes=dashes, linewidth=2, label=name))
     if with_validation:
-        handles += [
-            Line2D([], [], color=MUTED, linewidth=1.3, label="training"),
-            Line2D([], [], color=MUTED, linewidth=1.0, marker="o", markersize=4, label="validation"),
-        ]
-    width, height = figure.get_size_inches()
+        handles.append(Line2D([], [], color=MUTED, linewidth=1.3, label="training"))
+        handles.append(Line2D([], [], color=MUTED, linewidth=1.0, marker="o", markersize=4, label="validation"))
     legend = figure.legend(
         handles=handles, loc="lower left", bbox_to_anchor=(0.62 / width, 0.08 / height), ncol=columns, frameon=False,
-        prop={"family": families, "size": 8.5}, labelcolor=INK, borderaxespad=0, columnspacing=1.6,
-        handlelength=2.2,
+        prop={"family": families, "size": 8.5}, labelcolor=INK, borderaxespad=0, columnspacing=1.6, handlelength=2.2,
     )  # fmt: skip
     for text in legend.get_texts():
         text.set_parse_math(False)
+    return figure
 
 
 @dataclass(frozen=True)
 class _End:
-    """Where a validation curve ends, which is what people read off."""
+    """Where a validation curve ends, which is what people read off. ``value`` may be infinite or not a number."""
 
     update: float
     value: float
     colour: str
 
 
-def _draw_run(axes: Axes, log: TrainingLog, key: str, index: int, ends: list[_End]) -> bool:
-    """Draws one run's curves of one figure, adds their ends; whether there were validation points."""
+def _style(index: int) -> tuple[str, tuple[float, ...]]:
+    """Colour and dashes of a run."""
+    return COLOURS[index % len(COLOURS)], DASHES[index // len(COLOURS) % len(DASHES)]
+
+
+def _draw_run(axes: Axes, log: TrainingLog, key: str, colour: str, dashes: tuple[float, ...]) -> list[_End]:
+    """Draws one run's curves of one figure. Returns the ends of its validation curves."""
     updates, values = _series(log, TRAIN_INNER, key)
     if len(updates) < 2:
         whole = _series(log, TRAIN, key)
@@ -139,21 +130,20 @@ def _draw_run(axes: Axes, log: TrainingLog, key: str, index: int, ends: list[_En
         # A single point makes no line.
         marker = "o" if len(updates) == 1 else ""
         axes.plot(
-            updates, values, color=_colour(index), dashes=_dashes(index), marker=marker,
-            linewidth=1.5, alpha=0.55 if subsets else 1.0, solid_capstyle="round",
+            updates, values, color=colour, dashes=dashes, marker=marker, linewidth=1.5,
+            alpha=0.55 if subsets else 1.0, solid_capstyle="round",
         )  # fmt: skip
+    ends = []
     for number, subset in enumerate(subsets):
         updates, values = _series(log, subset, key)
         axes.plot(
-            updates, values, color=_colour(index), dashes=_dashes(index), linewidth=1.2,
-            marker="os^Dv"[number % 5], markersize=4 if len(updates) < 40 else 2.5,
-            markeredgecolor="white", markeredgewidth=0.4,
+            updates, values, color=colour, dashes=dashes, linewidth=1.2, marker="os^Dv"[number % 5],
+            markersize=4 if len(updates) < 40 else 2.5, markeredgecolor="white", markeredgewidth=0.4,
         )  # fmt: skip
         finite = np.flatnonzero(np.isfinite(values))
-        if len(finite):
-            last = finite[-1]
-            ends.append(_End(float(updates[last]), float(values[last]), _colour(index)))
-    return bool(subsets)
+        last = finite[-1] if len(finite) else -1
+        ends.append(_End(float(updates[last]), float(values[last]), colour))
+    return ends
 
 
 def _series(log: TrainingLog, kind: str, key: str) -> tuple[np.ndarray, np.ndarray]:
@@ -163,15 +153,15 @@ def _series(log: TrainingLog, kind: str, key: str) -> tuple[np.ndarray, np.ndarr
 
 
 def _label_ends(axes: Axes, ends: list[_End]) -> None:
-    """Writes the last values right of their curves, moved apart where they would cover each other."""
+    """Writes the last finite values right of their curves, moved apart where they would cover each other."""
     low, high = axes.get_ylim()
-    ends = sorted(ends, key=lambda end: end.value)
+    ends = sorted((end for end in ends if np.isfinite(end.value)), key=lambda end: end.value)
     heights = [(end.value - low) / (high - low) * PLOT_HEIGHT * 72 for end in ends]
     for end, height, placed in zip(ends, heights, _spread(heights, line=8.5)):
         axes.annotate(
             f"{end.value:,.0f}" if abs(end.value) >= 1000 else f"{end.value:.3g}", (end.update, end.value),
-            xytext=(5, placed - height), textcoords="offset points", fontsize=7.5, color=end.colour,
-            va="center", annotation_clip=False,
+            xytext=(5, placed - height), textcoords="offset points", fontsize=7.5, color=end.colour, va="center",
+            annotation_clip=False,
         )  # fmt: skip
 
 
@@ -193,26 +183,13 @@ def _spread(heights: Sequence[float], line: float) -> list[float]:
 def _decorate(axes: Axes, key: str) -> None:
     name, unit = NAMES.get(key, (key, ""))
     axes.set_title(name, loc="left", fontsize=10.5, fontweight="bold", color=INK, pad=18)
-    if unit:
-        axes.text(0, 1.035, unit, transform=axes.transAxes, fontsize=8, color=MUTED, va="bottom")
+    axes.text(0, 1.035, unit, transform=axes.transAxes, fontsize=8, color=MUTED, va="bottom")
     axes.set_xlabel("updates", fontsize=8.5, color=MUTED)
     axes.tick_params(labelsize=8, colors=INK, length=3, width=0.6)
-    axes.grid(axis="y", color="#e6e9ed", linewidth=0.7)
+    axes.grid(axis="y", color=GRID, linewidth=0.7)
     axes.set_axisbelow(True)
-    axes.set_facecolor("white")
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 2.5, 5, 10]))
     axes.yaxis.set_major_locator(MaxNLocator(6))
     axes.margins(y=0.06)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set(color="#b9c0c8", linewidth=0.7)
-
-
-def _colour(index: int) -> str:
-    return COLOURS[index % len(COLOURS)]
-
-
-def _dashes(index: int) -> tuple[float, ...]:
-    """More runs than colours are told apart by their dashes."""
-    return DASHES[index // len(COLOURS) % len(DASHES)]
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set(**FRAME)

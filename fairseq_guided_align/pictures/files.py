@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
-from typing import Union
+from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -11,7 +12,6 @@ from matplotlib.figure import Figure
 
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.atomic import atomic_file
-from fairseq_guided_align.pictures.text import quiet_about_glyphs
 
 FORMATS = (".png", ".svg", ".pdf")
 
@@ -19,7 +19,16 @@ LARGEST_IMAGE = 200e6
 """Pixels of a PNG: more takes gigabytes of memory, and few programs open it."""
 
 
-def save_figure(figure: Figure, path: Union[str, Path], dpi: float = 150) -> None:
+class quiet_about_glyphs(warnings.catch_warnings):
+    """matplotlib warns of a missing glyph at each drawing. Our warning came first and says what to do."""
+
+    def __enter__(self) -> Any:
+        entered = super().__enter__()
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from", category=UserWarning)
+        return entered
+
+
+def save_figure(figure: Figure, path: str | Path, dpi: float = 150) -> None:
     """Writes a figure as PNG, SVG or PDF, by the suffix; complete or not at all.
 
     :param dpi: dots an inch, for PNG.

@@ -1,6 +1,6 @@
 """Fonts that have the characters to be drawn, out of matplotlib's own DejaVu and those installed.
 
-matplotlib looks for each character in a list of font families in turn; this module makes the list.
+matplotlib looks for each character in a list of font families in turn. It has no function that makes the list.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import functools
 import unicodedata
 import warnings
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
@@ -23,85 +22,69 @@ from fairseq_guided_align.pictures.visible_text import JOINERS
 BASE_FAMILY = "DejaVu Sans"
 """Ships with matplotlib: Latin, Greek with all accents, Cyrillic, Armenian, Georgian, Hebrew, Arabic, symbols."""
 
-# Debian's and Ubuntu's packages by the first word of a character's Unicode name.
-FONT_PACKAGES = {
-    "CJK": "fonts-noto-cjk",
-    "HIRAGANA": "fonts-noto-cjk",
-    "KATAKANA": "fonts-noto-cjk",
-    "KATAKANA-HIRAGANA": "fonts-noto-cjk",
-    "IDEOGRAPHIC": "fonts-noto-cjk",
-    "FULLWIDTH": "fonts-noto-cjk",
-    "HALFWIDTH": "fonts-noto-cjk",
-    "HANGUL": "fonts-noto-cjk",
-    "BOPOMOFO": "fonts-noto-cjk",
-}
-OTHER_PACKAGES = "fonts-noto-core, fonts-noto-extra or fonts-symbola"
-
-SHAPING_SINCE = (3, 11)  # matplotlib lays out joined and right-to-left scripts itself from this version on
+# First words of characters' Unicode names.
+CJK_SCRIPTS = ("CJK", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA", "IDEOGRAPHIC", "FULLWIDTH", "HALFWIDTH", "HANGUL",
+               "BOPOMOFO")  # fmt: skip
 SHAPED_SCRIPTS = ("ARABIC", "HEBREW", "SYRIAC", "THAANA", "DEVANAGARI", "BENGALI", "TAMIL", "TELUGU", "KHMER")
+SHAPING_SINCE = (3, 11)  # matplotlib lays out joined and right-to-left scripts itself from this version on
 
 
 class FontWarning(UserWarning):
     """Characters that will not be drawn right, and what to install."""
 
 
-@dataclass(frozen=True)
-class FontChoice:
-    """Families for ``matplotlib.text.Text(family=...)`` in the order to look in, and what none of them has."""
-
-    families: tuple[str, ...]
-    missing: frozenset[str]
-
-
-def choose_fonts(texts: Iterable[str]) -> FontChoice:
-    """Families that together have the characters of ``texts``; as few as possible after DejaVu Sans."""
-    missing = {character for text in texts for character in text if _is_drawn(character)}
-    missing -= _characters(_path_of(BASE_FAMILY))
-    families = [BASE_FAMILY]
+def fonts_for(texts: Iterable[str]) -> list[str]:
+    """Families for matplotlib's ``family=``, in the order to look in; warns of what none of them draws right."""
+    characters = {character for text in texts for character in text}
+    families, missing = choose_fonts(characters)
     if missing:
-        _find_new_fonts()
-    while missing:
-        family, found = max(
-            ((entry.name, missing & _characters(entry.fname)) for entry in _candidates()),
-            key=lambda candidate: len(candidate[1]),
-            default=("", set()),
-        )
-        if not found:
-            break
-        families.append(family)
-        missing -= found
-    return FontChoice(tuple(families), frozenset(missing))
-
-
-def warn_about(choice: FontChoice, texts: Iterable[str]) -> None:
-    """Says once, clearly, what will not be drawn right and what to install."""
-    if choice.missing:
-        some = sorted(choice.missing)
-        shown = " ".join(f"{character} (U+{ord(character):04X})" for character in some[:5])
+        some = sorted(missing)
+        named = " ".join(f"{character} (U+{ord(character):04X})" for character in some[:5])
         more = f" and {len(some) - 5} more" if len(some) > 5 else ""
-        packages = sorted({FONT_PACKAGES.get(_script(character), OTHER_PACKAGES) for character in some})
+        packages = sorted(
+            {
+                "fonts-noto-cjk" if _script(c) in CJK_SCRIPTS else "fonts-noto-core, fonts-noto-extra or fonts-symbola"
+                for c in some
+            }
+        )
         warnings.warn(
-            f"no installed font has {shown}{more}: boxes are drawn instead. Install a font that has them, on"
+            f"no installed font has {named}{more}: boxes are drawn instead. Install a font that has them, on"
             f" Debian and Ubuntu from {' and '.join(packages)}, and draw again",
             FontWarning,
             stacklevel=3,
         )
-    version = tuple(int(part) for part in matplotlib.__version__.split(".")[:2])
-    if version < SHAPING_SINCE:
-        shaped = sorted({_script(c) for text in texts for c in text} & set(SHAPED_SCRIPTS))
-        if shaped:
-            warnings.warn(
-                f"matplotlib {matplotlib.__version__} neither joins nor reorders the letters of"
-                f" {', '.join(name.capitalize() for name in shaped)} script: install matplotlib >= 3.11 to have"
-                " them drawn right",
-                FontWarning,
-                stacklevel=3,
-            )
+    shaped = sorted({_script(character) for character in characters} & set(SHAPED_SCRIPTS))
+    if shaped and tuple(int(part) for part in matplotlib.__version__.split(".")[:2]) < SHAPING_SINCE:
+        warnings.warn(
+            f"matplotlib {matplotlib.__version__} neither joins nor reorders the letters of"
+            f" {', '.join(name.capitalize() for name in shaped)} script: install matplotlib >= 3.11 to have"
+            " them drawn right",
+            FontWarning,
+            stacklevel=3,
+        )
+    return families
+
+
+def choose_fonts(characters: Iterable[str]) -> tuple[list[str], set[str]]:
+    """Families that together have the characters, as few as possible after DejaVu Sans; characters that none has."""
+    missing = {character for character in characters if _is_drawn(character)}
+    missing -= _characters(next(entry.fname for entry in fontManager.ttflist if entry.name == BASE_FAMILY))
+    families = [BASE_FAMILY]
+    if missing:
+        _find_new_fonts()
+    while missing:
+        found = {entry.name: missing & _characters(entry.fname) for entry in _candidates()}
+        best = max(found, key=lambda family: len(found[family]), default="")
+        if not found.get(best):
+            break
+        families.append(best)
+        missing -= found[best]
+    return families, missing
 
 
 @contextlib.contextmanager
 def font_warnings_as_lines() -> Iterator[None]:
-    """Font warnings as commands say things, in one line on standard error; other warnings as ever."""
+    """Font warnings as commands say things, in one line on standard error; all other warnings unchanged."""
     with warnings.catch_warnings():
         show = warnings.showwarning
 
@@ -121,22 +104,16 @@ def _is_drawn(character: str) -> bool:
 
 
 def _script(character: str) -> str:
-    """First word of the character's Unicode name, which names the script."""
     return unicodedata.name(character, "").partition(" ")[0]
-
-
-def _path_of(family: str) -> str:
-    return next(entry.fname for entry in fontManager.ttflist if entry.name == family)
 
 
 @functools.cache
 def _find_new_fonts() -> None:
     """matplotlib keeps its list of fonts on disk: one that was installed since then is not in it."""
     known = {entry.fname for entry in fontManager.ttflist}
-    for path in findSystemFonts():
-        if path not in known:
-            with contextlib.suppress(OSError, RuntimeError):
-                fontManager.addfont(path)
+    for path in set(findSystemFonts()) - known:
+        with contextlib.suppress(OSError, RuntimeError):
+            fontManager.addfont(path)
 
 
 @functools.cache
@@ -148,11 +125,8 @@ def _candidates() -> tuple[FontEntry, ...]:
         # Colour emoji have no outlines that matplotlib could draw; Last Resort has a box for every character.
         if regular and "Emoji" not in entry.name and "Last Resort" not in entry.name:
             plain.setdefault(entry.name, entry)
-    return tuple(sorted(plain.values(), key=lambda entry: (_rank(entry.name), entry.name)))
-
-
-def _rank(family: str) -> int:
-    return next((i for i, name in enumerate(("Noto Sans", "Sans", "Gothic")) if name in family), 3)
+    sans = ("Noto Sans", "Sans", "Gothic")
+    return tuple(sorted(plain.values(), key=lambda entry: (*(name not in entry.name for name in sans), entry.name)))
 
 
 @functools.cache

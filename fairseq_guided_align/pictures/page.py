@@ -10,14 +10,15 @@ import html
 import json
 import re
 from importlib import resources
-from typing import Any, Optional, TypedDict
+from typing import TypedDict
 
 import numpy as np
 
-from fairseq_guided_align.errors import AlignmentRangeError, GuidedAlignError
+from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.links.link import SentenceLinks
+from fairseq_guided_align.links.outside import check_inside
 from fairseq_guided_align.pictures.visible_text import visible
-from fairseq_guided_align.scores.metrics import LinkCounts, count_links
+from fairseq_guided_align.scores.metrics import COLUMNS, count_links
 
 LEVELS = ("words", "pieces")
 """What the tokens of a view are."""
@@ -31,9 +32,9 @@ class SystemView(TypedDict):
     ``counts``: of the hard links against the gold links, in the order of ``scores.metrics.COLUMNS``, or None.
     """
 
-    hard: Optional[list[int]]
-    soft: Optional[list[float]]
-    counts: Optional[list[int]]
+    hard: list[int] | None
+    soft: list[float] | None
+    counts: list[int] | None
 
 
 class View(TypedDict):
@@ -45,7 +46,7 @@ class View(TypedDict):
 
     source: list[str]
     target: list[str]
-    gold: Optional[list[int]]
+    gold: list[int] | None
     systems: list[SystemView]
 
 
@@ -54,7 +55,7 @@ class Pair(TypedDict):
 
     id: str
     words: View
-    pieces: Optional[View]
+    pieces: View | None
 
 
 class PageData(TypedDict):
@@ -71,41 +72,34 @@ class PageData(TypedDict):
     pairs: list[Pair]
 
 
-def system_view(
-    hard: Optional[SentenceLinks], soft: Optional[SentenceLinks], gold: Optional[SentenceLinks]
-) -> SystemView:
+def system_view(hard: SentenceLinks | None, soft: SentenceLinks | None, gold: SentenceLinks | None) -> SystemView:
     """A system's links of one pair.
 
     :param hard: the links that are scored against ``gold``.
     :param soft: links whose weights are probabilities in 0..1.
     :raises GuidedAlignError: a soft link's weight is above 1.
     """
-    counts: Optional[LinkCounts] = None
-    if hard is not None and gold is not None:
-        counts = count_links(hard, gold)
-    flat_soft: Optional[list[float]] = None
+    flat_soft: list[float] | None = None
     if soft is not None:
         if len(soft) and float(soft.weight.max()) > 1:
             raise GuidedAlignError(
                 f"expected soft links whose weights are probabilities, at most 1; got {float(soft.weight.max()):g}"
             )
-        flat_soft = []
-        for source, target, weight in zip(soft.source.tolist(), soft.target.tolist(), soft.weight.tolist()):
-            flat_soft += [source, target, round(weight, 3)]
+        rows = zip(soft.source.tolist(), soft.target.tolist(), soft.weight.tolist())
+        flat_soft = [number for source, target, weight in rows for number in (source, target, round(weight, 3))]
+    counts = None if hard is None or gold is None else count_links(hard, gold)
     return {
         "hard": None if hard is None else np.stack([hard.source, hard.target], axis=1).ravel().tolist(),
         "soft": flat_soft,
-        "counts": None
-        if counts is None
-        else [counts.predicted, counts.sure, counts.possible, counts.hit_sure, counts.hit_possible],
+        "counts": None if counts is None else [getattr(counts, column) for column in COLUMNS],
     }
 
 
 def view(
     source: list[str],
     target: list[str],
-    gold: Optional[SentenceLinks],
-    systems: list[tuple[Optional[SentenceLinks], Optional[SentenceLinks]]],
+    gold: SentenceLinks | None,
+    systems: list[tuple[SentenceLinks | None, SentenceLinks | None]],
 ) -> View:
     """A sentence pair with its links.
 
@@ -116,13 +110,7 @@ def view(
     for links in [gold, *(links for pair in systems for links in pair)]:
         if links is None or not len(links):
             continue
-        outside = (links.source >= len(source)) | (links.target >= len(target))
-        if bool(outside.any()):
-            first = int(np.flatnonzero(outside)[0])
-            raise AlignmentRangeError(
-                f"expected links within {len(source)} source and {len(target)} target tokens;"
-                f" got {links.source[first]}-{links.target[first]}"
-            )
+        check_inside(links, len(source), len(target))
     flat_gold = None
     if gold is not None:
         flat_gold = np.stack([gold.source, gold.target, gold.sure], axis=1).ravel().astype(int).tolist()
@@ -143,30 +131,21 @@ def page_html(data: PageData) -> str:
         raise GuidedAlignError("expected at least one sentence pair to show; got none")
     for pair in data["pairs"]:
         for level in LEVELS:
-            shown: Optional[View] = pair[level]  # type: ignore[literal-required]
+            shown: View | None = pair[level]  # type: ignore[literal-required]
             if shown is not None and len(shown["systems"]) != len(data["systems"]):
                 raise GuidedAlignError(
                     f"expected links of {len(data['systems'])} systems in pair {pair['id']};"
                     f" got {len(shown['systems'])}"
                 )
     names = {key: visible(data[key]) for key in ("title", "source", "target")}  # type: ignore[literal-required]
-    data = {**data, **names, "systems": [visible(name) for name in data["systems"]]}  # type: ignore[typeddict-item]
-    parts = {
-        "title": html.escape(data["title"]),
-        "css": _asset("page.css"),
-        "js": _asset("page.js"),
-        "data": _embedded(data),
-    }
+    shown_data = {**data, **names, "systems": [visible(name) for name in data["systems"]]}
+    # JSON that can stand in a script element: nothing in it looks like a tag or a comment.
+    text = json.dumps(shown_data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+    parts = {"title": html.escape(names["title"]), "css": _asset("page.css"), "js": _asset("page.js"), "data": text}
     # In one pass, so that nothing in the text is taken for a place to fill in.
     return re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], _asset("page.html"))
 
 
-def _embedded(data: Any) -> str:
-    """JSON that can stand in a script element: nothing in it looks like a tag or a comment."""
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
-
-
 def _asset(name: str) -> str:
-    folder = resources.files("fairseq_guided_align").joinpath("pictures").joinpath("assets")
-    return folder.joinpath(name).read_text(encoding="utf-8")
+    return (resources.files("fairseq_guided_align") / "pictures" / "assets" / name).read_text(encoding="utf-8")

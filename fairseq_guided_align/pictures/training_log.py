@@ -10,7 +10,6 @@ import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Optional, Union
 
 import numpy as np
 
@@ -76,7 +75,7 @@ class TrainingLog:
         return sorted({key for point in self.points for key in point.values})
 
 
-def read_training_log(path: Union[str, Path]) -> TrainingLog:
+def read_training_log(path: str | Path) -> TrainingLog:
     """The figures of a log file.
 
     :raises GuidedAlignError: the file cannot be read, or has no line of figures.
@@ -103,7 +102,7 @@ def read_training_log(path: Union[str, Path]) -> TrainingLog:
     return TrainingLog(str(path), sorted(points, key=lambda point: point.update))
 
 
-def parse_line(line: str) -> Optional[LogPoint]:
+def parse_line(line: str) -> LogPoint | None:
     """The figures of one line; None for a line without."""
     start = line.find('{"epoch"')
     if start >= 0:
@@ -117,16 +116,16 @@ def parse_line(line: str) -> Optional[LogPoint]:
     return None
 
 
-def _from_json(text: str) -> Optional[LogPoint]:
+def _from_json(text: str) -> LogPoint | None:
     try:
         values, _ = json.JSONDecoder().raw_decode(text)
-    except json.JSONDecodeError:  # cut off by a crash or a full disk
+    except json.JSONDecodeError:  # Cut off by a crash or a full disk
         return None
     epoch = int(values.pop("epoch"))
     # Whole epochs and validation have their name before each key: train_num_updates, valid_num_updates.
     named = next((key for key in values if key.endswith("_num_updates")), None)
     if named is None:
-        values.pop("update", None)  # the epoch as a fraction; the text formats have no such key
+        values.pop("update", None)  # The epoch as a fraction; the text formats have no such key
         return _point(TRAIN_INNER, epoch, values)
     kind = named[: -len("_num_updates")]
     prefix = kind + "_"
@@ -134,7 +133,7 @@ def _from_json(text: str) -> Optional[LogPoint]:
     return _point(kind, epoch, own)
 
 
-def _point(kind: str, epoch: int, values: dict[str, object]) -> Optional[LogPoint]:
+def _point(kind: str, epoch: int, values: dict[str, object]) -> LogPoint | None:
     numbers = {}
     for key, value in values.items():
         try:

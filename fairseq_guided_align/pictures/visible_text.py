@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import unicodedata
 from collections.abc import Iterator
+
+LONGEST_LABEL = 24
+"""Characters of a token that are shown."""
 
 JOINERS = "\u200c\u200d"
 """Between two characters they choose the form of these, as in Persian words and in emoji."""
@@ -44,3 +48,14 @@ def _number(character: str) -> str:
     """As Python writes it: two, four or eight hexadecimal digits."""
     code = ord(character)
     return f"\\x{code:02x}" if code < 1 << 8 else f"\\u{code:04x}" if code < 1 << 16 else f"\\U{code:08x}"
+
+
+def shown(token: str) -> str:
+    """A token as a picture shows it: composed, for fonts without combining marks, visible, and cut where it is long."""
+    parts = list(visible_parts(unicodedata.normalize("NFC", token)))
+    text = "".join(parts)
+    if len(text) <= LONGEST_LABEL:
+        return text
+    # No number is cut in two.
+    ends = itertools.accumulate(map(len, parts))
+    return "".join(part for part, end in zip(parts, ends) if end < LONGEST_LABEL) + "…"

@@ -1,4 +1,4 @@
-"""Links against gold links: counts that are summed over sentences, shards and workers, scores from the sums.
+"""Links against gold links: counts, which are summed over sentences, shards and workers; scores of the sums.
 
 With A the predicted links, S the sure gold links and P all gold links (sure and possible: S is part of P)::
 
@@ -20,12 +20,11 @@ from fairseq_guided_align.links.link import CorpusLinks, SentenceLinks
 
 
 @dataclass(frozen=True)
-class LinkCounts:
+class AlignmentCounts:
     """Sizes of the link sets of one or many sentence pairs; counts of several parts are added with ``+``.
 
-    Scores are fractions in 0..1. What is empty counts as faultless: without predicted links the precision
-    is 1 (nothing wrong was said), without sure gold links the recall is 1 (nothing was missed), without both
-    the AER is 0. So a system that predicts nothing has precision 1, recall 0, F1 0 and AER 1.
+    Scores are fractions in 0..1. Precision without predicted links is 1, recall without sure gold links is 1, and AER
+    without both is 0. So a system that predicts nothing has precision 1, recall 0, F1 0 and AER 1.
 
     :param predicted: size of A, the predicted links.
     :param sure: size of S, the sure gold links.
@@ -40,15 +39,15 @@ class LinkCounts:
     hit_sure: int = 0
     hit_possible: int = 0
 
-    def __add__(self, other: LinkCounts) -> LinkCounts:
-        return LinkCounts(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other))))
+    def __add__(self, other: AlignmentCounts) -> AlignmentCounts:
+        return AlignmentCounts(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other))))
 
-    def __radd__(self, other: Any) -> LinkCounts:
+    def __radd__(self, other: Any) -> AlignmentCounts:
         """``sum(counts)`` starts from the number 0."""
         return self if other == 0 else NotImplemented
 
     @classmethod
-    def from_array(cls, counts: np.ndarray) -> LinkCounts:
+    def from_array(cls, counts: np.ndarray) -> AlignmentCounts:
         """Sum of rows as :func:`count_corpus` gives them.
 
         :param counts: (5,) or (sentences, 5) integers, columns in the order of the fields.
@@ -57,45 +56,43 @@ class LinkCounts:
 
     @property
     def precision(self) -> float:
-        return self.hit_possible / self.predicted if self.predicted else 1.0
+        return self._score("precision")
 
     @property
     def recall(self) -> float:
-        return self.hit_sure / self.sure if self.sure else 1.0
+        return self._score("recall")
 
     @property
     def f1(self) -> float:
         """Harmonic mean of precision and recall; 0 where both are 0."""
-        precision, recall = self.precision, self.recall
-        return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+        return self._score("f1")
 
     @property
     def aer(self) -> float:
         """Alignment error rate: 0 is best; with sure links only it is 1 - F1."""
-        size = self.predicted + self.sure
-        return 1 - (self.hit_sure + self.hit_possible) / size if size else 0.0
+        return self._score("aer")
+
+    def _score(self, name: str) -> float:
+        return float(score_table(np.array(astuple(self)))[name])
 
 
-COLUMNS = tuple(field.name for field in fields(LinkCounts))
-"""Names of the columns of a table of counts, one row a sentence pair."""
-
+COLUMNS = tuple(field.name for field in fields(AlignmentCounts))
+"""Columns of a table of counts with a row for each sentence pair."""
 
 BLOCK = 100_000
 """Sentence pairs counted at once: the memory for it does not grow with the corpus."""
 
 
-def count_links(predicted: SentenceLinks, gold: SentenceLinks) -> LinkCounts:
+def count_links(predicted: SentenceLinks, gold: SentenceLinks) -> AlignmentCounts:
     """Counts of one sentence pair. Weights play no part, nor does ``predicted.sure``."""
-    answers = set(predicted.pairs())
-    possible = set(gold.pairs())
-    sure = {pair for pair, is_sure in zip(gold.pairs(), gold.sure.tolist()) if is_sure}
-    return LinkCounts(len(answers), len(sure), len(possible), len(answers & sure), len(answers & possible))
+    table = count_corpus(CorpusLinks.from_sentences([predicted]), CorpusLinks.from_sentences([gold]))
+    return AlignmentCounts.from_array(table)
 
 
 def count_corpus(predicted: CorpusLinks, gold: CorpusLinks) -> np.ndarray:
-    """As :func:`count_links` for each sentence pair of a corpus, without a loop over sentences.
+    """As :func:`count_links` for each sentence pair of a corpus.
 
-    :returns: (sentences, 5) int64, columns in the order of :data:`COLUMNS`.
+    :return: (sentences, 5) int64, columns in the order of :data:`COLUMNS`.
     :raises AlignmentLengthError: the two have different numbers of sentence pairs.
     :raises AlignmentRangeError: :data:`BLOCK` * sources * targets passes 2**63, beyond what int64 keys hold.
     """
@@ -113,43 +110,31 @@ def count_corpus(predicted: CorpusLinks, gold: CorpusLinks) -> np.ndarray:
 
 def _count_block(predicted: CorpusLinks, gold: CorpusLinks) -> np.ndarray:
     sentences = len(gold)
-    sources = 1 + max(_largest(predicted.source), _largest(gold.source))
-    targets = 1 + max(_largest(predicted.target), _largest(gold.target))
+    sources = 1 + max(int(links.source.max(initial=0)) for links in (predicted, gold))
+    targets = 1 + max(int(links.target.max(initial=0)) for links in (predicted, gold))
     if sentences * sources * targets >= 2**63:
         raise AlignmentRangeError(
             f"expected links that fit 63-bit keys; got {sentences} sentence pairs with indices up to"
             f" {sources - 1} and {targets - 1}: count the corpus in parts"
         )
-    sentence = gold.sentence()
-    gold_keys = (sentence * targets + gold.target) * sources + gold.source
-    answers = (predicted.sentence() * targets + predicted.target) * sources + predicted.source
-    # Both key arrays are sorted, because links are; so each gold link finds its answer by bisection.
-    hit = np.zeros(len(gold_keys), dtype=bool)
-    if len(answers):
-        place = np.minimum(np.searchsorted(answers, gold_keys), len(answers) - 1)
-        hit = answers[place] == gold_keys
-    sure = gold.sures()
-
-    def per_sentence(chosen: np.ndarray) -> np.ndarray:
-        return np.bincount(sentence[chosen], minlength=sentences)
-
-    return np.stack(
-        [
-            np.diff(predicted.offsets),
-            per_sentence(sure),
-            np.diff(gold.offsets),
-            per_sentence(hit & sure),
-            per_sentence(hit),
-        ],
-        axis=1,
+    answers, keys = (
+        (links.sentence() * targets + links.target) * sources + links.source for links in (predicted, gold)
     )
+    # Both are sorted, because links are, so each gold link finds its answer by bisection.
+    place = np.searchsorted(answers, keys)
+    hit = np.append(answers, -1)[place] == keys
+    sure, sentence = gold.sures(), gold.sentence()
+    of_gold = (np.bincount(sentence[chosen], minlength=sentences) for chosen in (sure, hit & sure, hit))
+    sure_links, hit_sure, hit_possible = of_gold
+    columns = [np.diff(predicted.offsets), sure_links, np.diff(gold.offsets), hit_sure, hit_possible]
+    return np.stack(columns, axis=1)
 
 
 def score_table(counts: np.ndarray) -> dict[str, np.ndarray]:
-    """Scores of many counts at once, with the conventions of :class:`LinkCounts`.
+    """Scores of many counts at once, with the conventions of :class:`AlignmentCounts`.
 
     :param counts: (..., 5), columns in the order of :data:`COLUMNS`; integers or floats.
-    :returns: ``precision``, ``recall``, ``f1`` and ``aer``, each (...) float64 in 0..1.
+    :return: ``precision``, ``recall``, ``f1`` and ``aer``, each (...) float64 in 0..1.
     """
     predicted, sure, _, hit_sure, hit_possible = np.moveaxis(np.asarray(counts, dtype=np.float64), -1, 0)
 
@@ -166,7 +151,3 @@ def score_table(counts: np.ndarray) -> dict[str, np.ndarray]:
         "f1": ratio(2 * precision * recall, precision + recall, 0.0),
         "aer": 1 - ratio(hit_sure + hit_possible, predicted + sure, 1.0),
     }
-
-
-def _largest(indices: np.ndarray) -> int:
-    return int(indices.max()) if len(indices) else 0

@@ -1,4 +1,4 @@
-"""The text of links that are scored: it tells links of ``</s>``, links outside and links of other words."""
+"""The text of links that are scored, to find links of ``</s>``, links outside it and links of other words."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from fairseq_guided_align.errors import AlignmentLengthError
 from fairseq_guided_align.files.byte_lines import PathLike, raise_length_error, read_blocks_together
 from fairseq_guided_align.links.end_links import take_off_end_links
 from fairseq_guided_align.links.link import CorpusLinks
+from fairseq_guided_align.links.outside import is_outside
 from fairseq_guided_align.links.split_evidence import evidence_of, split_contradiction_warning, split_warning
 from fairseq_guided_align.links.words import count_other_words, count_words
 
@@ -19,8 +20,8 @@ from fairseq_guided_align.links.words import count_other_words, count_words
 class ScoredText:
     """Numbers of words of a text.
 
-    :param words: (pairs,) int64 of each source, and of each target.
-    :param other_words: likewise by the definition that is not in use.
+    :param words: (pairs,) int64, words of each source, and of each target.
+    :param other_words: the same by the definition that is not in use.
     :param shards: pairs in each of its files.
     :param word_split: the definition in use, one of ``links.words.WORD_SPLITS``.
     """
@@ -39,20 +40,19 @@ class ScoredText:
         """
         if len(sources) != len(targets):
             raise_length_error([*sources, *targets])
-        own: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
-        others: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+        columns: list[list[np.ndarray]] = [[np.zeros(0, np.int64)] for _ in range(4)]
         shards = []
         for paths in zip(sources, targets):
             pairs = 0
             for _, blocks in read_blocks_together(paths, 2000):
-                for block, words, other_words in zip(blocks, own, others):
-                    words.append(count_words(block, word_split))
-                    other_words.append(count_other_words(block, words[-1], word_split))
-                pairs += len(own[0][-1])
+                own = [count_words(block, word_split) for block in blocks]
+                others = [count_other_words(block, words, word_split) for block, words in zip(blocks, own)]
+                for column, words in zip(columns, (*own, *others)):
+                    column.append(words)
+                pairs += len(own[0])
             shards.append(pairs)
-        nothing = [np.zeros(0, np.int64)]
-        joined = [np.concatenate([*nothing, *some]) for some in (*own, *others)]
-        return cls((joined[0], joined[1]), (joined[2], joined[3]), shards, word_split)
+        source, target, other_source, other_target = map(np.concatenate, columns)
+        return cls((source, target), (other_source, other_target), shards, word_split)
 
     def looked_at(self, name: str, links: CorpusLinks) -> tuple[CorpusLinks, int, list[str]]:
         """The links without those of ``</s>``, the number of these, and what to warn of.
@@ -67,13 +67,11 @@ class ScoredText:
         same_words = (self.words[0] == self.other_words[0]) & (self.words[1] == self.other_words[1])
         links, end_links = take_off_end_links(links, *self.words, same_words)
         evidence, _ = evidence_of(links, self.words, self.other_words)
-        about = [f(name, evidence, self.word_split) for f in (split_contradiction_warning, split_warning)]
-        warnings = [one for one in about if one]
-        sentence = links.sentence()
-        outside = int(((links.source >= self.words[0][sentence]) | (links.target >= self.words[1][sentence])).sum())
+        found = [warn(name, evidence, self.word_split) for warn in (split_contradiction_warning, split_warning)]
+        outside = int(is_outside(links, *self.words).sum())
         if outside:
-            warnings.append(_outside_warning(name, outside, len(sentence)))
-        return links, end_links, warnings
+            found.append(_outside_warning(name, outside, len(links.source)))
+        return links, end_links, [warning for warning in found if warning]
 
 
 def _outside_warning(name: str, outside: int, links: int) -> str:

@@ -7,15 +7,32 @@ Machine Translation Evaluation" (paired resampling).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError
-from fairseq_guided_align.scores.metrics import COLUMNS, LinkCounts, score_table
+from fairseq_guided_align.scores.metrics import score_table
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What can be resampled: scores that come from summed counts.
+
+    :param names: of the scores.
+    :param lower_is_better: those of them where a lower score is the better one.
+    :param table: from (..., columns) counts to a dictionary of (...) scores, one entry for each name.
+    """
+
+    names: tuple[str, ...]
+    lower_is_better: tuple[str, ...]
+    table: Callable[[np.ndarray], dict[str, np.ndarray]]
+
 
 METRICS = ("aer", "precision", "recall", "f1")
-LOWER_IS_BETTER = ("aer",)
+LINK_MEASURES = Measures(METRICS, ("aer",), score_table)
+"""Of links against gold links; counts as :func:`~fairseq_guided_align.scores.metrics.count_corpus` gives them."""
 
 BLOCK = 1 << 22  # draws at once: bounds the memory to some 64 MB
 
@@ -26,7 +43,7 @@ class Interval:
 
     :param score: of the sentence pairs as they are, a fraction in 0..1.
     :param low: lower end; a share of (1 - level) / 2 of the resamples lies below it.
-    :param high: upper end, likewise.
+    :param high: upper end; the same share lies above it.
     :param level: confidence, such as 0.95.
     """
 
@@ -41,8 +58,8 @@ class Comparison:
     """Two systems on the same sentence pairs, by paired bootstrap resampling.
 
     :param difference: second system's score minus the first's, with its interval.
-    :param p_value: two-sided; how often resamples, moved so that their mean difference is 0, differ by at
-        least as much as the systems do. (hits + 1) / (samples + 1), so it is never 0.
+    :param p_value: two-sided: the share of resamples, moved so that their mean difference is 0, that differ at least
+        as much as the systems do; (hits + 1) / (samples + 1), so above 0.
     :param first_wins: share of the resamples in which the first system is better (Koehn 2004).
     :param second_wins: share in which the second is; the rest are ties.
     """
@@ -54,20 +71,27 @@ class Comparison:
 
 
 def bootstrap_interval(
-    counts: np.ndarray, metric: str = "aer", level: float = 0.95, samples: int = 1000, seed: int = 12345
+    counts: np.ndarray,
+    metric: str = "aer",
+    level: float = 0.95,
+    samples: int = 1000,
+    seed: int = 12345,
+    measures: Measures = LINK_MEASURES,
 ) -> Interval:
     """Confidence interval of a corpus score.
 
-    :param counts: (sentences, 5) integers as :func:`~fairseq_guided_align.scores.metrics.count_corpus` gives them.
-    :param metric: one of :data:`METRICS`.
+    :param counts: (sentences, columns) integers, with the columns that ``measures`` reads.
+    :param metric: one of the names of ``measures``; with its default, one of :data:`METRICS`.
     :param level: confidence, between 0 and 1.
     :param samples: number of resamples.
     :param seed: the same seed gives the same interval.
+    :param measures: how counts become scores.
     :raises GuidedAlignError: no sentence pairs, no such metric, a level or a number of samples out of range.
     """
-    _check(metric, level, samples)
-    scores = score_table(_resampled(np.asarray(counts), samples, seed))[metric]
-    return _interval(getattr(LinkCounts.from_array(counts), metric), scores, level)
+    _check(measures, metric, level, samples)
+    table = np.asarray(counts)
+    scores = measures.table(_resampled(table, samples, seed))[metric]
+    return _interval(_score(measures, metric, table), scores, level)
 
 
 def paired_bootstrap(
@@ -77,33 +101,38 @@ def paired_bootstrap(
     level: float = 0.95,
     samples: int = 1000,
     seed: int = 12345,
+    measures: Measures = LINK_MEASURES,
 ) -> Comparison:
-    """Whether the second system really is better or worse than the first.
+    """Whether the second system is better or worse than the first beyond chance.
 
-    :param first: (sentences, 5) integers as :func:`~fairseq_guided_align.scores.metrics.count_corpus` gives them.
+    :param first: (sentences, columns) integers, with the columns that ``measures`` reads.
     :param second: the same of the other system, for the same sentence pairs.
+    :param measures: how counts become scores.
     :raises AlignmentLengthError: the two have different numbers of sentence pairs.
     :raises GuidedAlignError: as :func:`bootstrap_interval`.
     """
-    _check(metric, level, samples)
+    _check(measures, metric, level, samples)
     if len(first) != len(second):
         raise AlignmentLengthError(
             f"expected two systems on the same sentence pairs; got {len(first)} and {len(second)} pairs"
         )
     sums = _resampled(np.concatenate([first, second], axis=1), samples, seed)
-    width = len(COLUMNS)
-    differences = score_table(sums[:, width:])[metric] - score_table(sums[:, :width])[metric]
-    scores = [getattr(LinkCounts.from_array(counts), metric) for counts in (first, second)]
-    observed = scores[1] - scores[0]
+    width = first.shape[1]
+    differences = measures.table(sums[:, width:])[metric] - measures.table(sums[:, :width])[metric]
+    observed = _score(measures, metric, second) - _score(measures, metric, first)
     # Equal systems give differences of exactly 0; rounding may lift none of the others above the observed one.
     as_large = np.abs(differences - differences.mean()) >= abs(observed) - 1e-12
-    better = -1 if metric in LOWER_IS_BETTER else 1
+    better = -1 if metric in measures.lower_is_better else 1
     return Comparison(
         difference=_interval(observed, differences, level),
         p_value=(int(as_large.sum()) + 1) / (samples + 1),
         first_wins=float((differences * better < 0).mean()),
         second_wins=float((differences * better > 0).mean()),
     )
+
+
+def _score(measures: Measures, metric: str, counts: np.ndarray) -> float:
+    return float(measures.table(counts.sum(axis=0))[metric])
 
 
 def _resampled(counts: np.ndarray, samples: int, seed: int) -> np.ndarray:
@@ -130,9 +159,9 @@ def _interval(score: float, resampled: np.ndarray, level: float) -> Interval:
     return Interval(float(score), float(low), float(high), level)
 
 
-def _check(metric: str, level: float, samples: int) -> None:
-    if metric not in METRICS:
-        raise GuidedAlignError(f"expected a metric out of {', '.join(METRICS)}; got {metric!r}")
+def _check(measures: Measures, metric: str, level: float, samples: int) -> None:
+    if metric not in measures.names:
+        raise GuidedAlignError(f"expected a metric out of {', '.join(measures.names)}; got {metric!r}")
     if not 0 < level < 1:
         raise GuidedAlignError(f"expected a confidence level between 0 and 1, such as 0.95; got {level}")
     if samples < 1:

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Optional
 
+import numpy as np
+
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.atomic import atomic_file
 from fairseq_guided_align.files.byte_lines import PathLike
@@ -40,12 +42,9 @@ class PieceEncoder:
         except (RuntimeError, OSError) as error:
             raise GuidedAlignError(f"{path}: expected a SentencePiece model; cannot be read as one") from error
 
-    def encode(self, lines: Sequence[str], threads: int = 1) -> list[list[str]]:
-        """The pieces of each line, as fairseq will read them: whitespace inside a piece cuts it.
-
-        :param threads: lines are cut by this many at once.
-        """
-        cut: list[list[str]] = self._model.encode(list(lines), out_type=str, num_threads=threads)
+    def encode(self, lines: Sequence[str]) -> list[list[str]]:
+        """The pieces of each line, as fairseq will read them: whitespace inside a piece cuts it."""
+        cut: list[list[str]] = self._model.encode(list(lines), out_type=str, num_threads=1)
         return [" ".join(pieces).split() for pieces in cut]
 
     def vocabulary(self) -> list[str]:
@@ -54,19 +53,21 @@ class PieceEncoder:
         every = range(model.get_piece_size())
         return [model.id_to_piece(i) for i in every if not (model.is_control(i) or model.is_unknown(i))]
 
-    def surfaces_of(self, line: str, pieces: Sequence[str]) -> Optional[Sequence[str]]:
-        """The part of ``line`` that each piece stands for: empty for a dummy space, and for all but the last of the
-        pieces that one character became. None where the model cuts the line into other pieces than these.
+    def places_of(self, line: str, pieces: Sequence[str]) -> Optional[tuple[np.ndarray, np.ndarray]]:
+        """The part of ``line`` that each piece stands for: (pieces,) its first character, and the one after its last.
+
+        It is empty for a dummy space, and for all but the last of the pieces that one character became. None where the
+        model cuts the line into other pieces than these.
         """
         cut = self._model.encode(line, out_type="offset_mapping")
-        surfaces = []
-        found = []
+        found, starts, ends = [], [], []
         for piece, (start, end) in zip(cut["pieces"], cut["offsets"]):
             tokens = piece.split()
-            found.extend(tokens)
+            found += tokens
+            starts += [start] * len(tokens)
             # What whitespace cuts in two stands for the same part, which the last of them gets.
-            surfaces.extend([""] * (len(tokens) - 1) + [line[start:end]] if tokens else [])
-        return surfaces if found == list(pieces) else None
+            ends += ([start] * (len(tokens) - 1) + [end]) if tokens else []
+        return (np.array(starts, np.int64), np.array(ends, np.int64)) if found == list(pieces) else None
 
 
 def train_model(lines: Iterable[str], path: PathLike, vocab_size: int, model_type: str = "unigram") -> None:

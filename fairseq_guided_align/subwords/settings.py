@@ -9,7 +9,7 @@ from typing import Any, Dict, Optional
 
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.links.words import DEFAULT_SPLIT, WORD_SPLITS
-from fairseq_guided_align.subwords.conversion import KINDS
+from fairseq_guided_align.subwords.pieces import KINDS
 
 SETTINGS = "guided_alignment.json"
 
@@ -52,7 +52,7 @@ def word_split_of(data: str, given: Optional[str] = None) -> str:
 
 
 def subword_kind(data: str, given: Optional[str], option: str) -> str:
-    """How pieces make up words in this data folder, one of ``subwords.conversion.KINDS``.
+    """How pieces make up words in this data folder, one of ``subwords.pieces.KINDS``.
 
     :param given: the user's answer, which wins.
     :param option: what it is called, for the message.

@@ -2,7 +2,7 @@
 
 A ``<pad>`` within a sentence is taken for padding: it is masked, and whatever counts tokens counts one less, so that
 links are shifted. Such pieces are written with full-width brackets, ``＜pad＞``, which Unicode's NFKC turns back: so
-words and pieces still spell the same. ``<unk>`` in a text is what it says, and ``<PAD>`` a word like others.
+words and pieces still spell the same. ``<unk>`` in a text stands for an unknown token, and ``<PAD>`` is a plain word.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 TAKEN = ("<s>", "<pad>", "</s>")
-"""What a text cannot say to fairseq's dictionaries, unless they have a symbol of their own for it."""
+"""Tokens that no text can hold, unless the dictionary has symbols of its own for them."""
 
 OVERWRITE = "#fairseq:overwrite"
 """Flag at the end of a dictionary's line whose symbol takes the place of one before it."""
@@ -26,7 +26,7 @@ def written(piece: str) -> str:
 
 
 def write_line(line: str, own: frozenset[str] = frozenset()) -> tuple[str, int]:
-    """A line of pieces for fairseq, and the number of pieces that are written otherwise.
+    """A line of pieces for fairseq, and the number of pieces whose brackets were changed.
 
     :param line: pieces, separated by single spaces.
     :param own: pieces that the dictionary has symbols of their own for, see :func:`flagged_symbols`.
@@ -35,7 +35,7 @@ def write_line(line: str, own: frozenset[str] = frozenset()) -> tuple[str, int]:
         return line, 0
     pieces = line.split(" ")
     changed = [piece if piece in own else written(piece) for piece in pieces]
-    return " ".join(changed), sum(one != other for one, other in zip(pieces, changed))
+    return " ".join(changed), sum(map(str.__ne__, pieces, changed))
 
 
 @cache
@@ -50,11 +50,19 @@ def flagged_symbols(path: str) -> frozenset[str]:
 
 
 def index_of(piece: str, dictionary: Any) -> int:
-    """The index of a piece of text in fairseq's dictionary, which is never one of its own tokens but ``<unk>``."""
+    """The index of a piece of text in fairseq's dictionary; of fairseq's own tokens only that of ``<unk>``."""
     index = dictionary.index(piece)
     if index in (dictionary.bos(), dictionary.pad(), dictionary.eos()):
         index = dictionary.index(written(piece))
     return int(index)
+
+
+def pieces_of(tokens: Any, dictionary: Any) -> list[str]:
+    """The pieces that tokens stand for in fairseq's dictionary.
+
+    :param tokens: (pieces + 1,) tensor of indices; the last is ``</s>``'s.
+    """
+    return [dictionary[token] for token in tokens.tolist()[:-1]]
 
 
 def line_for(line: str, dictionary: Any) -> str:
@@ -66,7 +74,7 @@ def line_for(line: str, dictionary: Any) -> str:
 
 
 def special_token_warning(name: str, count: int) -> str:
-    """What to tell of pieces that are written otherwise."""
+    """What to tell of pieces whose brackets were changed."""
     return (
         f"{name}: {count} tokens are spelled like fairseq's own {', '.join(TAKEN)}, and written with full-width"
         f" brackets, such as {_WRITTEN['<pad>']}, so that it reads them as text"

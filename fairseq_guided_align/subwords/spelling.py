@@ -1,87 +1,82 @@
 """Which subword pieces spell which words, by the characters of both.
 
-Whitespace and the marks of the pieces (``▁``, ``@@``) are left out on both sides; where the same characters remain,
+White space and the marks of the pieces (``▁``, ``@@``) are left out on both sides; where the same characters remain,
 their positions say which pieces and words overlap, whatever separated them. So the words may have been tokenised
 otherwise than the text of the pieces, also in scripts without spaces. Where a normaliser changed characters, they
-are compared after Unicode normalisation, or the SentencePiece model itself is asked for the position of each piece.
+are compared after Unicode normalisation, or the SentencePiece model itself is asked for the place of each piece.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Optional
 
 import numpy as np
 
-from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError, SubwordMismatchError
+from fairseq_guided_align.errors import AlignmentLengthError, SubwordMismatchError
 from fairseq_guided_align.files.byte_lines import count_line_feeds
 from fairseq_guided_align.links.words import has_rare_space, split_words
-from fairseq_guided_align.subwords.conversion import CONTINUATION, KINDS, SPACE_MARK, WordPieces, goes_on
+from fairseq_guided_align.subwords.pieces import CONTINUATION, byte_of, check_kind, without_mark
 from fairseq_guided_align.subwords.same_spelling import (
-    MARK_BYTES,
-    has_lone_mark,
+    letters_of_pieces,
+    letters_of_words,
     match_same_bytes,
     match_same_words,
     words_from_spans,
 )
+from fairseq_guided_align.subwords.word_pieces import WordPieces
 
-SurfacesOf = Callable[[str, Sequence[str]], Optional[Sequence[str]]]
-"""Asked for a line of words and its pieces: the part of the line that each piece stands for, or None."""
+Places = tuple[np.ndarray, np.ndarray]
+"""(pieces,) first character of each piece in a line, and (pieces,) the character after its last."""
+
+PlacesOf = Callable[[str, Sequence[str]], Optional[Places]]
+"""Asked for a line of words and its pieces: their places in the line, or None."""
 
 _ESCAPED = re.compile(r"&(?:#\d+|[a-z]+);|@[-/]@")
 """What Moses' tokenizer makes of ``'`` (``&apos;``) and others, and of a hyphen within a word (``@-@``)."""
 
-_BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
-
 
 def match_sentence(
-    words: Sequence[str], pieces: Sequence[str], kind: str, surfaces_of: Optional[SurfacesOf] = None
+    words: Sequence[str], pieces: Sequence[str], kind: str, places_of: Optional[PlacesOf] = None
 ) -> WordPieces:
     """Which pieces spell each word of one sentence.
 
-    :param kind: one of ``subwords.conversion.KINDS``.
-    :param surfaces_of: what to ask where the characters differ.
+    :param kind: one of ``pieces.KINDS``.
+    :param places_of: what to ask where the characters differ.
     :raises SubwordMismatchError: words and pieces do not spell the same; the message shows the first difference.
     :raises GuidedAlignError: another kind.
     """
-    if kind not in KINDS:
-        raise GuidedAlignError(f"expected a kind of subwords out of {', '.join(KINDS)}; got {kind!r}")
-    if kind == "words" and list(words) == list(pieces):
-        return WordPieces.of_words(np.array([len(words)]))
+    check_kind(kind)
     if kind == "bpe":
         walked = _walk_bpe(words, pieces)
         if walked is not None:
             return walked
-    spelt = [_without_marks(piece, kind) for piece in pieces]
-    lengths = _agreeing_lengths(words, pieces, spelt, kind, (_same, _normalized, _casefolded))
-    if lengths is None and surfaces_of is not None:
-        surfaces = surfaces_of(" ".join(words), pieces)
-        if surfaces is not None:
-            lengths = _lengths_of_surfaces(words, surfaces)
-    if lengths is None:
+    spelt = [without_mark(piece, kind) for piece in pieces]
+    letters = ["".join(word.split()) if kind != "sentencepiece" else without_mark(word, kind) for word in words]
+    texts = [(spelt, np.arange(len(pieces)))]
+    if kind == "sentencepiece":
+        texts += _with_bytes_decoded(pieces)
+    spans = _spans(letters, texts, (_same, _normalized, _casefolded))
+    if spans is None and places_of is not None:
+        spans = _spans_of_places(words, places_of(" ".join(words), pieces))
+    if spans is None:
         # These leave characters out, so that a word of nothing else would lose its pieces: the model knows better.
-        lengths = _agreeing_lengths(words, pieces, spelt, kind, (_visible, _folded))
-    if lengths is None:
-        raise SubwordMismatchError(_difference("".join(_letters(word, kind) for word in words), "".join(spelt)))
-    word_lengths, piece_starts, piece_ends = lengths
+        spans = _spans(letters, texts, (_visible, _folded))
+    if spans is None:
+        raise SubwordMismatchError(_difference("".join(letters), "".join(spelt)))
+    word_lengths, starts, ends = spans
     has_text = np.array([bool(text) for text in spelt], bool)
-    return words_from_spans(
-        np.array([0, len(words)], np.int64),
-        np.cumsum(word_lengths),
-        np.array([0, len(pieces)], np.int64),
-        piece_starts,
-        piece_ends,
-        has_text,
-    )
+    offsets = np.array([0, len(words)]), np.array([0, len(pieces)])
+    return words_from_spans(offsets[0], np.cumsum(word_lengths), offsets[1], starts, ends, has_text)
 
 
 def match_lines(
     words: bytes,
     pieces: bytes,
     kind: str,
-    surfaces_of: Optional[SurfacesOf] = None,
+    places_of: Optional[PlacesOf] = None,
     on_mismatch: Optional[Callable[[int, str], None]] = None,
 ) -> WordPieces:
     """Which pieces spell each word, for many sentences: whole lines of both, UTF-8.
@@ -89,8 +84,8 @@ def match_lines(
     :param words: lines of words, separated by ASCII white space (``words.separated`` sees to that); the last may lack
         its line feed.
     :param pieces: as many lines of pieces.
-    :param on_mismatch: called with the line's index, from 0, and the difference; the words of such a line are then
-        taken to have no pieces. When None, the first mismatch is an error.
+    :param on_mismatch: called with the line's index, from 0, and the difference; the words of such a line then have no
+        pieces. When None, the first mismatch is an error.
     :raises AlignmentLengthError: another number of lines.
     :raises SubwordMismatchError: as :func:`match_sentence`, without ``on_mismatch``.
     """
@@ -98,13 +93,12 @@ def match_lines(
     lines, piece_lines = count_line_feeds(words), count_line_feeds(pieces)
     if lines != piece_lines:
         raise AlignmentLengthError(f"expected {lines} lines of pieces, as of words; got {piece_lines}")
-    if kind not in KINDS:
-        raise GuidedAlignError(f"expected a kind of subwords out of {', '.join(KINDS)}; got {kind!r}")
+    check_kind(kind)
     for match_all in (match_same_words, match_same_bytes):
         at_once = match_all(words, pieces, kind)
         if at_once is not None:
             return at_once
-    return _match_by_line(words.split(b"\n")[:-1], pieces.split(b"\n")[:-1], kind, surfaces_of, on_mismatch)
+    return _match_by_line(words.split(b"\n")[:-1], pieces.split(b"\n")[:-1], kind, places_of, on_mismatch)
 
 
 def _ended(block: bytes) -> bytes:
@@ -117,86 +111,47 @@ def _match_by_line(
     words: list[bytes],
     pieces: list[bytes],
     kind: str,
-    surfaces_of: Optional[SurfacesOf],
+    places_of: Optional[PlacesOf],
     on_mismatch: Optional[Callable[[int, str], None]],
 ) -> WordPieces:
-    """Sorts the lines into those that spell the same bytes, those that do after NFKC, and all others."""
-    same: list[int] = []
-    normalized: list[int] = []
-    others: list[int] = []
-    word_lines = list(words)
-    for index, (word_line, piece_line) in enumerate(zip(words, pieces)):
-        spelt = _line_without_marks(piece_line, kind)
-        if (
-            has_rare_space(word_line)
-            or has_rare_space(piece_line)
-            or (kind == "sentencepiece" and MARK_BYTES in word_line)
-            or (kind == "bpe" and has_lone_mark(piece_line + b"\n"))
-        ):
-            others.append(index)
-        elif b"".join(word_line.split()) == spelt:
-            same.append(index)
-        else:
-            changed = _nfkc(word_line)
-            if changed is not None and b"".join(changed.split()) == spelt:
-                word_lines[index] = changed
-                normalized.append(index)
-            else:
-                others.append(index)
-    parts: list[WordPieces] = []
-    order: list[int] = []
-    together = same + normalized
+    """The lines that spell the same bytes, if need be after NFKC, at once; each of the others by itself."""
+    in_same_bytes = (_in_the_bytes_of(piece_line, word_line, kind) for word_line, piece_line in zip(words, pieces))
+    together = {index: line for index, line in enumerate(in_same_bytes) if line is not None}
+    others = [index for index in range(len(words)) if index not in together]
+    parts = []
     if together:
-        found = match_same_bytes(
-            b"\n".join([word_lines[i] for i in together] + [b""]),
-            b"\n".join([pieces[i] for i in together] + [b""]),
-            kind,
-        )
-        if found is None:
-            others = sorted(others + together)
-        else:
-            parts.append(found)
-            order.extend(together)
+        found = match_same_bytes(_lines(together.values()), _lines(pieces[index] for index in together), kind)
+        assert found is not None
+        parts.append(found)
     for index in others:
-        line_words, line_pieces = words[index].decode(errors="replace"), pieces[index].decode(errors="replace")
+        line_words = split_words(words[index].decode(errors="replace"))
+        line_pieces = pieces[index].decode(errors="replace").split()
         try:
-            part = match_sentence(split_words(line_words), line_pieces.split(), kind, surfaces_of)
+            parts.append(match_sentence(line_words, line_pieces, kind, places_of))
         except SubwordMismatchError as error:
             if on_mismatch is None:
                 raise
             on_mismatch(index, str(error))
-            count = len(split_words(line_words))
-            nothing = np.zeros(count, np.int64)
-            part = WordPieces(np.array([0, count]), np.array([len(line_pieces.split())]), nothing, nothing, nothing)
-        parts.append(part)
-        order.append(index)
-    back = np.empty(len(order), np.int64)
-    back[order] = np.arange(len(order))
-    return WordPieces.concatenated(parts).select(back)
+            nothing = np.zeros(len(line_words), np.int64)
+            parts.append(WordPieces.of_one_sentence(len(line_pieces), nothing, nothing))
+    return WordPieces.concatenated(parts).select(np.argsort([*together, *others]))
 
 
-# --- one line whose text the pieces spell otherwise ------------------------------------------------------------
+def _lines(lines: Iterable[bytes]) -> bytes:
+    return b"".join(line + b"\n" for line in lines)
 
 
-def _letters(text: str, kind: str) -> str:
-    """The text without whitespace, of which ``▁`` is a kind for SentencePiece."""
-    return "".join((text.replace(SPACE_MARK, " ") if kind == "sentencepiece" else text).split())
-
-
-def _without_marks(piece: str, kind: str) -> str:
-    if kind == "sentencepiece":
-        return _letters(piece, kind)
-    if kind == "bpe" and goes_on(piece):
-        return piece[: -len(CONTINUATION)]
-    return piece
-
-
-def _line_without_marks(line: bytes, kind: str) -> bytes:
-    if kind == "sentencepiece":
-        return b"".join(line.replace(MARK_BYTES, b" ").split())
-    if kind == "bpe":
-        return b"".join(token[:-2] if token.endswith(b"@@") and token != b"@@" else token for token in line.split())
-    return b"".join(line.split())
+def _in_the_bytes_of(pieces: bytes, words: bytes, kind: str) -> Optional[bytes]:
+    """A line of words, as it is or in NFKC, whose bytes the pieces spell; None where they spell neither."""
+    if has_rare_space(words) or has_rare_space(pieces):
+        return None
+    spelt = letters_of_pieces(pieces + b"\n", kind)
+    if spelt is None:
+        return None
+    if letters_of_words(words) == spelt:
+        return words
+    normalized = _nfkc(words)
+    return normalized if normalized is not None and letters_of_words(normalized) == spelt else None
 
 
 def _nfkc(line: bytes) -> Optional[bytes]:
@@ -207,6 +162,9 @@ def _nfkc(line: bytes) -> Optional[bytes]:
         return None
     changed = unicodedata.normalize("NFKC", text).encode()
     return changed if changed.count(b" ") == line.count(b" ") and not has_rare_space(changed) else None
+
+
+# --- one line whose text the pieces spell otherwise ------------------------------------------------------------
 
 
 def _walk_bpe(words: Sequence[str], pieces: Sequence[str]) -> Optional[WordPieces]:
@@ -234,8 +192,7 @@ def _walk_bpe(words: Sequence[str], pieces: Sequence[str]) -> Optional[WordPiece
     if position != len(pieces):
         return None
     count = np.array(counts, np.int64)
-    start = np.cumsum(count) - count
-    return WordPieces(np.array([0, len(words)]), np.array([len(pieces)]), start, count, start)
+    return WordPieces.of_one_sentence(len(pieces), np.cumsum(count) - count, count)
 
 
 def _after_lone_marks(pieces: Sequence[str], position: int, text: str) -> int:
@@ -258,14 +215,14 @@ def _walk_part(text: str, pieces: Sequence[str], position: int, space_follows: b
         position += 1
         if piece == text:
             break
-        spelt = _without_marks(piece, "bpe")
+        spelt = without_mark(piece, "bpe")
         if spelt is piece or not text.startswith(spelt) or (spelt == text and not space_follows):
             return None
         text = text[len(spelt) :]
     return position
 
 
-Lengths = tuple[np.ndarray, np.ndarray, np.ndarray]
+Spans = tuple[np.ndarray, np.ndarray, np.ndarray]
 """(words,) letters of each word; (pieces,) first letter of each piece; (pieces,) the letter after its last."""
 
 
@@ -290,78 +247,54 @@ def _folded(text: str) -> str:
     return _visible(_casefolded(text))
 
 
-def _agreeing_lengths(
+def _spans(
     words: Sequence[str],
-    pieces: Sequence[str],
-    spelt: Sequence[str],
-    kind: str,
+    texts: Sequence[tuple[Sequence[str], np.ndarray]],
     changes: Sequence[Callable[[str], str]],
-) -> Optional[Lengths]:
-    """Positions of words and pieces under the first way of comparing in which both spell the same, if any does."""
-    letters = [_letters(word, kind) for word in words]
-    decoded = _decode_bytes(pieces) if kind == "sentencepiece" else None
+) -> Optional[Spans]:
+    """Positions of words and pieces under the first change that makes both spell the same, if any does.
+
+    :param texts: readings of the pieces: texts, and (pieces,) the text that each piece is part of.
+    """
     for change in changes:
-        word_texts = [change(word) for word in letters]
-        word_text = "".join(word_texts)
-        piece_texts = [change(text) for text in spelt]
-        if word_text == "".join(piece_texts):
-            ends = np.cumsum([len(text) for text in piece_texts] or [0])[: len(pieces)]
-            starts = ends - np.array([len(text) for text in piece_texts], np.int64)
-            return np.array([len(text) for text in word_texts], np.int64), starts, ends
-        if decoded is not None:
-            texts, owner = decoded
-            piece_texts = [change(text) for text in texts]
-            if word_text == "".join(piece_texts):
-                ends = np.cumsum([len(text) for text in piece_texts])
-                starts = ends - np.array([len(text) for text in piece_texts], np.int64)
-                return np.array([len(text) for text in word_texts], np.int64), starts[owner], ends[owner]
+        changed_words = [change(word) for word in words]
+        for some, owner in texts:
+            changed = [change(text) for text in some]
+            if "".join(changed_words) == "".join(changed):
+                ends = np.cumsum([0, *map(len, changed)])
+                return np.array([*map(len, changed_words)], np.int64), ends[:-1][owner], ends[1:][owner]
     return None
 
 
-def _decode_bytes(pieces: Sequence[str]) -> Optional[tuple[list[str], np.ndarray]]:
+def _with_bytes_decoded(pieces: Sequence[str]) -> list[tuple[list[str], np.ndarray]]:
     """Texts in which runs of byte pieces, ``<0xE4>``, are characters again; and which text each piece is part of.
 
-    None where no piece is a byte, or the bytes are no UTF-8.
+    Nothing where no piece is a byte, or the bytes are no UTF-8.
     """
-    if not any(_BYTE_PIECE.fullmatch(piece) for piece in pieces):
-        return None
     texts: list[str] = []
     owner: list[int] = []
     pending = b""
     for piece in pieces:
-        match = _BYTE_PIECE.fullmatch(piece)
-        if match is None:
-            if pending:
-                return None
-            texts.append(_without_marks(piece, "sentencepiece"))
-            owner.append(len(texts) - 1)
-            continue
-        pending += bytes([int(match.group(1), 16)])
         owner.append(len(texts))
+        byte = byte_of(piece)
+        if pending and not byte:
+            return []
+        pending += byte
         try:
-            texts.append(_without_marks(pending.decode(), "sentencepiece"))
+            text = pending.decode() if byte else piece
         except UnicodeDecodeError:
-            if len(pending) >= 4:
-                return None
-        else:
-            pending = b""
-    return None if pending else (texts, np.array(owner, np.int64))
+            continue  # The character goes on in the next piece
+        texts.append(without_mark(text, "sentencepiece"))
+        pending = b""
+    return [] if pending or not any(map(byte_of, pieces)) else [(texts, np.array(owner, np.int64))]
 
 
-def _lengths_of_surfaces(words: Sequence[str], surfaces: Sequence[str]) -> Optional[Lengths]:
-    """Positions from the parts of the line that the pieces stand for; None if they are not parts of it in order."""
-    line = " ".join(words)
-    letter = np.array([character != " " for character in line], bool)
-    at = np.append(0, np.cumsum(letter))
-    starts, ends = np.empty(len(surfaces), np.int64), np.empty(len(surfaces), np.int64)
-    position = 0
-    for index, surface in enumerate(surfaces):
-        found = line.find(surface, position)
-        if found < 0:
-            return None
-        starts[index], ends[index] = at[found], at[found + len(surface)]
-        position = found + len(surface)
-    return np.array([len(word) for word in words], np.int64), starts, ends
+def _spans_of_places(words: Sequence[str], places: Optional[Places]) -> Optional[Spans]:
+    """Positions among the letters from places in the line."""
+    if places is None:
+        return None
+    letters_before = np.append(0, np.cumsum([character != " " for character in " ".join(words)]))
+    return np.array([*map(len, words)], np.int64), letters_before[places[0]], letters_before[places[1]]
 
 
 def _difference(words: str, pieces: str) -> str:

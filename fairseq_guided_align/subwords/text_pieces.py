@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
@@ -10,10 +10,9 @@ from typing import Optional
 import numpy as np
 
 from fairseq_guided_align.errors import GuidedAlignError, SubwordMismatchError
-from fairseq_guided_align.files.byte_lines import NumberedLines, raise_length_error
-from fairseq_guided_align.links.words import DEFAULT_SPLIT, has_rare_space, split_words
-from fairseq_guided_align.subwords.conversion import SPACE_MARK, join_bpe, word_of_piece
-from fairseq_guided_align.subwords.piece_words import word_texts
+from fairseq_guided_align.files.byte_lines import NumberedLines, lines_of, raise_length_error, read_blocks
+from fairseq_guided_align.links.words import DEFAULT_SPLIT, count_other_words, count_words, has_rare_space, split_words
+from fairseq_guided_align.subwords.pieces import text_of, without_mark, word_of_piece
 from fairseq_guided_align.subwords.sentencepiece_models import PieceEncoder
 from fairseq_guided_align.subwords.settings import settings_path, subword_kind, subword_settings, word_split_of
 from fairseq_guided_align.subwords.spelling import match_sentence
@@ -44,17 +43,23 @@ class PiecedSentence:
     def texts(self, kind: str) -> list[str]:
         """The words as the pieces spell them, without the marks of subwords.
 
-        :param kind: one of ``subwords.conversion.KINDS``.
+        :param kind: one of ``subwords.pieces.KINDS``.
         """
-        spelt = word_texts(self.pieces, self.word, kind)
-        return spelt + [""] * (self.words - len(spelt))
+        texts = []
+        for number in range(self.words):
+            pieces = [self.pieces[i] for i in np.flatnonzero(self.word == number)]
+            if kind == "sentencepiece":
+                texts.append(text_of(pieces, kind))
+            else:
+                texts.append("".join(without_mark(piece, kind) for piece in pieces))
+        return texts
 
 
 @dataclass(frozen=True)
 class TextCutter:
     """Cuts the lines of a text as the training text was cut.
 
-    :param kind: one of ``subwords.conversion.KINDS``.
+    :param kind: one of ``subwords.pieces.KINDS``.
     :param model: SentencePiece model; None: lines are pieces already, separated by white space.
     :param word_split: what the words of a line are, one of ``links.words.WORD_SPLITS``.
     """
@@ -64,7 +69,7 @@ class TextCutter:
     word_split: str = DEFAULT_SPLIT
 
     def __call__(self, lines: Sequence[str]) -> list[PiecedSentence]:
-        """:raises SubwordMismatchError: the model's pieces do not spell a line's words; ``lines`` tells which."""
+        """:raises SubwordMismatchError: the model's pieces do not spell a line's words; the message shows the line."""
         if self.model is None:
             return [self._in_pieces(line) for line in lines]
         return [self._matched(line, pieces) for line, pieces in zip(lines, self.model.encode(lines))]
@@ -73,35 +78,29 @@ class TextCutter:
         if self.kind == "sentencepiece" or not has_rare_space(line.encode()):
             return PiecedSentence.of_pieces(line.split(), self.kind)
         # What separates pieces for fairseq may be part of a word.
-        words = " ".join(split_words(line))
-        return self._matched(join_bpe(words) if self.kind == "bpe" else words, line.split())
+        return self._matched(text_of(split_words(line), self.kind), line.split())
 
     def _matched(self, line: str, pieces: list[str]) -> PiecedSentence:
-        words = split_words(line, self.word_split)
-        surfaces_of = None if self.model is None else self.model.surfaces_of
         try:
-            spelling = match_sentence(words, pieces, self.kind, surfaces_of)
+            return _matched(split_words(line, self.word_split), pieces, self.kind, self.model)
         except SubwordMismatchError as error:
             raise SubwordMismatchError(f"{line!r}: {error}; give another SentencePiece model") from error
-        return PiecedSentence(pieces, spelling.word_of_piece(0), len(words))
 
-    def joined(self, pieces: Sequence[str]) -> str:
-        """The text that pieces spell."""
-        if self.kind == "sentencepiece":
-            return "".join(pieces).replace(SPACE_MARK, " ").strip()
-        line = " ".join(pieces)
-        return join_bpe(line) if self.kind == "bpe" else line
+
+def _matched(words: Sequence[str], pieces: list[str], kind: str, model: Optional[PieceEncoder]) -> PiecedSentence:
+    spelling = match_sentence(words, pieces, kind, None if model is None else model.places_of)
+    return PiecedSentence(pieces, spelling.word_of_piece(0), len(words))
 
 
 class SplitWords:
     """Which words the pieces of a binarised split spell, in one language.
 
-    The text that ``preprocess`` keeps in the data folder says so. Without it the pieces alone have to: they show
-    another word wherever a normaliser put a space into one, as NFKC does for ``᾽`` and ``´``, and no words at all
+    The text that ``preprocess`` keeps in the data folder says so. Without it the words are read off the pieces, which
+    show another word wherever a normaliser put a space into one, as NFKC does for ``᾽`` and ``´``, and no words at all
     where the text has no spaces.
 
     :param data: the data folder.
-    :param kind: one of ``subwords.conversion.KINDS``.
+    :param kind: one of ``subwords.pieces.KINDS``.
     :param word_split: other words than the folder's, one of ``links.words.WORD_SPLITS``.
     :raises GuidedAlignError: the folder's files do not belong together, or other words are wanted, and it has no text.
     """
@@ -109,50 +108,60 @@ class SplitWords:
     def __init__(self, data: str, split: str, lang: str, kind: str, word_split: Optional[str] = None) -> None:
         self._kind = kind
         self._word_split = word_split_of(data, word_split)
-        self._text: Optional[tuple[NumberedLines, NumberedLines]] = None
-        self._model: Optional[PieceEncoder] = None
+        self._text: Optional[list[NumberedLines]] = None
         settings = subword_settings(data)
         folder = settings_path(data).parent
-        has_text = bool(settings.get("text")) and settings.get("subwords") == kind
-        if has_text:
-            self._words = folder / settings["text"] / f"{split}.{lang}"
-            pieces = folder / settings["text"] / f"{split}.pieces.{lang}"
-            has_text = self._words.is_file() and pieces.is_file()
-        if word_split is not None and not has_text:
+        self._files = [folder / str(settings.get("text")) / f"{split}{middle}.{lang}" for middle in ("", ".pieces")]
+        if settings.get("text") and settings.get("subwords") == kind and all(path.is_file() for path in self._files):
+            self._text = [NumberedLines(path) for path in self._files]
+            if len(self._text[0]) != len(self._text[1]):
+                raise_length_error(self._files)
+            model = _model_in_folder(data, lang)
+            self._model = None if model is None else PieceEncoder(model)
+        elif word_split is not None:
             raise GuidedAlignError(
                 f"{folder}: --word-split: keeps no text of {split!r} to count words in; leave the option out: words are"
                 " then read off the pieces"
             )
-        if has_text:
-            self._text = NumberedLines(self._words), NumberedLines(pieces)
-            if len(self._text[0]) != len(self._text[1]):
-                raise_length_error([self._words, pieces])
-            model = _model_in_folder(data, lang)
-            self._model = None if model is None else PieceEncoder(model)
 
     def of(self, number: int, pieces: Sequence[str]) -> PiecedSentence:
         """A sentence of the split with its words.
 
         :param number: from 0.
-        :param pieces: as the dictionary gives them, so that some may be ``<unk>``.
-        :raises GuidedAlignError: the text that is kept is another.
+        :param pieces: as the dictionary gives them, so that some may be ``<unk>``; ``--truncate-source`` leaves the
+            first of them.
+        :raises GuidedAlignError: the kept text is of other pieces.
         """
         if self._text is None:
             return PiecedSentence.of_pieces(pieces, self._kind)
         cut = self._text[1][number].split() if number < len(self._text[1]) else []
-        # --truncate-source cuts off the end
-        if len(pieces) > len(cut) or any(one not in (other, UNKNOWN) for one, other in zip(pieces, cut)):
+        if len(pieces) > len(cut) or any(piece not in (kept, UNKNOWN) for piece, kept in zip(pieces, cut)):
             raise GuidedAlignError(
-                f"{self._words}:{number + 1}: expected the text of the binarised split; its pieces are"
+                f"{self._files[0]}:{number + 1}: expected the text of the binarised split; its pieces are"
                 f" {' '.join(pieces)!r}, those of the text {' '.join(cut)!r}. Was either changed? Make the folder anew"
                 " with preprocess"
             )
         words = split_words(self._text[0][number], self._word_split)
         try:
-            matched = match_sentence(words, cut, self._kind, None if self._model is None else self._model.surfaces_of)
-        except SubwordMismatchError:  # such a pair has no links either
+            sentence = _matched(words, cut, self._kind, self._model)
+        except SubwordMismatchError:  # Such a pair has no links either
             return PiecedSentence.of_pieces(pieces, self._kind)
-        return PiecedSentence(list(pieces), matched.word_of_piece(0)[: len(pieces)], len(words))
+        return PiecedSentence(list(pieces), sentence.word[: len(pieces)], sentence.words)
+
+    def counts(self, pieces: Iterable[Sequence[str]]) -> tuple[np.ndarray, np.ndarray]:
+        """(sentences,) int64, the words of every sentence of the split, and those by the definition not in use.
+
+        :param pieces: of every sentence; asked for only where no text is kept.
+        """
+        if self._text is None:
+            words = np.array([PiecedSentence.of_pieces(one, self._kind).words for one in pieces], np.int64)
+            return words, words
+        own, others = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+        for _, block in read_blocks(self._files[0]):
+            block = lines_of(block)
+            own.append(count_words(block, self._word_split))
+            others.append(count_other_words(block, own[-1], self._word_split))
+        return np.concatenate(own), np.concatenate(others)
 
 
 def _model_in_folder(data: str, lang: str) -> Optional[Path]:
@@ -187,14 +196,15 @@ def text_cutters(
     kind = subword_kind(data, kind, kind_option)
     words = word_split_of(data, word_split)
     if kind != "sentencepiece" or cut_already:
-        return TextCutter(kind, word_split=words), TextCutter(kind, word_split=words)
-    cutters = []
-    for given, lang in zip(models, langs):
+        return (TextCutter(kind, word_split=words),) * 2
+
+    def cutter(lang: str, given: Optional[str]) -> TextCutter:
         path = given or _model_in_folder(data, lang)
         if path is None:
             raise GuidedAlignError(
                 f"{settings_path(data)}: expected the name of the SentencePiece model of {lang}; give the model, or"
                 " text that is cut into pieces already"
             )
-        cutters.append(TextCutter(kind, PieceEncoder(path), words))
-    return cutters[0], cutters[1]
+        return TextCutter(kind, PieceEncoder(path), words)
+
+    return cutter(langs[0], models[0]), cutter(langs[1], models[1])

@@ -8,13 +8,13 @@ from typing import Optional
 
 import numpy as np
 
-from fairseq_guided_align.subwords.conversion import SPACE_MARK, goes_on
+from fairseq_guided_align.subwords.pieces import SPACE_MARK, goes_on
 
 MORE_PIECES = 3
 """Pieces that a sentence must have beyond its words: the last one or two are often a full stop without links."""
 
 MANY = 20
-"""Such sentences with links from which it is no chance that no link lies beyond the number of words."""
+"""With so many sentences, it means something that no link lies beyond the number of words."""
 
 
 def word_ends(symbols: Sequence[str]) -> Optional[np.ndarray]:

@@ -1,4 +1,4 @@
-"""Options about checkpoints and figures that would fail, or do nothing, hours later: refused before training."""
+"""Options about checkpoints and figures that would fail, or do nothing, hours later are refused before training."""
 
 from __future__ import annotations
 
@@ -9,24 +9,13 @@ from typing import Any
 from fairseq.logging import metrics
 
 from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.training.figures import FIGURES
 
 logger = logging.getLogger(__name__)
 
-LOWER_IS_BETTER = ("loss", "nll_loss", "ppl", "aer", "alignment_loss", "loss_per_token")
-HIGHER_IS_BETTER = ("alignment_precision", "alignment_recall", "accuracy", "bleu")
-
-MEASURED_BY = {
-    "aer": "--eval-aer",
-    "alignment_precision": "--eval-aer",
-    "alignment_recall": "--eval-aer",
-    "accuracy": "--report-accuracy",
-    "bleu": "--eval-bleu",
-}
-"""What makes the validation measure a figure."""
-
 
 def check_checkpoint_options(trainer: Any) -> None:
-    """To be called before the first update; a batch is validated where the options ask for more than losses.
+    """Called before the first update; validates a batch where the options ask for more than losses.
 
     :param trainer: fairseq's, whose data sets are loaded.
     :raises GuidedAlignError: options that are sure to fail or to do nothing.
@@ -77,13 +66,13 @@ def _check_without_validation(cfg: Any, options: Any) -> None:
 
 def _check_direction(metric: str, maximize: bool) -> None:
     """Refuse a training that would keep its worst checkpoint as the best one."""
-    figure = metric.rpartition(":")[2]
-    if figure in HIGHER_IS_BETTER and not maximize:
+    figure = FIGURES.get(metric.rpartition(":")[2])
+    if figure is not None and figure.higher_is_better and not maximize:
         raise GuidedAlignError(
             f"--best-checkpoint-metric {metric}: higher is better, and the lowest would be kept; add "
             "--maximize-best-checkpoint-metric"
         )
-    if figure in LOWER_IS_BETTER and maximize:
+    if figure is not None and not figure.higher_is_better and maximize:
         raise GuidedAlignError(
             f"--best-checkpoint-metric {metric}: lower is better, and the highest would be kept; leave "
             "--maximize-best-checkpoint-metric out"
@@ -91,14 +80,15 @@ def _check_direction(metric: str, maximize: bool) -> None:
 
 
 def _check_measured(trainer: Any, metric: str) -> None:
-    """Validate one batch, so that what validation cannot do shows now, and look for the figure among the others."""
+    """Validate one batch, so that an impossible validation fails now, and look for the figure."""
     subset = trainer.cfg.dataset.valid_subset.split(",")[0]
     with metrics.aggregate(new_root=True) as found:
         trainer.valid_step(trainer.get_valid_iterator(subset).first_batch)
     measured = found.get_smoothed_values()
     if metric in measured:
         return
-    option = MEASURED_BY.get(metric.rpartition(":")[2])
+    figure = FIGURES.get(metric.rpartition(":")[2])
+    option = figure.option if figure is not None else None
     raise GuidedAlignError(
         f"--best-checkpoint-metric {metric}: the validation of {subset!r} has no such figure"
         + (f"; add {option}" if option else "")

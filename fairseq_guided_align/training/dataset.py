@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, NamedTuple, Optional, Protocol, Sequence, Tuple
+from typing import Any, NamedTuple, Optional, Protocol, Sequence
 
 import numpy as np
 import torch
@@ -45,7 +45,7 @@ class TokenCounts(NamedTuple):
 def token_counts(dataset: Any) -> TokenCounts:
     """Counts of one side of a sentence-pair dataset, through the wrappers that fairseq's tasks put around it."""
     if isinstance(dataset, (BucketPadLengthDataset, StripTokenDataset, AppendTokenDataset)):
-        return token_counts(dataset.dataset)  # what stands after the tokens moves none of them
+        return token_counts(dataset.dataset)  # What stands after the tokens moves none of them.
     if isinstance(dataset, TruncateDataset):
         inner = token_counts(dataset.dataset)
         return inner._replace(kept=np.minimum(inner.kept, dataset.truncation_length - inner.prefix))
@@ -54,17 +54,17 @@ def token_counts(dataset: Any) -> TokenCounts:
         return inner if dataset.token is None else inner._replace(prefix=inner.prefix + 1)
     if isinstance(dataset, ConcatDataset):
         parts = [token_counts(part) for part in dataset.datasets]
-        return TokenCounts(
-            np.concatenate([np.tile(part.written, n) for part, n in zip(parts, dataset.sample_ratios)]),
-            np.concatenate([np.tile(part.kept, n) for part, n in zip(parts, dataset.sample_ratios)]),
-            parts[0].prefix,
+        written, kept = (
+            np.concatenate([np.tile(counts[column], n) for counts, n in zip(parts, dataset.sample_ratios)])
+            for column in (0, 1)
         )
-    # fairseq-preprocess ends every sentence with </s>
+        return TokenCounts(written, kept, parts[0].prefix)
+    # fairseq-preprocess ends every sentence with </s>.
     written = np.maximum(np.asarray(dataset.sizes) - 1, 0)
     return TokenCounts(written, written, 0)
 
 
-def pair_counts(pairs: LanguagePairDataset) -> Tuple[TokenCounts, TokenCounts]:
+def pair_counts(pairs: LanguagePairDataset) -> tuple[TokenCounts, TokenCounts]:
     """Counts of both sides of a sentence-pair dataset."""
     source, target = token_counts(pairs.src), token_counts(pairs.tgt)
     if pairs.append_bos:
@@ -85,93 +85,64 @@ class GuidedPairDataset(BaseWrapperDataset):
         super().__init__(pairs)
         self.links = links
         self._source, self._target = pair_counts(pairs)
+        # fairseq-generate and fairseq's language tokens read these.
+        self.src, self.tgt = pairs.src, pairs.tgt
+        self.left_pad_source, self.left_pad_target = pairs.left_pad_source, pairs.left_pad_target
 
-    @property
-    def src(self) -> Any:
-        """The source side, which ``fairseq-generate`` reads."""
-        return self.dataset.src
-
-    @property
-    def tgt(self) -> Any:
-        """The target side, which ``fairseq-generate`` reads."""
-        return self.dataset.tgt
-
-    @property
-    def left_pad_source(self) -> bool:
-        """Whether sources are padded on the left, which fairseq's language tokens depend on."""
-        return self.dataset.left_pad_source
-
-    @property
-    def left_pad_target(self) -> bool:
-        """Likewise of targets."""
-        return self.dataset.left_pad_target
-
-    def __getitem__(self, index: int) -> Dict[str, Any]:
+    def __getitem__(self, index: int) -> dict[str, Any]:
         item = self.dataset[index]
         links = self.links[index]
         inside = (links.source < self._source.kept[index]) & (links.target < self._target.kept[index])
         item["links_dropped"] = len(inside) - int(np.count_nonzero(inside))
-        if item["links_dropped"]:
-            links = SentenceLinks(links.source[inside], links.target[inside], links.weight[inside], links.sure[inside])
-        item["links"] = links
+        item["links"] = _chosen(links, inside) if item["links_dropped"] else links
         return item
 
-    def collater(self, samples: List[Dict[str, Any]], **options: Any) -> Dict[str, Any]:
+    def collater(self, samples: list[dict[str, Any]], **options: Any) -> dict[str, Any]:
         """The batch of these items; an empty dictionary for none."""
         batch = self.dataset.collater(samples, **options)
         if not batch:
             return batch
         by_id = {item["id"]: item for item in samples}
-        ordered = [by_id[index] for index in batch["id"].tolist()]
+        items = [by_id[index] for index in batch["id"].tolist()]
         padding = self.dataset.src_dict.pad()
         source, target = batch["net_input"]["src_tokens"], batch["target"]
-        links = [item["links"] for item in ordered]
-        dropped = sum(item["links_dropped"] for item in ordered)
+        # Buckets pad the sentences themselves.
         bucketed = self.dataset.buckets is not None
-        if not bucketed and any(
-            _has_padding_within(tokens, [item[side] for item in ordered], padding)
-            for side, tokens in (("source", source), ("target", target))
-        ):
+        sources, targets = (None if bucketed else [item[side] for item in items] for side in ("source", "target"))
+        links = [item["links"] for item in items]
+        dropped = sum(item["links_dropped"] for item in items)
+        if _has_padding_within(source, sources, padding) or _has_padding_within(target, targets, padding):
             before = sum(map(len, links))
-            links = [self._without_padding(item, padding) for item in ordered]
+            links = [self._without_padding(item, padding) for item in items]
             dropped += before - sum(map(len, links))
-        batch.update(
-            collate_links(
-                links,
-                _offsets(source, None if bucketed else [item["source"] for item in ordered], padding)
-                * self.dataset.left_pad_source
-                + self._source.prefix,
-                _offsets(target, None if bucketed else [item["target"] for item in ordered], padding)
-                * self.dataset.left_pad_target
-                + self._target.prefix,
-                target.size(1),
-                dropped,
-            )
-        )
+        source_offsets = _offsets(source, sources, padding) * self.left_pad_source + self._source.prefix
+        target_offsets = _offsets(target, targets, padding) * self.left_pad_target + self._target.prefix
+        batch.update(collate_links(links, source_offsets, target_offsets, target.size(1), dropped))
         return batch
 
-    def _without_padding(self, item: Dict[str, Any], padding: int) -> SentenceLinks:
+    def _without_padding(self, item: dict[str, Any], padding: int) -> SentenceLinks:
         """A sentence's links without those of words that fairseq takes for padding, which nothing attends to."""
         links = item["links"]
-        kept = np.ones(len(links), bool)
-        for side, positions, prefix in (
-            ("source", links.source, self._source.prefix),
-            ("target", links.target, self._target.prefix),
-        ):
-            kept &= item[side].numpy()[positions + prefix] != padding
-        return SentenceLinks(links.source[kept], links.target[kept], links.weight[kept], links.sure[kept])
+        source = item["source"].numpy()[links.source + self._source.prefix]
+        target = item["target"].numpy()[links.target + self._target.prefix]
+        return _chosen(links, (source != padding) & (target != padding))
 
 
-def _has_padding_within(tokens: torch.Tensor, sentences: Sequence[torch.Tensor], padding: int) -> bool:
+def _chosen(links: SentenceLinks, kept: np.ndarray) -> SentenceLinks:
+    return SentenceLinks(links.source[kept], links.target[kept], links.weight[kept], links.sure[kept])
+
+
+def _has_padding_within(tokens: torch.Tensor, sentences: Optional[Sequence[torch.Tensor]], padding: int) -> bool:
     """Whether a text has words that are spelled like padding, as a folder of stock ``fairseq-preprocess`` may.
 
     :param tokens: (batch, width), the sentences padded.
+    :param sentences: None where they are padded themselves: nothing can be said.
     """
-    return int(tokens.eq(padding).sum()) > tokens.numel() - sum(map(len, sentences))
+    return sentences is not None and int(tokens.eq(padding).sum()) > tokens.numel() - sum(map(len, sentences))
 
 
 def _offsets(tokens: torch.Tensor, sentences: Optional[Sequence[torch.Tensor]], padding: int) -> np.ndarray:
-    """(batch,) int64, tokens of padding on the left of each sentence, for what is padded there.
+    """(batch,) int64, tokens of padding on the left of each sentence, if it is padded there.
 
     :param tokens: (batch, width), the sentences padded.
     :param sentences: None where they are padded themselves.

@@ -41,14 +41,14 @@ def know_the_validation_sets() -> None:
 
 
 def refuse_empty_texts() -> None:
-    """Say which text has no sentence; fairseq up to 0.12.3 ends in a traceback sooner or later, which does not."""
+    """Say which text has no sentence; fairseq up to 0.12.3 ends in a traceback that does not."""
     from fairseq.data import data_utils
 
     load = data_utils.load_indexed_dataset
 
     @functools.wraps(load)
     def loaded(path: str, dictionary: Any = None, *args: Any, **kwargs: Any) -> Any:
-        # Alignments are read without a dictionary; theirs may well be empty.
+        # Alignments are read without a dictionary, and may be empty.
         is_text = dictionary is not None
         _check_not_empty(path, is_text and is_empty_text(path))
         dataset = load(path, dictionary, *args, **kwargs)
@@ -67,9 +67,7 @@ def _check_not_empty(path: str, is_empty: bool) -> None:
 
 
 def _check_validation_sets(config: Any) -> None:
-    """:raises GuidedAlignError: a validation set of the folder is neither used nor left out on purpose, or options
-    about them contradict each other.
-    """
+    """:raises GuidedAlignError: no option uses a validation set of the folder or leaves it out, or two contradict."""
     from fairseq import utils
     from fairseq.file_io import PathManager
 

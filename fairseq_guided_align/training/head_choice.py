@@ -15,14 +15,14 @@ logger = logging.getLogger(__name__)
 LAYERS_OPTION, HEADS_OPTION = "--guided-alignment-layers", "--guided-alignment-heads"
 
 TRANSFORMER_ALIGN_LAYER = 4
-"""fairseq's default for ``--alignment-layer``: nobody's choice where the decoder has fewer layers."""
+"""fairseq's default for ``--alignment-layer``; where the decoder has fewer layers, nobody has chosen it."""
 
 
 def choose_heads(cfg: GuidedAlignmentCrossEntropyConfig, model: nn.Module, model_config: Any) -> GuidedHeads:
     """The attention to guide; of a model without cross-attention modules, that which it returns beside its logits.
 
-    :param model_config: the model's configuration, whose ``alignment_layer`` and ``alignment_heads`` count where our
-        options are left out; or None.
+    :param model_config: the model's configuration, or None; its ``alignment_layer`` and ``alignment_heads`` count
+        where our options are left out.
     :raises GuidedAlignError: the model's attention cannot be guided, or it has no such layer or head.
     """
     check_model(model)
@@ -48,8 +48,10 @@ def choose_heads(cfg: GuidedAlignmentCrossEntropyConfig, model: nn.Module, model
                 f"has; got {own_heads}"
             )
         heads = tuple(range(own_heads or 1))
-    reduction, options = str(cfg.guided_alignment_reduction), (layers_option, HEADS_OPTION)
-    chosen = GuidedHeads.resolve(layers, heads, sizes, reduction, position, unlinked, options)
+    reduction = str(cfg.guided_alignment_reduction)
+    chosen = GuidedHeads.resolve(
+        layers, heads, sizes, reduction, position, unlinked, options=(layers_option, HEADS_OPTION)
+    )
     logger.info(f"guided attention: {chosen}, of {len(sizes)} decoder layers with {sizes[0]} heads")
     return chosen
 

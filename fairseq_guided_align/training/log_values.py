@@ -14,7 +14,7 @@ class SixDecimals(float):
         return super().__format__(".6f" if specification == "g" else specification)
 
     def __reduce__(self) -> Any:
-        # a checkpoint holds its --best-checkpoint-metric, and must load where this class is unknown or not trusted
+        # A checkpoint holds its --best-checkpoint-metric, and must load where this class is unknown or not trusted.
         return np.float64(self).__reduce__()
 
 

@@ -1,14 +1,12 @@
 """The task ``multilingual_translation_guided_alignment``: several language pairs, each with its links."""
 
 import argparse
-import math
 from collections import OrderedDict
-from typing import Any, Dict, List, Mapping, Sequence, Tuple
+from typing import Any, Mapping, Sequence
 
 from fairseq import utils
 from fairseq.data import RoundRobinZipDatasets, TransformEosLangPairDataset
 from fairseq.dataclass.utils import gen_parser_from_dataclass
-from fairseq.logging import metrics
 from fairseq.models import FairseqMultiModel
 from fairseq.tasks import register_task
 from fairseq.tasks.multilingual_translation import MultilingualTranslationTask
@@ -17,9 +15,10 @@ from fairseq.tasks.translation import load_langpair_dataset
 from fairseq_guided_align.corpus.languages import LanguagePair, parse_pairs
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.links.sources import check_alignment_files, parse_alignment_files
-from fairseq_guided_align.training.guided_task import GuidedTask, GuidedTaskConfig
-from fairseq_guided_align.training.log_values import ratio
+from fairseq_guided_align.training.figures import log_bits, log_ratios, total
+from fairseq_guided_align.training.guided_task import GuidedTask
 from fairseq_guided_align.training.pictures import PicturedPairs
+from fairseq_guided_align.training.task_options import GuidedTaskConfig
 from fairseq_guided_align.training.validation_aer import log_scores
 
 
@@ -28,19 +27,19 @@ class MultilingualTranslationGuidedAlignmentTask(GuidedTask, MultilingualTransla
     """Translation of several language pairs by one ``multilingual_transformer``, with guided alignment.
 
     Every pair's batches carry its links; the same layers and heads are guided in each pair's decoder. Figures are
-    logged over all pairs, and those that tell of the alignment for each pair as well (``de-en:alignment_loss``).
-    ``--alignment-files`` names files by split and pair: ``train.de-en=FILE``; a pair whose reverse is named reads its
-    links the other way round.
+    logged over all pairs, and those about the alignment for each pair as well (``de-en:alignment_loss``).
+    ``--alignment-files`` names files by split and pair: ``train.de-en=FILE``; where only the reverse of a pair is
+    named, its links are read the other way round.
     """
 
     @classmethod
     def add_args(cls, parser: Any) -> None:
-        """Options of fairseq's task and of :class:`~fairseq_guided_align.training.guided_task.GuidedTaskConfig`."""
+        """Options of fairseq's task and of ``GuidedTaskConfig``."""
         MultilingualTranslationTask.add_args(parser)
         gen_parser_from_dataclass(parser, GuidedTaskConfig())
 
     @classmethod
-    def prepare(cls, args: Any, **kwargs: Any) -> Tuple[Mapping[str, Any], bool]:
+    def prepare(cls, args: Any, **kwargs: Any) -> tuple[Mapping[str, Any], bool]:
         """The dictionaries of all languages, and whether this is training.
 
         :raises GuidedAlignError: a pair is none of languages that the data folder has dictionaries of.
@@ -56,7 +55,7 @@ class MultilingualTranslationGuidedAlignmentTask(GuidedTask, MultilingualTransla
         if training:
             pairs = parse_pairs(args.lang_pairs, args.data)
         self.lang_pairs = self.eval_lang_pairs = self.model_lang_pairs = pairs
-        # checkpoints of fairseq's own task do not have our options
+        # Checkpoints of fairseq's own task do not have our options.
         for name, default in vars(GuidedTaskConfig()).items():
             if not hasattr(args, name):
                 setattr(args, name, default)
@@ -66,11 +65,11 @@ class MultilingualTranslationGuidedAlignmentTask(GuidedTask, MultilingualTransla
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         """The model of all pairs; each pair's own knows what was guided as well."""
         model = super().build_model(cfg, from_checkpoint)
-        for one in model.models.values():
-            one.guided_heads = model.guided_heads
+        for of_pair in model.models.values():
+            of_pair.guided_heads = model.guided_heads
         return model
 
-    def pictured(self, split: str) -> List[PicturedPairs]:
+    def pictured(self, split: str) -> list[PicturedPairs]:
         """What ``--attention-images`` draws of a split: the sentences of every pair, named by it."""
         return [
             PicturedPairs(
@@ -79,7 +78,7 @@ class MultilingualTranslationGuidedAlignmentTask(GuidedTask, MultilingualTransla
             for pair, pairs in self.datasets[split].datasets.items()
         ]
 
-    def inference_step(self, generator: Any, models: List[Any], *args: Any, **kwargs: Any) -> Any:
+    def inference_step(self, generator: Any, models: list[Any], *args: Any, **kwargs: Any) -> Any:
         """Hypotheses of a batch; ``--score-reference`` works as well, which with fairseq's own task it does not."""
         models = [
             model.models[self.lang_pairs[0]] if isinstance(model, FairseqMultiModel) else model for model in models
@@ -107,21 +106,13 @@ class MultilingualTranslationGuidedAlignmentTask(GuidedTask, MultilingualTransla
     def _pairs_of(self, pair: LanguagePair, split: str, data_dir: str, combine: bool) -> Any:
         """The sentence pairs of one language pair, with language tokens where they are asked for."""
         source, target = self.dicts[pair.source], self.dicts[pair.target]
-        options = self.args
+        names = (
+            "dataset_impl", "upsample_primary", "left_pad_source", "left_pad_target", "max_source_positions",
+            "max_target_positions",
+        )  # fmt: skip
+        options = {name: getattr(self.args, name) for name in names}
         pairs = load_langpair_dataset(
-            data_dir,
-            split,
-            pair.source,
-            source,
-            pair.target,
-            target,
-            combine=combine,
-            dataset_impl=options.dataset_impl,
-            upsample_primary=options.upsample_primary,
-            left_pad_source=options.left_pad_source,
-            left_pad_target=options.left_pad_target,
-            max_source_positions=options.max_source_positions,
-            max_target_positions=options.max_target_positions,
+            data_dir, split, pair.source, source, pair.target, target, combine=combine, **options
         )
         return self.alter_dataset_langtok(
             pairs, src_eos=source.eos(), src_lang=pair.source, tgt_eos=target.eos(), tgt_lang=pair.target
@@ -129,7 +120,7 @@ class MultilingualTranslationGuidedAlignmentTask(GuidedTask, MultilingualTransla
 
     def _with_links(self, pairs: Any, split: str, pair: LanguagePair, data_dir: str) -> Any:
         if isinstance(pairs, TransformEosLangPairDataset):
-            # language tokens take the place of </s> and <s> once a batch is made: positions stay what they are
+            # Language tokens take the place of </s> and <s> once a batch is made: positions stay what they are.
             pairs.dataset = self._with_links(pairs.dataset, split, pair, data_dir)
             return pairs
         if pairs.tgt is None:
@@ -137,46 +128,29 @@ class MultilingualTranslationGuidedAlignmentTask(GuidedTask, MultilingualTransla
         files, inverted = self._files.get(pair, {}), self.args.alignment_inverted
         if not files:
             files, inverted = self._files.get(pair.reversed, {}), not inverted
-        name = f"{split} {pair}"
-        found = self.pair_links(pair.source, pair.target, files, inverted).beside(pairs, split, data_dir, name)
-        if found is None or not found[1].links:
-            self.check_aer_can_be_measured(split, name)
-        if found is None:
-            return pairs
-        self.link_coverage[name] = found[1]
-        return found[0]
+        links = self.pair_links(pair.source, pair.target, files, inverted)
+        return self.put_links_beside(pairs, links, split, data_dir, f"{split} {pair}")
 
-    def reduce_metrics(self, logging_outputs: List[Dict[str, Any]], criterion: Any) -> None:
+    def reduce_metrics(self, logging_outputs: list[dict[str, Any]], criterion: Any) -> None:
         """Log the figures of the batches of all workers: over all pairs, and of each pair."""
         super().reduce_metrics(logging_outputs, criterion)
         for pair in self.lang_pairs:
-
-            def total(key: str, pair: str = pair) -> Any:
-                return sum(log.get(f"{pair}:{key}", 0) for log in logging_outputs)
-
-            tokens = total("ntokens")
-            if not tokens:
+            of = f"{pair}:"
+            if not total(logging_outputs, f"{of}ntokens"):
                 continue
-            metrics.log_scalar(f"{pair}:nll_loss", total("nll_loss") / tokens / math.log(2), tokens, round=3)
-            if any(f"{pair}:alignment_loss" in log for log in logging_outputs):
-                for key in ("alignment_loss", "guided_tokens", "linked_tokens", "alignable_tokens"):
-                    metrics.log_scalar_sum(f"_{pair}:{key}", total(key))
-                metrics.log_derived(
-                    f"{pair}:alignment_loss", ratio(f"_{pair}:alignment_loss", f"_{pair}:guided_tokens")
-                )
-                metrics.log_derived(
-                    f"{pair}:link_coverage", ratio(f"_{pair}:linked_tokens", f"_{pair}:alignable_tokens")
-                )
-            log_scores(logging_outputs, f"{pair}:")
+            log_bits(logging_outputs, "nll_loss", "ntokens", of)
+            if any(f"{of}alignment_loss" in log for log in logging_outputs):
+                log_ratios(logging_outputs, "alignment_loss", "link_coverage", of=of)
+            log_scores(logging_outputs, of)
 
 
-def _files_by_pair(text: Any, lang_pairs: Sequence[LanguagePair]) -> Dict[str, Dict[str, str]]:
+def _files_by_pair(text: Any, lang_pairs: Sequence[LanguagePair]) -> dict[str, dict[str, str]]:
     """Files by pair and shard, of ``train.de-en=FILE,valid.de-en=FILE``.
 
     :raises GuidedAlignError: an entry without a pair that is trained, in either direction.
     """
-    found: Dict[str, Dict[str, str]] = {}
-    known = {one for pair in lang_pairs for one in (pair, pair.reversed)}
+    found: dict[str, dict[str, str]] = {}
+    known = {direction for pair in lang_pairs for direction in (pair, pair.reversed)}
     for name, path in parse_alignment_files(text).items():
         # Language codes may have dots, and splits have none.
         shard, _, pair = name.partition(".")

@@ -1,8 +1,7 @@
 """Interrupted trainings that go on as if nothing had happened.
 
-With fairseq alone, what a resumed training sees and does differs from one that was never interrupted: it cuts the
-text into other batches, forgets how long the validation figure has not improved, and does one update more where all
-had been done. Here each of these is put back, for our tasks.
+With fairseq alone, a resumed training differs from an uninterrupted one: it cuts the text into other batches, forgets
+how many validations brought nothing better, and does one update more where all had been done. Our tasks mend each.
 """
 
 from __future__ import annotations
@@ -11,18 +10,13 @@ import functools
 import logging
 import os
 import sys
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Iterator, Optional
 
 import torch
 from fairseq import checkpoint_utils
 from fairseq.tasks import FairseqTask
 
-from fairseq_guided_align.checkpoints.files import (
-    read_light,
-    refuse_if_cut_off,
-    remove_unfinished,
-    replace_if_cut_off,
-)
+from fairseq_guided_align.checkpoints.files import read_light, refuse_if_cut_off, remove_unfinished, replace_if_cut_off
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.training.checkpoint_options import check_checkpoint_options
 
@@ -41,8 +35,7 @@ class ResumableTask(FairseqTask):
     def get_batch_iterator(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
         """Batches of a data set, the same in each epoch, whichever epoch a run begins with.
 
-        fairseq 0.12.3 seeds the order of sentences with the epoch in which the batches are made: the first one of a
-        run that is not interrupted, and any later one after resuming.
+        fairseq 0.12.3 seeds the order of sentences with the first epoch of a run, which is a later one after resuming.
         """
         kept = (
             not kwargs.get("disable_iterator_cache")
@@ -63,32 +56,32 @@ class ResumableTask(FairseqTask):
         batches = super().get_batch_iterator(dataset, *args, **kwargs)
         batches.epoch = max(epoch, 1)
         dataset.set_epoch(batches.epoch)
-        _shuffle_as_told(batches)
+        _shuffle_from_the_named_epoch(batches)
         return batches
 
-    def state_dict(self) -> Dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """What the checkpoint keeps of the task."""
         return {**super().state_dict(), EARLY_STOP: next((dict(vars(one)) for one in _early_stops()), {})}
 
-    def before_resuming(self, path: str, state: Dict[str, Any], continues: bool) -> None:
+    def before_resuming(self, path: str, state: dict[str, Any], continues: bool) -> None:
         """Called with the checkpoint that training begins with, before its weights are read.
 
-        :param state: what it holds.
-        :param continues: it is of this training, which goes on; else its weights are where another one starts.
-        :raises GuidedAlignError: it does not go with this training.
+        :param state: what the checkpoint holds.
+        :param continues: this training wrote it and goes on; else a new training starts from its weights.
+        :raises GuidedAlignError: the checkpoint does not go with this training.
         """
 
 
-def _shuffle_as_told(batches: Any) -> None:
-    """Let an iterator of fairseq's shuffle from the epoch on that ``--curriculum`` names, resumed or not.
+def _shuffle_from_the_named_epoch(batches: Any) -> None:
+    """Let fairseq's iterator shuffle from the epoch on that ``--curriculum`` names, resumed or not.
 
-    It takes for all epochs what was said of the first of the run.
+    fairseq's own keeps to what holds for the first epoch of the run.
     """
     make = batches._get_iterator_for_epoch
 
     def made(epoch: int, shuffle: bool, fix_batches_to_gpus: bool = False, offset: int = 0) -> Any:
-        # fairseq 0.12.2 and 0.12.3 call it otherwise.
-        samplers: List[Any] = [getattr(batches, "epoch_batch_sampler", None), batches.batch_sampler]
+        # fairseq 0.12.2 and 0.12.3 have different names for it.
+        samplers: list[Any] = [getattr(batches, "epoch_batch_sampler", None), batches.batch_sampler]
         for sampler in samplers:
             if hasattr(sampler, "make_batches_for_epoch"):
                 sampler.shuffle, sampler.fix_batches_to_gpus = shuffle, fix_batches_to_gpus
@@ -125,6 +118,7 @@ def _going_on_exactly(load: Any) -> Any:
         if not isinstance(trainer.task, ResumableTask):
             return load(cfg, trainer, **options)
         check_checkpoint_options(trainer)
+        _name_languages(trainer)
         path, continues = _restored(cfg, trainer)
         state = read_light(path) if path is not None else {}
         if path is not None:
@@ -143,12 +137,24 @@ def _going_on_exactly(load: Any) -> Any:
         if extra is not None and not (resets or cfg.reset_lr_scheduler or cfg.reset_dataloader):
             position, figure = extra["train_iterator"], extra.get("val_loss")
             if position.get("iterations_in_epoch", 0) == 0 and position["epoch"] > 1 and figure is not None:
-                # The checkpoint was written before the learning rate heard of this epoch's validation.
+                # The checkpoint was written before the scheduler got this epoch's validation figure.
                 trainer.lr_step(position["epoch"] - 1, figure)
         return extra, epoch_itr
 
     loaded.goes_on_exactly = True  # type: ignore[attr-defined]
     return loaded
+
+
+def _name_languages(trainer: Any) -> None:
+    """Keep in checkpoints which languages the task found in the data folder, where nobody gave them.
+
+    fairseq gives the task a copy of its settings, and keeps those as they were given.
+    """
+    options, settings = trainer.task.cfg, trainer.cfg
+    for name in ("source_lang", "target_lang"):
+        for part in (settings.task, settings.model):
+            if hasattr(part, name) and getattr(part, name) is None:
+                setattr(part, name, getattr(options, name, None))
 
 
 def _restored(cfg: Any, trainer: Any) -> tuple[Optional[str], bool]:
@@ -202,7 +208,7 @@ def _stopping_when_done(train: Any) -> Any:
 
 
 def _done(cfg: Any, trainer: Any) -> Optional[str]:
-    """Why a training has ended that is started again, or None; fairseq would do one update more before it looks."""
+    """Why a training that is started again has ended, or None; fairseq would first do one update more."""
     updates, most = trainer.get_num_updates(), cfg.optimization.max_update or 0
     if 0 < most <= updates:
         return f"{updates} updates are done, of --max-update {most}"

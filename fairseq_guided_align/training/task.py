@@ -11,7 +11,8 @@ from fairseq.tasks.translation import TranslationConfig, TranslationTask
 from fairseq_guided_align.corpus.languages import folder_pair
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.links.sources import check_alignment_files, parse_alignment_files
-from fairseq_guided_align.training.guided_task import GuidedTask, GuidedTaskConfig
+from fairseq_guided_align.training.guided_task import GuidedTask
+from fairseq_guided_align.training.task_options import GuidedTaskConfig
 
 
 @dataclass
@@ -34,9 +35,9 @@ class TranslationGuidedAlignmentTask(GuidedTask, TranslationTask):
                 "has; install numpy below 2, or leave the option out"
             )
         if cfg.upsample_primary < 1:
-            # fairseq's default, -1, is meant as 1 but repeats the first of several shards -1 times
+            # fairseq's default, -1, is meant as 1 but repeats the first of several shards -1 times.
             cfg.upsample_primary = 1
-        # the parent would read fairseq's own alignments a second time
+        # The parent would read fairseq's own alignments a second time.
         cfg.load_alignments = False
         super().__init__(cfg, src_dict, tgt_dict)
         self.set_up_guidance(cfg)
@@ -44,7 +45,7 @@ class TranslationGuidedAlignmentTask(GuidedTask, TranslationTask):
 
     @classmethod
     def setup_task(cls, cfg: TranslationGuidedAlignmentConfig, **kwargs: Any) -> Any:
-        """The task; where one language is given, the data folder knows the other, which fairseq would take instead.
+        """The task; where a single language is given, the data folder tells the missing one.
 
         :raises GuidedAlignError: the data folder has no text of the language that was given, or of several with it.
         """
@@ -78,8 +79,4 @@ class TranslationGuidedAlignmentTask(GuidedTask, TranslationTask):
             return
         data_dir = paths[(epoch - 1) % len(paths)] if split == self.cfg.train_subset else paths[0]
         links = self.pair_links(self.cfg.source_lang, self.cfg.target_lang, self._files, self.cfg.alignment_inverted)
-        found = links.beside(pairs, split, data_dir, split)
-        if found is None or not found[1].links:
-            self.check_aer_can_be_measured(split, split)
-        if found is not None:
-            self.datasets[split], self.link_coverage[split] = found
+        self.datasets[split] = self.put_links_beside(pairs, links, split, data_dir, split)

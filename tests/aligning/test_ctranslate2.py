@@ -14,6 +14,8 @@ from fairseq_runs import USER_DIR, hydra_train, train
 
 ctranslate2 = pytest.importorskip("ctranslate2")
 
+from ctranslate2.converters import FairseqConverter  # noqa: E402
+
 from fairseq_guided_align.aligning.ctranslate2_models import guided_of, translate  # noqa: E402
 from fairseq_guided_align.cli.main import main  # noqa: E402
 from fairseq_guided_align.errors import GuidedAlignError  # noqa: E402
@@ -61,6 +63,11 @@ def test_other_heads_are_moved_to_the_front(made_up: MadeUpData, tmp_path: Path,
     source = sentences(made_up)
     options: dict[str, Any] = {"beam_size": 3, "num_hypotheses": 2}
     found = translate(translator(folder), guided, source, max_decoding_length=20, **options)
+    # Heads that changed places change no translation.
+    stock = FairseqConverter(str(checkpoint), str(made_up.binarised), user_dir=USER_DIR)
+    stock.convert(str(tmp_path / "stock"))
+    unmoved = translator(tmp_path / "stock").translate_batch(source, max_decoding_length=20, **options)
+    assert [[one.pieces for one in hypotheses] for hypotheses in found] == [one.hypotheses for one in unmoved]
     for words, hypotheses in zip(source, found):
         assert len(hypotheses) == 2
         for one in hypotheses:

@@ -9,18 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fairseq_guided_align.attention.guided_heads import UNLINKED, GuidedHeads
 from fairseq_guided_align.attention.hard_links import (
-    COMBINATIONS,
-    REDUCTIONS,
     argmax_links,
-    combine_directions,
+    linkable,
+    mean_of_directions,
     merge_pieces,
     mutual_argmax_links,
     threshold_links,
 )
 from fairseq_guided_align.errors import AlignmentRangeError, GuidedAlignError
 from fairseq_guided_align.links.link import SentenceLinks
-from fairseq_guided_align.links.symmetrisation import symmetrise
 
 
 def distribution(rng: np.random.Generator, targets: int, sources: int) -> np.ndarray:
@@ -99,26 +98,20 @@ def test_threshold(attention: np.ndarray, threshold: float, with_null: bool) -> 
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 5), st.integers(1, 5))
-def test_directions(seed: int, targets: int, sources: int) -> None:
+def test_the_mean_of_both_directions(seed: int, targets: int, sources: int) -> None:
     rng = np.random.default_rng(seed)
     forward, back = distribution(rng, targets, sources), distribution(rng, sources, targets)
-    by_hand: dict[str, Any] = {
-        "product": lambda a, b: a * b,
-        "mean": lambda a, b: (a + b) / 2,
-        "minimum": min,
-        "maximum": max,
+    both = mean_of_directions(forward, back)
+    assert both.tolist() == [[(forward[t, s] + back[s, t]) / 2 for s in range(sources)] for t in range(targets)]
+
+
+def test_the_end_of_the_source_means_no_link_only_where_it_was_guided() -> None:
+    attention = np.array([[0.3, 0.1, 0.6], [0.2, 0.7, 0.1]])
+    found = {
+        unlinked: argmax_links(*linkable(attention, GuidedHeads((0,), (0,), unlinked=unlinked))).pairs()
+        for unlinked in UNLINKED
     }
-    for name in COMBINATIONS:
-        both = combine_directions(forward, back, name)
-        assert both.shape == (targets, sources)
-        for t in range(targets):
-            for s in range(sources):
-                assert both[t, s] == by_hand[name](forward[t, s], back[s, t])
-        # The other way round it is the same matrix, turned.
-        np.testing.assert_array_equal(combine_directions(back, forward, name), both.T)
-    for name, method in (("minimum", "intersection"), ("maximum", "union")):
-        one_by_one = symmetrise(threshold_links(forward, 0.3), threshold_links(back, 0.3).inverted(), method)
-        assert threshold_links(combine_directions(forward, back, name), 0.3).pairs() == one_by_one.pairs()
+    assert found == {"ignore": [(0, 0), (1, 1)], "eos": [(1, 1)]}
 
 
 @pytest.mark.parametrize("shape", [(0, 0), (0, 3), (2, 0)])
@@ -132,9 +125,6 @@ def test_merging_by_hand() -> None:
     attention = [[0.2, 0.3, 0.5], [0.1, 0.1, 0.8], [0.6, 0.2, 0.2]]
     merged = merge_pieces(attention, [0, 0, 1], [0, 1, 1])
     np.testing.assert_allclose(merged, [[0.5, 0.5], [0.5, 0.5]], atol=1e-7)
-    np.testing.assert_allclose(
-        merge_pieces(attention, [0, 0, 1], [0, 1, 1], "max", "max"), [[0.3, 0.5], [0.6, 0.8]], atol=1e-7
-    )
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 7), st.integers(1, 7))
@@ -147,10 +137,10 @@ def test_merged_rows_still_sum_to_one(seed: int, targets: int, sources: int) -> 
     np.testing.assert_allclose(merged.sum(axis=1), 1, rtol=1e-6)
 
 
-@given(attentions(), st.sampled_from(REDUCTIONS), st.sampled_from(REDUCTIONS))
-def test_words_of_one_piece_change_nothing(attention: np.ndarray, across: str, down: str) -> None:
+@given(attentions())
+def test_words_of_one_piece_change_nothing(attention: np.ndarray) -> None:
     targets, sources = attention.shape
-    merged = merge_pieces(attention, range(sources), range(targets), across, down)
+    merged = merge_pieces(attention, range(sources), range(targets))
     np.testing.assert_array_equal(merged, attention)
 
 
@@ -168,11 +158,9 @@ def test_pieces_of_no_word_are_dropped_and_words_of_no_piece_are_zero() -> None:
         (lambda: argmax_links([[0.5, 0.5]], 2), AlignmentRangeError, r"in \[-2, 2\); got 2"),
         (lambda: threshold_links([[1.0]], 0.0), GuidedAlignError, "above 0 and at most 1; got 0.0"),
         (lambda: threshold_links([[1.0]], 1.5), GuidedAlignError, "at most 1; got 1.5"),
-        (lambda: combine_directions([[1.0]], [[1.0], [1.0]]), AlignmentRangeError, r"\(1, 1\) .* \(2, 1\)"),
-        (lambda: combine_directions([[1.0]], [[1.0]], "sum"), GuidedAlignError, "product, .*got 'sum'"),
+        (lambda: mean_of_directions([[1.0]], [[1.0], [1.0]]), AlignmentRangeError, r"\(1, 1\) .* \(2, 1\)"),
         (lambda: merge_pieces([[1.0]], [0, 0], [0]), AlignmentRangeError, "each of 1 source pieces"),
         (lambda: merge_pieces([[1.0]], [-2], [0]), AlignmentRangeError, r"got \[-2\]"),
-        (lambda: merge_pieces([[1.0]], [0], [0], "min"), GuidedAlignError, "got 'min'"),
     ],
 )
 def test_wrong_arguments_are_named(call: Any, error: type[Exception], message: str) -> None:

@@ -30,7 +30,7 @@ def test_counts_what_is_alive(device: str) -> None:
         small = torch.zeros(3, dtype=torch.float16, device=device)
         assert counted.now == 4096 + 512
         del one
-        assert counted.now == 4096 + 512  # a part of it is left
+        assert counted.now == 4096 + 512  # A part of it is left
         del part
         assert counted.now == 512
         (old + 1).sum()
@@ -42,7 +42,7 @@ def test_counts_what_is_alive(device: str) -> None:
 def test_counts_the_backward_pass() -> None:
     weight = torch.ones(256, 256, requires_grad=True)
     with CountedMemory() as counted:
-        # the exponentials, kept for the gradient; the gradient of the sum needs no memory of its own
+        # The exponentials, kept for the gradient; the gradient of the sum needs no memory of its own
         weight.exp().sum().backward()
         assert counted.peak == 2 * 256 * 256 * 4 + 2 * 512
         weight.grad = None
@@ -83,7 +83,7 @@ def test_guidance_costs_next_to_no_memory_and_the_softmax_little() -> None:
     found = count(Setting("small", 32768, 4096, "meta", torch.float16))
     loss, steps = ({name: one["memory"] for name, one in found[part].items()} for part in ("loss", "step"))
     assert loss["ours"] < 0.25 * loss[FAIRSEQ]
-    # logits in half precision, and log-probabilities and a gradient in single at the same time
+    # Logits in half precision, and log-probabilities and a gradient in single at the same time
     assert loss[FAIRSEQ] >= 32768 * 4096 * (2 + 4 + 4)
     assert steps[OURS_CE] < 0.4 * steps[FAIRSEQ]
     for name in (OURS_CE, OURS_MSE):
@@ -147,7 +147,7 @@ def test_counts_what_operators_read_and_write() -> None:
         (lambda: out.half(), size + size // 2),
         (lambda: out.t() * 2, 2 * size),
         (lambda: out[:8].exp(), 2 * size // 8),
-        # of what an expanded tensor is expanded from, and of what a few rows are taken from, no more is read
+        # Of what an expanded tensor is expanded from, and of what a few rows are taken from, no more is read
         (lambda: out + one.expand(64, 16), 4 + 2 * size),
         (lambda: out.index_select(0, rows), 8 * 8 + 2 * 8 * 16 * 4),
         (lambda: out.gather(1, labels), 8 * 64 + 2 * 4 * 64),

@@ -19,7 +19,7 @@ from packaging.utils import canonicalize_name
 
 from benchmarks.gpu import __main__ as command
 from benchmarks.gpu import running
-from benchmarks.gpu.parts import Part, parts
+from benchmarks.gpu.parts import TESTS, Part, parts
 from benchmarks.gpu.report import BEGIN, END, tables, write_between
 from benchmarks.gpu.running import run_together
 
@@ -88,9 +88,12 @@ def test_what_wheels_need_is_in_the_kit_or_said_to_be_there(kit: Path) -> None:
 
 
 def test_the_rehearsal_without_a_gpu_or_a_network(kit: Path, tmp_path: Path) -> None:
+    """One part of each kind; the tests that it would run are run by themselves."""
+    assert [path for path in TESTS if not (ROOT / path).exists()] == []
     offline = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9", "PIP_NO_INDEX": "1"}
+    only = "^(Greek to English, float16|steps, float16, base|loss|profile|extraction|decoding|choices)"
     done = subprocess.run(
-        ["bash", str(GPU / "run.sh"), "--device", "cpu", "--quick", "--output", str(tmp_path)],
+        ["bash", str(GPU / "run.sh"), "--device", "cpu", "--quick", "--only", only, "--output", str(tmp_path)],
         env={**os.environ, **offline, "KIT": str(kit), "PYTHON": sys.executable},
         capture_output=True, encoding="utf-8", check=False,
     )  # fmt: skip
@@ -98,7 +101,9 @@ def test_the_rehearsal_without_a_gpu_or_a_network(kit: Path, tmp_path: Path) -> 
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:] + log[-4000:]
     assert sorted(one.name for one in tmp_path.iterdir()) == ["log.txt", "results.json", "table.md"]
     results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
-    for part in parts(kit, "cpu", quick=True):
+    chosen = [part for part in parts(kit, "cpu", quick=True) if re.search(only, part.name)]
+    assert [part.name for part in chosen] == list(results["parts"])
+    for part in chosen:
         found = results["parts"][part.name]
         if part.gpu_only:
             assert found == {"outcome": "skipped", "reason": "needs a GPU"}
@@ -106,14 +111,9 @@ def test_the_rehearsal_without_a_gpu_or_a_network(kit: Path, tmp_path: Path) -> 
         assert found["outcome"] == "done"
         assert found["figures"]
         assert f"== {part.name}: " in log
-    tests = results["parts"]["tests"]["figures"]
-    assert tests["passed"] > 20
-    assert not tests["failed"]
-    assert tests["skipped"]["test_on_gpu::test_training[cuda]"] == "no GPU"
-    for precision in ("float16", "bfloat16"):
-        translation = results["parts"][f"Greek to English, {precision}"]["figures"]
-        assert 0 < translation["aer"] < 1
-        assert translation["bleu"] >= 0
+    translation = results["parts"]["Greek to English, float16"]["figures"]
+    assert 0 < translation["aer"] < 1
+    assert translation["bleu"] >= 0
     assert results["machine"]["torch"]
     assert (tmp_path / "table.md").read_text(encoding="utf-8") == done.stdout
 

@@ -49,19 +49,19 @@ TINY = Setting("small", 300, 3 * LENGTH)
 
 
 def test_prints_a_table_and_writes_figures_and_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    sizes = ["--vocabularies", "64,128", "--tokens", "64", "--rounds", "3", "--seconds", "0"]
+    sizes = ["--vocabularies", "64,128", "--tokens", "32", "--rounds", "1", "--seconds", "0"]
     assert main([*sizes, "--json", str(tmp_path / "f.json"), "--plot", str(tmp_path / "p.png")]) == 0
     printed = capsys.readouterr().out
     results = json.loads((tmp_path / "f.json").read_text())["results"]
-    assert [(one["vocabulary"], one["tokens"]) for one in results] == [(64, 64), (128, 64)]
+    assert [(one["vocabulary"], one["tokens"]) for one in results] == [(64, 32), (128, 32)]
     for one in results:
         assert set(one["loss"]) == {FAIRSEQ, "ours", PRODUCTS}
         assert len(one["step"]) == 5
         for one_case in (*one["loss"].values(), *one["step"].values()):
-            assert one_case["turns"] == 3
+            assert one_case["turns"] == 1
             assert 0 < one_case["fastest"] <= one_case["seconds"] <= one_case["slowest"]
         assert one["step"][FAIRSEQ]["ratio"] == 1
-    assert "| small, 128, 64 |" in printed
+    assert "| small, 128, 32 |" in printed
     assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -122,9 +122,9 @@ def test_the_products_are_those_of_the_loss(monkeypatch: pytest.MonkeyPatch) -> 
     rows, weight = inside(case, "rows"), inside(case, "weight")
     assert (rows.shape, weight.shape) == ((96, 256), (300, 256))
     logits = rows @ weight.t()
-    for _ in range(2):  # the second turn does not add to the first
+    for _ in range(2):  # The second turn does not add to the first
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # nothing is resized
+            warnings.simplefilter("error")  # Nothing is resized
             case()
         torch.testing.assert_close(inside(case, "of_rows"), logits @ weight)
         torch.testing.assert_close(inside(case, "of_weight"), logits.t() @ rows)
@@ -142,7 +142,7 @@ def test_the_steps_are_whole_and_guided_or_not() -> None:
         weight = model.decoder.layers[0].encoder_attn.q_proj.weight
         weight.register_hook(lambda gradient, name=name: gradients.update({name: gradient.clone()}))
         before = weight.clone()
-        torch.manual_seed(0)  # the same dropout
+        torch.manual_seed(0)  # The same dropout
         steps[name]()
         # Adam's first step, its default where the gradient is much larger than its epsilon
         assert (before - weight).abs().median().item() == pytest.approx(1e-5, rel=0.1)
@@ -242,7 +242,7 @@ def test_models_are_known(run: Any, capsys: pytest.CaptureFixture[str]) -> None:
 def test_cases_take_turns(rounds: int, seconds: float, turns: int) -> None:
     calls: list[str] = []
     found = measure({name: lambda name=name: calls.append(name) for name in "ab"}, "cpu", rounds, seconds)
-    assert calls == ["a", "b"] * (1 + turns)  # once for the memory
+    assert calls == ["a", "b"] * (1 + turns)  # Once for the memory
     assert [len(one.seconds) for one in found.values()] == [turns] * 2
 
 
@@ -365,7 +365,7 @@ def test_the_picture(monkeypatch: pytest.MonkeyPatch) -> None:
             f"fairseq, {small}": [[1024, 2000]], f"ours, {small}": [[1024, 1000], [2048, 7000]],
             f"fairseq, {large}": [], f"ours, {large}": [[2048, 3000]],
         },
-        # nothing below what can be seen
+        # Nothing below what can be seen
         "loss alone: peak memory": {
             f"fairseq, {small}": [[1024, 3000]], f"ours, {small}": [[1024, 10], [2048, 0.5]],
             f"fairseq, {large}": [], f"ours, {large}": [],
@@ -396,7 +396,7 @@ def test_the_picture(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="resident memory is read on Linux alone")
 def test_sees_memory_that_is_freed_again() -> None:
     size = 64 * 2**20
-    torch.ones(size).sum()  # an earlier peak does not count
+    torch.ones(size).sum()  # An earlier peak does not count
     found = peak_memory(lambda: torch.ones(size // 4).sum(), "cpu")
     assert found is not None
     assert 0.95 * size < found < 1.2 * size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import random
 import subprocess
 import sys
@@ -10,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from examples.made_up_text import make_text
+from fairseq_guided_align.cli import align
 from fairseq_guided_align.cli.main import main
-from fairseq_guided_align.links.aligner import AlignedText, AlignerSettings, _lines_for_eflomal
+from fairseq_guided_align.links.aligner import AlignerInput, AlignerSettings, _lines_for_eflomal
 from fairseq_guided_align.links.link import CorpusLinks
 from fairseq_guided_align.links.pharaoh import read_links
 from fairseq_guided_align.links.symmetrisation import symmetrise
@@ -46,12 +48,16 @@ def plain_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_links_of_eflomals_own_command(plain_text: Path, tmp_path: Path) -> None:
+def test_the_links_of_eflomals_own_command(
+    plain_text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also under the earlier name of --symmetrisation."""
     pytest.importorskip("eflomal")
     own = Path(sys.executable).with_name("eflomal-align")
     files = ["--source", plain_text / "s", "--target", plain_text / "t", "-o", tmp_path / "ours"]
     copies = ["--forward-output", tmp_path / "forward", "--reverse-output", tmp_path / "reverse"]
-    assert main(["align", *map(str, files), *map(str, copies), "--samplers", "1"]) == 0
+    assert main(["align", *map(str, files), *map(str, copies), "--samplers", "1", "--method", "union"]) == 0
+    assert "warning: --method is now --symmetrisation, and goes with the next release\n" in capsys.readouterr().err
     theirs = [own, "-s", plain_text / "s", "-t", plain_text / "t", "-f", tmp_path / "f", "-r", tmp_path / "r"]
     subprocess.run([sys.executable, *map(str, theirs), "--n-samplers", "1"], check=True, capture_output=True)
     made = {name: read_links(tmp_path / name) for name in ("forward", "reverse", "f", "r", "ours")}
@@ -65,8 +71,15 @@ def test_the_links_of_eflomals_own_command(plain_text: Path, tmp_path: Path) -> 
     assert differing(made["ours"], gold) < 0.58
     # Symmetrisation of the very links that eflomal wrote.
     assert list(made["ours"]) == [
-        symmetrise(one, other, AlignerSettings().method) for one, other in zip(made["forward"], made["reverse"])
+        symmetrise(one, other, "union") for one, other in zip(made["forward"], made["reverse"])
     ]
+
+
+def test_the_usual_symmetrisation() -> None:
+    parser = argparse.ArgumentParser()
+    align.add_arguments(parser)
+    given = parser.parse_args(["--source", "a", "--target", "b", "-o", "c"])
+    assert given.symmetrisation == AlignerSettings().method == "grow-diag-final-and"
 
 
 def differing(one: CorpusLinks, other: CorpusLinks) -> float:
@@ -77,7 +90,7 @@ def differing(one: CorpusLinks, other: CorpusLinks) -> float:
 
 
 def test_words_that_eflomal_would_cut_and_lines_too_long() -> None:
-    seen = AlignedText()
+    seen = AlignerInput()
     lines = ["a\u00a0b c\td", "", "\u3000 x", "w " * 1023, "w " * 1024]
     made = list(_lines_for_eflomal(lines, seen))
     assert [len(line.split()) for line in made] == [3, 0, 2, 1023, 1024]

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from conftest import MadeUpData, TrainedModel
 from decoding_reference import SlowModels, likeliest
+from fairseq_runs import forked_preprocess, train
 from fairseq_runs import run as run_fairseq
-from fairseq_runs import train
 
 from fairseq_guided_align.cli.main import main
 from fairseq_guided_align.links.link import SentenceLinks
@@ -122,29 +122,29 @@ def test_two_directions_are_averaged(
         assert found == {(s, t) for t, s in zip(*np.nonzero(mean >= 0.35))}
 
 
-@pytest.mark.parametrize("method", ["intersection", "grow-diag-final-and"])
 def test_two_directions_are_symmetrised(
-    made_up: MadeUpData,
-    trained: TrainedModel,
-    matrices: list[np.ndarray],
-    reverse: Reverse,
-    tmp_path: Path,
-    method: str,
-) -> None:
+    made_up: MadeUpData, trained: TrainedModel, matrices: list[np.ndarray], reverse: Reverse, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """Also under the option's earlier name."""
     files = ["--source", made_up.text / "test.src", "--target", made_up.text / "test.tgt"]
-    options = ["--reverse-checkpoint", reverse.checkpoint, "--combine", method, *files]
-    lines = extracted(tmp_path / "links", trained.checkpoint, *options)
-    for line, forward, backward in zip(lines, matrices, reverse.matrices):
-        one = SentenceLinks.from_pairs(likeliest(forward, "ignore"))
-        other = SentenceLinks.from_pairs(likeliest(backward, "eos")).inverted()
-        assert sorted(pairs_of(line)) == sorted(symmetrise(one, other, method).pairs())
+    for option, method in (("--symmetrisation", "intersection"), ("--combine", "grow-diag-final-and")):
+        capsys.readouterr()
+        options = ["--reverse-checkpoint", reverse.checkpoint, option, method, *files]
+        lines = extracted(tmp_path / "links", trained.checkpoint, *options)
+        for line, forward, backward in zip(lines, matrices, reverse.matrices):
+            one = SentenceLinks.from_pairs(likeliest(forward, "ignore"))
+            other = SentenceLinks.from_pairs(likeliest(backward, "eos")).inverted()
+            assert sorted(pairs_of(line)) == sorted(symmetrise(one, other, method).pairs())
+        told = "warning: --combine is now --symmetrisation, and goes with the next release\n"
+        assert (told in capsys.readouterr().err) == (option == "--combine")
 
 
 def test_the_other_model_has_to_be_of_the_opposite_direction(
     trained: TrainedModel, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["extract", str(trained.checkpoint), "--reverse-checkpoint", str(trained.checkpoint)]
-    assert main([*arguments, "--combine", "union"]) == 2
+    assert main([*arguments, "--symmetrisation", "union"]) == 2
     assert "expected a model of the language pair tgt-src; got one from src to tgt" in capsys.readouterr().err
 
 
@@ -157,7 +157,7 @@ def test_the_other_model_has_to_be_of_the_opposite_direction(
         (["--source", "a"], "--source and --target go together"),
         (["--source", "a", "--target", "b", "--split", "test"], "give one"),
         (["--pieces"], "--pieces and SentencePiece models go with"),
-        (["--combine", "union"], "go with --reverse-checkpoint"),
+        (["--symmetrisation", "union"], "go with --reverse-checkpoint"),
         (["--reverse-checkpoint", "x"], "goes with --method threshold or mutual-argmax"),
         (["--reverse-checkpoint", "x", "--method", "soft"], "probabilities of one model"),
         ([], "nowhere.pt: cannot be read as a checkpoint"),
@@ -187,11 +187,12 @@ def sentencepiece_model(made_up: MadeUpData, tmp_path_factory: pytest.TempPathFa
     """A model on SentencePiece's pieces of the made-up text: (checkpoint, data folder)."""
     pytest.importorskip("sentencepiece")
     folder = tmp_path_factory.mktemp("pieces")
-    assert main([
-        "preprocess", "-s", "src", "-t", "tgt", "--trainpref", str(made_up.text / "train"),
-        "--validpref", str(made_up.text / "valid"),
-        "--testpref", str(made_up.text / "test"), "--destdir", str(folder / "bin"), "--sentencepiece-vocab-size", "45",
-    ]) == 0  # fmt: skip
+    with forked_preprocess():
+        assert main([
+            "preprocess", "-s", "src", "-t", "tgt", "--trainpref", str(made_up.text / "train"),
+            "--validpref", str(made_up.text / "valid"), "--testpref", str(made_up.text / "test"),
+            "--destdir", str(folder / "bin"), "--sentencepiece-vocab-size", "45",
+        ]) == 0  # fmt: skip
     train(folder / "bin", folder / "model", "--disable-validation", updates=20)
     return folder / "model" / "checkpoint_last.pt", folder / "bin"
 
@@ -211,23 +212,19 @@ def word_matrix(slow: SlowModels, source: list[str], target: list[str]) -> np.nd
     return merged
 
 
-@pytest.mark.parametrize("source", ["split", "words", "pieces"])
-def test_pieces_become_words(
-    made_up: MadeUpData, sentencepiece_model: tuple[Path, Path], tmp_path: Path, source: str
-) -> None:
+def test_pieces_become_words(made_up: MadeUpData, sentencepiece_model: tuple[Path, Path], tmp_path: Path) -> None:
     checkpoint, data = sentencepiece_model
     folder = data / "text"
     pieces = [(folder / f"test.pieces.{lang}").read_text(encoding="utf-8").splitlines() for lang in ("src", "tgt")]
     assert any(len(line.split()) > len(words.split()) for line, words in zip(pieces[0], text_of(made_up, "src")))
-    text: list[object] = []
-    if source == "words":
-        text = ["--source", made_up.text / "test.src", "--target", made_up.text / "test.tgt"]
-    elif source == "pieces":
-        text = ["--source", folder / "test.pieces.src", "--target", folder / "test.pieces.tgt", "--pieces"]
-    lines = extracted(tmp_path / "links", checkpoint, *text)
     slow = SlowModels([checkpoint])
-    for line, one, other in zip(lines, *pieces):
-        assert pairs_of(line) == likeliest(word_matrix(slow, one.split(), other.split()), "ignore")
+    expected = [likeliest(word_matrix(slow, one.split(), other.split()), "ignore") for one, other in zip(*pieces)]
+    for text in (
+        [],
+        ["--source", made_up.text / "test.src", "--target", made_up.text / "test.tgt"],
+        ["--source", folder / "test.pieces.src", "--target", folder / "test.pieces.tgt", "--pieces"],
+    ):
+        assert [pairs_of(line) for line in extracted(tmp_path / "links", checkpoint, *text)] == expected
 
 
 def test_printed_links_between_words(

@@ -17,8 +17,8 @@ from fairseq_guided_align.cli.plot import parse_numbers
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.links.link import SentenceLinks
 from fairseq_guided_align.pictures import plots
-from fairseq_guided_align.subwords.conversion import subword_links_to_word_links, word_of_piece
-from fairseq_guided_align.subwords.piece_words import spread_over_pieces, word_texts
+from fairseq_guided_align.subwords.conversion import spread_over_pieces, subword_links_to_word_links
+from fairseq_guided_align.subwords.text_pieces import PiecedSentence
 
 
 @pytest.fixture
@@ -53,7 +53,12 @@ def test_words_and_gold_links_of_given_sentences(
     assert capsys.readouterr().out.split() == ["wrote", str(tmp_path / "a-7.png"), "wrote", str(tmp_path / "a-2.png"),
                                                "wrote", str(tmp_path / "a-3.png")]  # fmt: skip
     source, target, align = (lines(made_up, suffix) for suffix in ("src", "tgt", "align"))
-    for number, call in zip((7, 2, 3), drawn):
+    gold = ["--gold", str(made_up.text / "test.align")]
+    assert main(
+        ["plot", str(trained.checkpoint), "again=" + str(trained.checkpoint), "--sentences", "7", "--subwords", "words",
+         "--device", "cpu", *gold, "--output", str(out)]
+    ) == 0  # fmt: skip
+    for number, call in zip((7, 2, 3, 7), drawn, strict=True):
         assert call["source"] == [*source[number - 1], "</s>"]
         assert call["target"] == target[number - 1]
         assert {f"{s}-{t}" for s, t in call["gold"].pairs()} == set(align[number - 1])
@@ -141,6 +146,34 @@ def test_page_of_a_checkpoint(made_up: MadeUpData, trained: TrainedModel, tmp_pa
             assert p >= 0.02
 
 
+def test_marians_links_of_the_end_are_taken_off_gold_links(
+    made_up: MadeUpData, trained: TrainedModel, tmp_path: Path, drawn: list[dict[str, Any]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """Most pairs of the file tell, not those that are shown: sentence 3 has such a link also where few pairs have."""
+    source, target, align = (lines(made_up, suffix) for suffix in ("src", "tgt", "align"))
+    ends = [f"{len(one)}-{len(other)}" for one, other in zip(source, target)]
+    marian, few = tmp_path / "marian", tmp_path / "few"
+    marian.write_text("".join(" ".join([*links, end]) + "\n" for links, end in zip(align, ends)))
+    few.write_text(
+        "".join(" ".join([*links, *[end] * (i < 5)]) + "\n" for i, (links, end) in enumerate(zip(align, ends)))
+    )
+    model = ["--subwords", "words", "--device", "cpu"]
+    plot = ["plot", str(trained.checkpoint), *model, "--sentences", "3", "--out", str(tmp_path / "a.svg")]
+    pages = []
+    for gold in (made_up.text / "test.align", marian):
+        assert main([*plot, "--gold", str(gold)]) == 0
+        assert {f"{s}-{t}" for s, t in drawn[-1]["gold"].pairs()} == set(align[2])
+        page = tmp_path / "page.html"
+        assert main(["view", "--checkpoint", f"a={trained.checkpoint}", *model, "--limit", "4", "--gold", str(gold),
+                     "--out", str(page)]) == 0  # fmt: skip
+        pages.append(page.read_bytes())
+    assert pages[0] == pages[1]
+    assert capsys.readouterr().err.count(f"{marian}: 40 links of </s> taken off, as Marian writes them") == 2
+    assert main([*plot, "--gold", str(few)]) == 2
+    assert "line 3 of the gold links: expected links within" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -165,7 +198,7 @@ def test_view_refuses(arguments: list[str], message: str, capsys: pytest.Capture
     ],
 )
 def test_words_that_pieces_spell(kind: str, pieces: list[str], words: list[str]) -> None:
-    assert word_texts(pieces, word_of_piece(pieces, kind), kind) == words
+    assert PiecedSentence.of_pieces(pieces, kind).texts(kind) == words
 
 
 def test_links_spread_over_pieces_come_back() -> None:

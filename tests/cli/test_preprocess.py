@@ -6,6 +6,7 @@ import json
 import os
 import random
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ pytest.importorskip("fairseq")
 sentencepiece = pytest.importorskip("sentencepiece")
 
 from fairseq.data import Dictionary, data_utils  # noqa: E402
+from fairseq_runs import forked_preprocess  # noqa: E402
 
 SOURCE_WORDS = "ἐν ἀρχῇ ἦν ὁ λόγος καὶ πρὸς τὸν θεόν οὗτος πάντα δι’ αὐτοῦ ἐγένετο χωρὶς ½ﬁ".split()  # noqa: SIM905
 TARGET_WORDS = "in the beginning was word and with God this all things through him came to be Ａ".split()  # noqa: SIM905
@@ -48,6 +50,13 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ]
         write(folder, split, [" ".join(s) for s in sources], [" ".join(t) for t in targets], links)
     return folder
+
+
+@pytest.fixture
+def forked() -> Iterator[None]:
+    """Without a new process for `fairseq-preprocess`; the fixture `data` starts one."""
+    with forked_preprocess():
+        yield
 
 
 def preprocess(text: Path, destdir: Path, *arguments: object, trainpref: str = "train,train1") -> int:
@@ -101,8 +110,12 @@ def slow_links(text: Path, data: Path, split: str) -> list[set[tuple[int, int]]]
     return expected
 
 
-@pytest.mark.parametrize("split", SPLITS)
-def test_text_and_links_of_every_split(text: Path, data: Path, split: str) -> None:
+def test_text_and_links_of_every_split(text: Path, data: Path) -> None:
+    for split in SPLITS:
+        check_text_and_links(text, data, split)
+
+
+def check_text_and_links(text: Path, data: Path, split: str) -> None:
     store = LinkStore(links_path(data, split, "grc", "en"))
     assert [set(links.pairs()) for links in store] == slow_links(text, data, split)
     for lang in ("grc", "en"):
@@ -147,6 +160,7 @@ def test_settings_are_recorded(data: Path) -> None:
     assert settings["splits"]["train1"]["sentences"] == SPLITS["train1"]
 
 
+@pytest.mark.usefixtures("forked")
 def test_the_same_again(text: Path, data: Path, tmp_path: Path) -> None:
     """One process gives what two give, and the folder holds the same files to the byte, the log apart."""
     assert preprocess(text, tmp_path / "bin", "--sentencepiece-vocab-size", 90) == 0
@@ -159,6 +173,7 @@ def test_the_same_again(text: Path, data: Path, tmp_path: Path) -> None:
             assert (data / path).read_bytes() == (tmp_path / "bin" / path).read_bytes(), path
 
 
+@pytest.mark.usefixtures("forked")
 def test_bpe_cleaned_with_given_dictionaries(text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Text that is cut already; too long pairs go from all three sides; a shard and a split without links."""
     cut = tmp_path / "cut"
@@ -200,6 +215,7 @@ def test_bpe_cleaned_with_given_dictionaries(text: Path, tmp_path: Path, capsys:
     assert (tmp_path / "bin" / "dict.grc.txt").read_bytes() == (tmp_path / "bin" / "dict.en.txt").read_bytes()
 
 
+@pytest.mark.usefixtures("forked")
 def test_only_pairs_that_are_kept_have_to_agree(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Words and pieces of a pair that is too long differ, then those of a pair that is kept, and a block of lines
     before them is left out as a whole.
@@ -255,6 +271,7 @@ def test_a_failure_leaves_nothing(
     assert os.listdir(tmp_path) == ["text"]
 
 
+@pytest.mark.usefixtures("forked")
 def test_fairseqs_own_failure_is_shown(text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """fairseq counts in 64 bits what a dictionary may hold in more."""
     dictionary = tmp_path / "dict.txt"
@@ -267,6 +284,7 @@ def test_fairseqs_own_failure_is_shown(text: Path, tmp_path: Path, capsys: pytes
     assert os.listdir(tmp_path) == ["dict.txt"]
 
 
+@pytest.mark.usefixtures("forked")
 @pytest.mark.parametrize("form", [[], ["--inverted", "--one-based"]])
 def test_links_by_the_aligner(tmp_path: Path, form: list[str]) -> None:
     """The very text that a split without links needs, in its order: against `align` on the text of all splits.
@@ -275,7 +293,7 @@ def test_links_by_the_aligner(tmp_path: Path, form: list[str]) -> None:
     """
     pytest.importorskip("eflomal")
     chance = random.Random(3)
-    sizes = {"train": 500, "train1": 150, "valid": 50}
+    sizes = {"train": 400, "train1": 100, "valid": 50}
     files: list[object] = ["-s", "grc", "-t", "en", "--subwords", "words", "--aligner", "eflomal", *form]
     expected: list[list[tuple[int, int]]] = []
     everything: tuple[list[str], list[str]] = ([], [])
@@ -400,7 +418,12 @@ def test_binarize_refuses(copy: Path, tmp_path: Path, capsys: pytest.CaptureFixt
         assert binarize(copy, f"valid={path}") == 2
         assert says in capsys.readouterr().err
         assert links_path(copy, "valid", "grc", "en").read_bytes() == before
-    assert binarize(copy, "valid") == 2
+    path.write_text("0-0\n" * 15)
+    for entries in (["valid"], [f"valid={path}", f"valid={path}"]):
+        assert binarize(copy, *entries) == 2
+        assert f"expected SPLIT=FILE, each split once, such as train=train.align; got {entries[-1]!r}" in (
+            capsys.readouterr().err
+        )
     assert binarize(tmp_path / "none", f"valid={path}") == 2
     assert binarize(tmp_path, f"valid={path}") == 2
     assert "give -s and -t" in capsys.readouterr().err

@@ -20,7 +20,7 @@ import pytest
 from conftest import MadeUpData, TrainedModel
 
 from fairseq_guided_align.cli import options
-from fairseq_guided_align.cli.main import available, main
+from fairseq_guided_align.cli.main import COMMANDS, main
 from fairseq_guided_align.links.pharaoh import read_links
 
 COMMAND = [sys.executable, "-m", "fairseq_guided_align.cli.main"]
@@ -30,7 +30,7 @@ NO_TEXT = {
     "--reverse-checkpoint", "--reverse-data", "--data",
 }  # fmt: skip
 """Options of files that no stream can be: models, dictionaries, folders."""
-PICTURES = {("plot", "--out"), ("curves", "--out")}
+PICTURES = {("plot", "--output"), ("curves", "--output")}
 """Whose names say the format."""
 
 
@@ -65,10 +65,9 @@ def parser_of(command: str) -> argparse.ArgumentParser:
     return parser
 
 
-@pytest.mark.parametrize("command", available())
-def test_every_file_says_what_a_dash_means(command: str) -> None:
+def test_every_file_says_what_a_dash_means() -> None:
     """An option that names a file of text and would take ``-`` for a name is found here."""
-    for action in parser_of(command)._actions:
+    for command, action in ((name, action) for name in COMMANDS for action in parser_of(name)._actions):
         name = (action.option_strings or [action.dest])[0]
         names_file = isinstance(action.metavar, str) and any(
             word in action.metavar for word in ("FILE", "LOG", "GOLD", "HYP")
@@ -81,11 +80,7 @@ def test_every_file_says_what_a_dash_means(command: str) -> None:
             assert action.type is options.folder_to_write
 
 
-@pytest.mark.parametrize("redirected", [False, True])
-@pytest.mark.parametrize("streamed", ["links", "source", "target"])
-def test_check(
-    made_up: MadeUpData, tmp_path: Path, capsys: pytest.CaptureFixture[str], streamed: str, redirected: bool
-) -> None:
+def test_check(made_up: MadeUpData, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files = {name: made_up.text / f"test.{name}" for name in ("align", "src", "tgt")}
     named = dict(zip(("links", "source", "target"), files.values()))
 
@@ -95,8 +90,11 @@ def test_check(
         (found,) = json.loads(capsys.readouterr().out)
         return {key: value for key, value in found.items() if key not in ("file", "lines")}
 
-    with standard_input(named[streamed].read_bytes(), tmp_path / "given" if redirected else None):
-        assert report(**{streamed: "-"}) == report()
+    expected = report()
+    for streamed, path in named.items():
+        for redirected in (None, tmp_path / "given"):
+            with standard_input(path.read_bytes(), redirected):
+                assert report(**{streamed: "-"}) == expected
 
 
 def test_check_of_a_stream_with_another_number_of_lines(
@@ -108,8 +106,7 @@ def test_check_of_a_stream_with_another_number_of_lines(
     assert "error: expected files with the same number of lines" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_project(made_up: MadeUpData, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes], workers: int) -> None:
+def test_project(made_up: MadeUpData, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     """From standard input to standard output, also with processes that have a standard input of their own."""
     text = [
         f"--{side}-{units}={made_up.text / f'train.{language}'}"
@@ -121,11 +118,11 @@ def test_project(made_up: MadeUpData, tmp_path: Path, capfdbinary: pytest.Captur
     assert expected.count(b"\n") == 400
     links = (made_up.text / "train.align").read_bytes()
     capfdbinary.readouterr()
-    for redirected in (None, tmp_path / "given"):
-        for output in ([], ["--output=-"]):
-            with standard_input(links, redirected):
-                assert main([*command, "--links=-", f"--workers={workers}", *output]) == 0
-            assert capfdbinary.readouterr().out == expected
+    for workers, redirected, output in ((1, None, []), (1, tmp_path / "given", ["--output=-"]), (2, None, []),
+                                        (2, tmp_path / "given", [])):  # fmt: skip
+        with standard_input(links, redirected):
+            assert main([*command, "--links=-", f"--workers={workers}", *output]) == 0
+        assert capfdbinary.readouterr().out == expected
 
 
 def test_aer(made_up: MadeUpData, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -143,6 +140,57 @@ def test_aer(made_up: MadeUpData, tmp_path: Path, capsys: pytest.CaptureFixture[
     error = capsys.readouterr().err
     assert "expected files with the same number of lines" in error
     assert "/dev/stdin is a pipe" in error
+
+
+def test_naacl_in_a_stream_is_recognised(
+    made_up: MadeUpData, trained: TrainedModel, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """Every command that reads links does with a stream of NAACL word alignments what it does with their file."""
+    pharaoh, naacl, picture = made_up.text / "test.align", tmp_path / "naacl", tmp_path / "a.png"
+    links = [
+        f"{number:04d} {int(source) + 1} {int(target) + 1} S"
+        for number, line in enumerate(pharaoh.read_text().splitlines(), start=1)
+        for source, target in (link.split("-") for link in line.split())
+    ]  # fmt: skip
+    # Pairs without links at the end, of which the form says nothing.
+    naacl.write_text("".join(line + "\n" for line in links if int(line[:4]) < 39))
+    source, target = (f"{made_up.text / 'test'}.{lang}" for lang in ("src", "tgt"))
+    model = ["--subwords=words", "--device=cpu"]
+    commands: dict[str, list[str]] = {
+        "gold": ["aer", "LINKS", str(pharaoh)],
+        "gold and text": ["aer", "LINKS", str(pharaoh), "--source", source, "--target", target],
+        "system": ["aer", str(pharaoh), "LINKS"],
+        "both": ["aer", str(naacl), "LINKS"],
+        "check": ["check", "--links=LINKS", f"--source={source}", f"--target={target}"],
+        "project": [
+            "project", "--links=LINKS", "--source-words", source, "--source-pieces", source, "--target-words", target,
+            "--target-pieces", target, "--subwords=words", "--workers=2",
+        ],
+        "view": ["view", f"--source={source}", f"--target={target}", "--links=one=LINKS", "--out=-"],
+        "gold of view": ["view", f"--source={source}", f"--target={target}", f"--links=one={pharaoh}", "--out=-",
+                         "--gold=LINKS"],
+        "view of a model": ["view", "--checkpoint", f"one={trained.checkpoint}", *model, "--gold=LINKS", "--out=-"],
+        "plot": ["plot", str(trained.checkpoint), *model, "--gold=LINKS", "--sentences=3", f"--out={picture}"],
+    }  # fmt: skip
+    for name, command in commands.items():
+        printed = []
+        for file in (str(naacl), "-"):
+            capfdbinary.readouterr()
+            with standard_input(naacl.read_bytes()):
+                assert main([argument.replace("LINKS", file) for argument in command]) == 0, name
+            out = picture.read_bytes() if name == "plot" else capfdbinary.readouterr().out
+            printed.append(out.replace(str(naacl).encode(), b"-").replace(b"/dev/stdin", b"-"))
+        assert printed[0].split() == printed[1].split() != [], name
+
+
+def test_aer_of_naacl_and_a_stream_of_pharaoh_text(
+    made_up: MadeUpData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Only the stream says how many pairs there are."""
+    (tmp_path / "naacl").write_text("0001 1 1 S\n")
+    with standard_input((made_up.text / "test.align").read_bytes()):
+        assert main(["aer", str(tmp_path / "naacl"), "-", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["pairs_left_out"] == 39
 
 
 def test_binarize(made_up: MadeUpData, tmp_path: Path) -> None:
@@ -271,8 +319,7 @@ def printed(encoding: str, errors: str, *arguments: object) -> tuple[int, str]:
         sys.stdout = kept
 
 
-@pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+@pytest.mark.parametrize(("encoding", "errors"), [("ascii", "strict"), ("utf-8", "surrogateescape")])
 def test_every_command_says_everything_in_any_encoding(
     made_up: MadeUpData, trained: TrainedModel, tmp_path: Path, encoding: str, errors: str
 ) -> None:
@@ -307,13 +354,13 @@ def test_every_command_says_everything_in_any_encoding(
     assert (code, f"wrote {tmp_path}/{told}.svg" in said) == (0, True)
 
 
-@pytest.mark.parametrize("command", available())
-def test_help_in_ascii(command: str) -> None:
-    code, said = printed("ascii", "strict", command, "--help")
-    assert code == 0
-    assert said.startswith("usage:")
-    no_text = command in ("user-dir", "preprocess", "ctranslate2", "average")
-    assert ("- as a file of text is standard input or output." in said) is not no_text
+def test_help_of_every_command_in_ascii() -> None:
+    for command in COMMANDS:
+        code, said = printed("ascii", "strict", command, "--help")
+        assert code == 0
+        assert said.startswith(f"usage: fairseq-guided-align {command} ")
+        no_text = command in ("user-dir", "preprocess", "ctranslate2", "average")
+        assert ("- as a file of text is standard input or output." in said) is not no_text, command
 
 
 def test_another_way_of_handling_them_stays() -> None:
@@ -321,13 +368,12 @@ def test_another_way_of_handling_them_stays() -> None:
     assert (code, "?" in said, "\\u2581" in said) == (0, True, False)
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
-def test_user_dir_is_the_folders_own_bytes(made_up: MadeUpData, tmp_path: Path, encoding: str) -> None:
-    """Where the package lies in a folder with a Greek name; its text goes through real pipes."""
+def test_user_dir_is_the_folders_own_bytes(made_up: MadeUpData, tmp_path: Path) -> None:
+    """Where the package lies in a folder with a Greek name, and the output's encoding has no Greek; through pipes."""
     package = Path(options.__file__).resolve().parents[1]
     (tmp_path / "λ é").mkdir()
     shutil.copytree(package, tmp_path / "λ é" / package.name, ignore=shutil.ignore_patterns("__pycache__"))
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "λ é"), "PYTHONIOENCODING": encoding}
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "λ é"), "PYTHONIOENCODING": "latin-1"}
     done = subprocess.run([*COMMAND, "user-dir"], cwd=tmp_path, env=environment, capture_output=True, check=True)
     assert done.stdout == os.fsencode(tmp_path / "λ é" / package.name) + b"\n"
     project = [*COMMAND, "project", "--subwords", "words", "--links", "-"]

@@ -36,7 +36,7 @@ def test_every_module_has_its_page(pages: Path) -> None:
 
 
 def test_parameters_are_lists_and_not_raw_text(pages: Path) -> None:
-    text = unescape((pages / "fairseq_guided_align" / "extraction.html").read_text(encoding="utf-8"))
+    text = unescape((pages / "fairseq_guided_align" / "aligning" / "extraction.html").read_text(encoding="utf-8"))
     assert "a checkpoint of fairseq's, trained with this package or without" in text
     assert ":param checkpoint:" not in text
 

@@ -70,8 +70,7 @@ def test_project(text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("level", ["pieces", "words"])
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(("level", "workers"), [("pieces", 1), ("words", 2)])
 def test_binarize(
     text: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], level: str, workers: int
 ) -> None:
@@ -92,7 +91,6 @@ def test_binarize(
     ("options", "size", "named"),
     [
         (["--sentencepiece-vocab-size", "8"], 9000, "bin/sentencepiece.s.model"),
-        (["--subwords", "words"], 20_000, "bin/train.links.s-t"),
         (["--subwords", "words", "--workers", "2"], 20_000, "bin/train.links.s-t"),
         # fairseq's index takes 12 bytes a line
         (["--subwords", "words", "--align-suffix", "none", "--allow-missing-alignments", "--workers", "2"], 20_000,

@@ -36,7 +36,7 @@ def shapes_only(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         raise AssertionError(f"{frame.f_code.co_filename}:{frame.f_lineno} waits for the device")
 
     monkeypatch.setattr(torch.Tensor, "__bool__", answer)
-    # it asks for a tensor of the shape, through memory that these tensors do not have
+    # It asks for a tensor of the shape, through memory that these tensors do not have
     monkeypatch.setattr("torch.onnx.operators.shape_as_tensor", lambda tensor: tuple(tensor.shape))
     if torch.__version__.startswith("2.11."):
         monkeypatch.setattr(torch, "addmm", added_products)
@@ -53,7 +53,7 @@ def added_products(
     return total.add_(torch.mm(a, b, out_dtype=out_dtype), alpha=alpha)
 
 
-DEVICE = "meta"  # for which our code does what it does on a GPU
+DEVICE = "meta"  # For which our code does what it does on a GPU
 
 
 def there(value: Any) -> Any:
@@ -65,7 +65,7 @@ def there(value: Any) -> Any:
 def model_there(arch: str, dtype: torch.dtype) -> Any:
     with torch.device(DEVICE):
         model = tiny_models.model(arch)
-    moved: dict[int, torch.nn.Parameter] = {}  # shared weights stay shared
+    moved: dict[int, torch.nn.Parameter] = {}  # Shared weights stay shared
     for module in model.modules():
         for name, one in module._parameters.items():
             if one is not None:
@@ -88,8 +88,9 @@ CHOICES = [
 ]
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, *HALF])
-@pytest.mark.parametrize("arch", ["transformer", "transformer_align"])
+@pytest.mark.parametrize(
+    ("arch", "dtype"), [("transformer", HALF[0]), ("transformer_align", HALF[1]), ("transformer", torch.float32)]
+)
 def test_the_criterion_stays_on_the_device(shapes_only: None, arch: str, dtype: torch.dtype) -> None:
     model, sample = model_there(arch, dtype), there(tiny_models.sample())
     for choice, softmax in zip(CHOICES, ("chunked", "full", "full", "chunked")):
@@ -141,6 +142,6 @@ def test_waiting_and_mixing_would_be_noticed(shapes_only: None) -> None:
         elsewhere.nonzero()
     with pytest.raises(AssertionError, match=r"test_like_on_gpu.py:.* waits for the device"):
         bool(elsewhere.any())
-    # a CPU may look for padding, which no other device does
+    # A CPU may look for padding, which no other device does
     with pytest.raises(AssertionError, match=r"chunked_cross_entropy.py:.* waits for the device"):
         chunked_cross_entropy(torch.zeros(2, 3), torch.zeros(5, 3), None, torch.zeros(2, dtype=torch.int64), 0.1, 1)

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fairseq_guided_align.links import coverage
-from fairseq_guided_align.links.coverage import LinkCoverage, first_outside, measure_coverage
+from fairseq_guided_align.links import outside
+from fairseq_guided_align.links.coverage import LinkCoverage, measure_coverage
 from fairseq_guided_align.links.link import CorpusLinks, SentenceLinks
+from fairseq_guided_align.links.outside import first_outside
 
 SENTENCE = st.tuples(
     st.integers(0, 6), st.integers(0, 6), st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)), max_size=8)
@@ -44,20 +45,20 @@ def test_counts_equal_a_loop(sentences: list, cut: int) -> None:
     kept = np.minimum(source_lengths, cut)
     found = measure_coverage(links, source_lengths, kept, target_lengths)
     assert vars(found) == expected
-    outside = [
+    found_outside = [
         (number, s, t)
         for number, (source, target, _) in enumerate(sentences)
         for s, t in links[number].pairs()
         if s >= source or t >= target
     ]
-    first = next(iter(outside), None)
+    first = next(iter(found_outside), None)
     assert first_outside(links, source_lengths, target_lengths) == first
-    before, coverage.CHUNK = coverage.CHUNK, 2
+    before, outside.CHUNK = outside.CHUNK, 2
     try:
         assert measure_coverage(links, source_lengths, kept, target_lengths) == found
         assert first_outside(links, source_lengths, target_lengths) == first
     finally:
-        coverage.CHUNK = before
+        outside.CHUNK = before
 
 
 def test_the_line_says_what_was_dropped_and_why() -> None:

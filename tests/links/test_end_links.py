@@ -13,7 +13,7 @@ import pytest
 from fairseq_guided_align.cli.main import main
 from fairseq_guided_align.links.end_links import take_off_end_links
 from fairseq_guided_align.links.link import CorpusLinks
-from fairseq_guided_align.links.pharaoh import parse_line
+from fairseq_guided_align.links.pharaoh import parse_line, read_links
 from fairseq_guided_align.links.store import LinkStore, links_path
 
 PAIRS = 50
@@ -65,34 +65,31 @@ def test_project_takes_them_off(options: list[str], corpus: Path, capsys: pytest
     assert said.count("53 links of </s> taken off") == 1
 
 
-def test_preprocess_and_binarize_take_them_off(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_preprocess_binarize_and_training_take_them_off(
+    corpus: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     pytest.importorskip("fairseq")
-    stored = []
-    for name in ("clean", "marian"):
-        data = corpus / f"data-{name}"
-        files = ["--trainpref", str(corpus / name), "--destdir", str(data), "--subwords", "words"]
-        assert main(["preprocess", "-s", "s", "-t", "t", *files]) == 0
-        stored.append(list(LinkStore(links_path(data, "train", "s", "t"))))
+    data = corpus / "data"
+    files = ["--trainpref", str(corpus / "marian"), "--destdir", str(data), "--subwords", "words"]
+    assert main(["preprocess", "-s", "s", "-t", "t", *files]) == 0
+    clean = list(read_links(corpus / "clean.align"))
+    assert list(LinkStore(links_path(data, "train", "s", "t"))) == clean
     assert json.loads((data / "guided_alignment.json").read_text())["splits"]["train"]["end_links"] == 53
     for level in ("words", "pieces"):
         options = ["--level", level, "--max-dropped", "0"]
         assert main(["binarize", str(data), f"train={corpus}/marian.align", *options]) == 0
-        stored.append(list(LinkStore(links_path(data, "train", "s", "t"))))
-    assert stored[1:] == [stored[0]] * 3
+        assert list(LinkStore(links_path(data, "train", "s", "t"))) == clean
     assert capsys.readouterr().err.count("53 links of </s> taken off") == 3
+    assert_taken_off_files_of_alignments(corpus, data, clean, caplog)
 
 
-def test_training_takes_them_off_files_of_alignments(corpus: Path, caplog: pytest.LogCaptureFixture) -> None:
-    pytest.importorskip("fairseq")
-    from fairseq.data import data_utils
+def assert_taken_off_files_of_alignments(
+    corpus: Path, data: Path, clean: list, caplog: pytest.LogCaptureFixture
+) -> None:
+    from fairseq.data import Dictionary, data_utils
     from fairseq.data.language_pair_dataset import LanguagePairDataset
 
     from fairseq_guided_align.training.pair_links import PairLinks
-
-    data = corpus / "data"
-    files = ["--trainpref", str(corpus / "clean"), "--destdir", str(data), "--subwords", "words"]
-    assert main(["preprocess", "-s", "s", "-t", "t", *files]) == 0
-    from fairseq.data import Dictionary
 
     sides: list = []
     for lang in "st":
@@ -100,7 +97,6 @@ def test_training_takes_them_off_files_of_alignments(corpus: Path, caplog: pytes
         text = data_utils.load_indexed_dataset(str(data / f"train.s-t.{lang}"), dictionary)
         sides += [text, text.sizes, dictionary]
     pairs = LanguagePairDataset(*sides)
-    clean = LinkStore(links_path(data, "train", "s", "t"))
     for inverted in (False, True):
         path = corpus / "marian.align"
         if inverted:
@@ -148,7 +144,7 @@ def test_what_is_not_marians_is_left_for_the_counts_of_links_outside() -> None:
     # What lies further out is none of </s>.
     assert off(["0-0 2-2 3-2", "0-0 2-2"], [2, 2], [2, 2]) == ([[(0, 0), (3, 2)], [(0, 0)]], 2)
     # Pairs whose number of words is in doubt do not tell.
-    assert off(["0-0 2-2", "0-0"], [2, 2], [2, 2], [False, True])[1] == 0
+    assert off(["0-0 2-2", "0-0 2-2", "0-0"], [2] * 3, [2] * 3, [False, False, True])[1] == 0
     assert off(["0-0 2-2", "0-0 2-2"], [2, 2], [2, 2], [False, True])[1] == 2
 
 
@@ -175,6 +171,29 @@ def test_aer_takes_them_off_where_it_is_given_the_text(corpus: Path, capsys: pyt
         f"{text[3]},{text[3]}",
     ]
     assert aer(capsys, *twice)["systems"][0]["aer"] == 0
+
+
+def test_aer_without_the_text_says_what_may_be_marians(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clean, marian = corpus / "clean.align", corpus / "marian.align"
+    wanted = (
+        f"{marian}: in {PAIRS} of {PAIRS} pairs the last link lies behind all those of {clean}; if Marian wrote"
+        f" {marian}, these are links of </s>: give --source and --target, and they are taken off"
+    )
+    for files in ((clean, marian), (marian, clean)):
+        scores = aer(capsys, *files)
+        assert (scores["hints"], scores["warnings"]) == ([wanted], [])
+        assert main(["aer", *map(str, files)]) == 0
+        assert f"hint: {wanted}\n" in capsys.readouterr().out
+    # Full stops that half of the gold links' pairs have as well; a file that counts from 1 reaches further, too.
+    lines = marian.read_text().splitlines()
+    half = [line if number % 2 else line.rsplit(" ", 1)[0] for number, line in enumerate(lines)]
+    (corpus / "half").write_text("".join(line + "\n" for line in half))
+    (corpus / "from-0").write_text("0-0 1-1\n" * 5)
+    (corpus / "from-1").write_text("1-1 2-2\n" * 5)
+    zero, one = corpus / "from-0", corpus / "from-1"
+    for files in ((clean, clean), (corpus / "half", marian), (zero, one), (one, zero)):
+        assert aer(capsys, *files)["hints"] == []
+    assert aer(capsys, clean, marian, "--source", f"{corpus}/clean.s", "--target", f"{corpus}/clean.t")["hints"] == []
 
 
 def test_aer_warns_of_links_of_other_words(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
+import os
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -39,6 +43,7 @@ def test_naacl_says_the_same_links(form: str, corpus: Path) -> None:
         path.write_text("\n \n" + NAACL)
     # Its positions count from 1 whatever is said.
     found = read_link_file(path, form == "one-based", len(TEXT))
+    assert [one.pairs() for one in found] == [[(0, 0), (2, 1)], [], [(0, 0)], [(3, 0), (0, 3)], []]
     assert found == read_link_file(corpus / "train.align")
     assert len(read_link_file(path)) == 4
 
@@ -108,23 +113,17 @@ def test_check_project_and_aer_read_both_forms_alike(corpus: Path, capsys: pytes
     assert "train.naacl: NAACL word alignments do not say" in capsys.readouterr().err
 
 
-def test_a_folder_made_from_either_form_is_the_same(corpus: Path) -> None:
+def test_a_folder_is_made_from_it(corpus: Path) -> None:
     pytest.importorskip("fairseq")
-    stored = []
-    for suffix in ("align", "naacl"):
-        data = corpus / f"data-{suffix}"
-        options = ["--subwords", "words", "--align-suffix", suffix, "--workers", "2" if suffix == "naacl" else "1"]
-        assert (
-            main(
-                ["preprocess", "-s", "s", "-t", "t", "--trainpref", f"{corpus}/train", "--destdir", str(data), *options]
-            )
-            == 0
-        )
-        stored.append(list(LinkStore(links_path(data, "train", "s", "t"))))
+    stored = [list(read_link_file(corpus / "train.align"))]
+    data = corpus / "data"
+    options = ["--subwords", "words", "--align-suffix", "naacl", "--workers", "2"]
+    files = ["--trainpref", f"{corpus}/train", "--destdir", str(data)]
+    assert main(["preprocess", "-s", "s", "-t", "t", *files, *options]) == 0
+    stored.append(list(LinkStore(links_path(data, "train", "s", "t"))))
     for level in ("words", "pieces"):
         assert main(["binarize", str(data), f"train={corpus}/train.naacl", "--level", level]) == 0
         stored.append(list(LinkStore(links_path(data, "train", "s", "t"))))
-    assert [one.pairs() for one in stored[0]] == [[(0, 0), (2, 1)], [], [(0, 0)], [(3, 0), (0, 3)], []]
     assert stored[1:] == [stored[0]] * 3
 
 
@@ -153,13 +152,13 @@ A3 = (
 )
 
 
-@pytest.mark.parametrize("text", [A3, A3.split("\n", 2)[2]])
 @pytest.mark.parametrize("command", ["check", "preprocess", "project", "binarize", "aer", "view"])
 def test_the_form_of_giza_is_recognised_with_what_to_do(
-    command: str, text: str, corpus: Path, capsys: pytest.CaptureFixture[str]
+    command: str, corpus: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = corpus / "train.align"
-    path.write_text(text * len(TEXT))
+    # Without its first two lines as well.
+    path.write_text((A3 if command == "check" else A3.split("\n", 2)[2]) * len(TEXT))
     (corpus / "data").mkdir()
     sides = [f"{corpus}/train.s", f"{corpus}/train.t"]
     arguments = {
@@ -177,14 +176,56 @@ def test_the_form_of_giza_is_recognised_with_what_to_do(
     assert "symal" in said
 
 
-def test_from_a_pipe_the_message_says_that_a_file_would_be_read(corpus: Path) -> None:
-    import os
-    import threading
-
-    pipe = corpus / "pipe"
-    os.mkfifo(pipe)
-    writer = threading.Thread(target=lambda: pipe.write_text(NAACL), daemon=True)
+@contextlib.contextmanager
+def pipe_of(path: Path, text: bytes) -> Iterator[Path]:
+    """A named pipe through which this goes once."""
+    os.mkfifo(path)
+    writer = threading.Thread(target=lambda: path.write_bytes(text), daemon=True)
     writer.start()
-    with pytest.raises(GuidedAlignError, match=r"pipe:1: expected SOURCE-TARGET.*recognised in files, not in pipes"):
-        read_link_file(pipe)
+    yield path
     writer.join()
+    path.unlink()
+
+
+LONG = NAACL + "".join(f"{pair} 1 1 S\n" for pair in range(6, 60_000))
+"""More than a pipe holds at once, and than is read at a time."""
+
+
+@pytest.mark.parametrize("form", ["plain", "gzip", "windows", "begins-empty", "long"])
+def test_a_pipe_is_recognised_as_a_file_is(form: str, corpus: Path) -> None:
+    text = (LONG if form == "long" else NAACL).encode()
+    if form == "gzip":
+        text = gzip.compress(text)
+    elif form == "windows":
+        text = b"\xef\xbb\xbf" + text.replace(b"\n", b"\r\n")
+    elif form == "begins-empty":
+        text = b"\n \n" + text
+    (corpus / "train.naacl").write_bytes(text)
+    with pipe_of(corpus / "pipe", text) as pipe:
+        assert read_link_file(pipe) == read_link_file(corpus / "train.naacl")
+
+
+def test_links_of_a_pipe_in_pharaoh_text_are_whole(corpus: Path) -> None:
+    text = "".join(f"\r\n{number}-1 2-{number}\r\n" for number in range(20_000)).encode()
+    first = " ".join(f"{number}-1" for number in range(100_000)).encode()
+    for written in (b"\xef\xbb\xbf" + text, b"", b"\n\n", b"1-1", first, first + b"\n" + text):
+        (corpus / "file").write_bytes(written)
+        with pipe_of(corpus / "pipe", written) as pipe:
+            assert read_link_file(pipe) == read_link_file(corpus / "file")
+
+
+def test_the_form_of_giza_is_recognised_in_a_pipe(corpus: Path) -> None:
+    with (
+        pipe_of(corpus / "pipe", A3.encode()) as pipe,
+        pytest.raises(GuidedAlignError, match=r"pipe:1: .*got GIZA\+\+'s A3 form"),
+    ):
+        read_link_file(pipe)
+
+
+def test_binarize_without_lengths_counts_the_pairs_of_a_pipe(corpus: Path) -> None:
+    """A folder whose text is of a format that does not tell its lengths."""
+    (corpus / "data").mkdir()
+    with pipe_of(corpus / "pipe", NAACL.encode()) as pipe:
+        assert main(["binarize", str(corpus / "data"), "-s", "s", "-t", "t", f"train={pipe}"]) == 0
+    stored = LinkStore(links_path(corpus / "data", "train", "s", "t"))
+    assert [one.pairs() for one in stored] == [one.pairs() for one in read_link_file(corpus / "train.naacl")]

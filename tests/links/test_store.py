@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from fairseq_guided_align.errors import AlignmentStoreError, GuidedAlignError
 from fairseq_guided_align.links.link import CorpusLinks, SentenceLinks
-from fairseq_guided_align.links.store import HEADER, LinkStore, StoreCounts, is_store, links_path, write_links
+from fairseq_guided_align.links.store import HEADER, LinkStore, StoreCounts, links_path, write_links
 
 SENTENCE = st.lists(
     st.tuples(st.integers(0, 2**31 - 1), st.integers(0, 9), st.sampled_from([0.5, 1.0]), st.booleans()), max_size=5
@@ -148,12 +148,6 @@ def test_refuses_text_and_nothing(tmp_path: Path) -> None:
         LinkStore(text)
     with pytest.raises(AlignmentStoreError, match="No such file"):
         LinkStore(tmp_path / "none")
-    assert not is_store(text)
-    assert not is_store(tmp_path / "none")
-
-
-def test_is_store(stored: Path) -> None:
-    assert is_store(stored)
 
 
 def test_a_failure_leaves_the_old_file_and_nothing_else(stored: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fairseq_guided_align.errors import AlignmentLengthError, AlignmentRangeError, GuidedAlignError
 from fairseq_guided_align.links.link import CorpusLinks, SentenceLinks
-from fairseq_guided_align.links.symmetrisation import CHUNK, METHODS, symmetrise, symmetrise_corpus
+from fairseq_guided_align.links.symmetrisation import CHUNK, SYMMETRISATIONS, symmetrise, symmetrise_corpus
 
 SIZE = 7
 links = st.lists(st.tuples(st.integers(0, SIZE - 1), st.integers(0, SIZE - 1)), max_size=20).map(
@@ -49,7 +49,7 @@ def reference(forward: SentenceLinks, reverse: SentenceLinks, method: str) -> li
     return sorted(zip(*(axis.tolist() for axis in np.nonzero(result))))
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", SYMMETRISATIONS)
 @given(links, links)
 def test_equals_the_reference(method: str, forward: SentenceLinks, reverse: SentenceLinks) -> None:
     assert sorted(symmetrise(forward, reverse, method).pairs()) == reference(forward, reverse, method)
@@ -88,13 +88,13 @@ def read(lines: list[str]) -> CorpusLinks:
     )
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", SYMMETRISATIONS)
 def test_equals_atools(method: str) -> None:
     result = symmetrise_corpus(read(FORWARD), read(REVERSE), method)
     assert [" ".join(f"{s}-{t}" for s, t in sorted(one.pairs())) for one in result] == ATOOLS[method]
 
 
-@given(st.lists(st.tuples(links, links), max_size=5), st.sampled_from(METHODS))
+@given(st.lists(st.tuples(links, links), max_size=5), st.sampled_from(SYMMETRISATIONS))
 def test_a_corpus_gives_what_its_sentences_give(pairs: list, method: str) -> None:
     forward = CorpusLinks.from_sentences(f for f, _ in pairs)
     reverse = CorpusLinks.from_sentences(r for _, r in pairs)
@@ -104,13 +104,13 @@ def test_a_corpus_gives_what_its_sentences_give(pairs: list, method: str) -> Non
 
 @given(links, links)
 def test_the_methods_form_a_chain(forward: SentenceLinks, reverse: SentenceLinks) -> None:
-    taken = {method: set(symmetrise(forward, reverse, method).pairs()) for method in METHODS}
+    taken = {method: set(symmetrise(forward, reverse, method).pairs()) for method in SYMMETRISATIONS}
     assert taken["intersection"] <= taken["grow-diag"] <= taken["grow-diag-final-and"]
     assert taken["grow-diag"] <= taken["grow-diag-final"] <= taken["union"]
     assert taken["grow-diag-final-and"] <= taken["union"]
 
 
-@given(links, st.sampled_from(METHODS))
+@given(links, st.sampled_from(SYMMETRISATIONS))
 def test_equal_directions_change_nothing(both: SentenceLinks, method: str) -> None:
     assert symmetrise(both, both, method) == both
 
@@ -134,7 +134,7 @@ def test_a_corpus_longer_than_a_chunk_keeps_its_order() -> None:
     assert result[CHUNK + 1].pairs() == [((CHUNK + 1) % 5, (CHUNK + 1) % 3)]
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", SYMMETRISATIONS)
 def test_indices_that_no_key_holds_are_refused(method: str) -> None:
     """The largest ones that links hold take 62 bits."""
     far = SentenceLinks.from_pairs([(0, 0), (2**31 - 1, 2**31 - 1)])

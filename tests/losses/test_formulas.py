@@ -165,21 +165,21 @@ def cost_and_gradient(logits: torch.Tensor, scale: float = 1.0) -> tuple[float, 
     return float(cost.detach()), logits.grad / scale
 
 
-@pytest.mark.parametrize("probability", [1e-3, 1e-12, 1e-30, 2e-38])
-def test_the_gradient_is_whole_where_the_attention_is_most_wrong(probability: float) -> None:
-    cost, gradient = cost_and_gradient(torch.tensor([[math.log(probability), 0.0]]))
-    assert cost == pytest.approx(math.log1p(probability) - math.log(probability), rel=1e-6)
-    wanted = 1 / (1 + probability)
-    torch.testing.assert_close(gradient, torch.tensor([[-wanted, wanted]]), rtol=1e-5, atol=0)
+def test_the_gradient_is_whole_where_the_attention_is_most_wrong() -> None:
+    for probability in (1e-3, 1e-12, 1e-30, 2e-38):
+        cost, gradient = cost_and_gradient(torch.tensor([[math.log(probability), 0.0]]))
+        assert cost == pytest.approx(math.log1p(probability) - math.log(probability), rel=1e-6)
+        wanted = 1 / (1 + probability)
+        torch.testing.assert_close(gradient, torch.tensor([[-wanted, wanted]]), rtol=1e-5, atol=0)
 
 
-@pytest.mark.parametrize("gap", [80.0, 87.0, 95.0, 103.0, 200.0, 65504.0])
-@pytest.mark.parametrize("scale", [1.0, 128.0, 2.0**24])
-def test_nothing_overflows_under_a_loss_scale(gap: float, scale: float) -> None:
-    cost, gradient = cost_and_gradient(torch.tensor([[-gap, 0.0]]), scale)
-    assert math.isfinite(cost)
-    assert torch.isfinite(gradient).all()
-    assert float(gradient[0, 0]) <= 0 <= float(gradient[0, 1])
+def test_nothing_overflows_under_a_loss_scale() -> None:
+    for gap in (80.0, 87.0, 95.0, 103.0, 200.0, 65504.0):
+        for scale in (1.0, 128.0, 2.0**24):
+            cost, gradient = cost_and_gradient(torch.tensor([[-gap, 0.0]]), scale)
+            assert math.isfinite(cost), (gap, scale)
+            assert torch.isfinite(gradient).all(), (gap, scale)
+            assert float(gradient[0, 0]) <= 0 <= float(gradient[0, 1]), (gap, scale)
 
 
 def test_the_floor_is_the_smallest_normal_number() -> None:

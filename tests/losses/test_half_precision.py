@@ -39,19 +39,19 @@ def backward(
 
 
 @pytest.mark.parametrize("dtype", HALF)
-@pytest.mark.parametrize(("type", "normalization"), KINDS)
-def test_close_to_double_precision(dtype: torch.dtype, type: str, normalization: str) -> None:
-    options = {"guided_alignment_type": type, "guided_alignment_normalization": normalization}
-    half = tiny_models.model().to(dtype)
-    exact = tiny_models.model()
+def test_close_to_double_precision(dtype: torch.dtype) -> None:
+    half, exact = tiny_models.model().to(dtype), tiny_models.model()
     exact.load_state_dict(half.state_dict())
-    cost, grads = backward(half, converted(tiny_models.sample(), dtype), **options)
-    wanted, exact_grads = backward(exact.double(), tiny_models.sample(), **options)
-    error = torch.finfo(dtype).eps
-    assert cost == pytest.approx(wanted, rel=20 * error)
-    name = "decoder.layers.2.encoder_attn.q_proj.bias"
-    difference = (grads[name] - exact_grads[name]).norm() / exact_grads[name].norm()
-    assert difference < 20 * error
+    exact.double()
+    for type, normalization in KINDS:
+        options = {"guided_alignment_type": type, "guided_alignment_normalization": normalization}
+        cost, grads = backward(half, converted(tiny_models.sample(), dtype), **options)
+        wanted, exact_grads = backward(exact, tiny_models.sample(), **options)
+        error = torch.finfo(dtype).eps
+        assert cost == pytest.approx(wanted, rel=20 * error)
+        name = "decoder.layers.2.encoder_attn.q_proj.bias"
+        difference = (grads[name] - exact_grads[name]).norm() / exact_grads[name].norm()
+        assert difference < 20 * error
 
 
 class OneAttention(torch.nn.Module):
@@ -99,15 +99,13 @@ def test_a_link_with_an_attention_of_a_millionth_of_a_millionth(dtype: torch.dty
 
 @pytest.mark.parametrize("dtype", HALF)
 @pytest.mark.parametrize(("type", "normalization"), KINDS)
-@pytest.mark.parametrize("gap", [0.0, 30.0, 80.0, 88.0, 100.0, 1000.0, 30000.0])
-@pytest.mark.parametrize("scale", [1.0, 2.0**8])
-def test_nothing_becomes_infinite_or_nan(
-    dtype: torch.dtype, type: str, normalization: str, gap: float, scale: float
-) -> None:
+def test_nothing_becomes_infinite_or_nan(dtype: torch.dtype, type: str, normalization: str) -> None:
     options = {"guided_alignment_type": type, "guided_alignment_normalization": normalization}
-    cost, grads = backward(OneAttention(gap).to(dtype), link_to_the_unlikely_one(dtype), scale, **options)
-    assert math.isfinite(cost)
-    assert all(torch.isfinite(one).all() for one in grads.values())
+    for gap in (0.0, 30.0, 80.0, 88.0, 100.0, 1000.0, 30000.0):
+        for scale in (1.0, 2.0**8):
+            cost, grads = backward(OneAttention(gap).to(dtype), link_to_the_unlikely_one(dtype), scale, **options)
+            assert math.isfinite(cost), (gap, scale)
+            assert all(torch.isfinite(one).all() for one in grads.values()), (gap, scale)
 
 
 @pytest.mark.parametrize("dtype", HALF)
@@ -124,16 +122,16 @@ def test_the_trainers_cast_leaves_the_links_alone(dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("dtype", HALF)
-@pytest.mark.parametrize("type", ["ce", "mse"])
-def test_inside_autocast(dtype: torch.dtype, type: str) -> None:
+def test_inside_autocast(dtype: torch.dtype) -> None:
     """``--amp`` runs model and criterion under autocast."""
-    wanted, exact = backward(tiny_models.model(), tiny_models.sample(), guided_alignment_type=type)
-    with torch.autocast("cpu", dtype):
-        cost, grads = backward(tiny_models.model(), tiny_models.sample(), guided_alignment_type=type)
-    error = torch.finfo(dtype).eps
-    assert cost == pytest.approx(wanted, rel=20 * error)
-    name = "decoder.layers.2.encoder_attn.q_proj.bias"
-    assert float((grads[name] - exact[name]).norm() / exact[name].norm()) < 20 * error
+    for type in ("ce", "mse"):
+        wanted, exact = backward(tiny_models.model(), tiny_models.sample(), guided_alignment_type=type)
+        with torch.autocast("cpu", dtype):
+            cost, grads = backward(tiny_models.model(), tiny_models.sample(), guided_alignment_type=type)
+        error = torch.finfo(dtype).eps
+        assert cost == pytest.approx(wanted, rel=20 * error)
+        name = "decoder.layers.2.encoder_attn.q_proj.bias"
+        assert float((grads[name] - exact[name]).norm() / exact[name].norm()) < 20 * error
 
 
 # Through fairseq-train. Its --fp16 without --memory-efficient-fp16 needs a GPU.
@@ -142,18 +140,15 @@ def test_inside_autocast(dtype: torch.dtype, type: str) -> None:
 QUIET = ["--no-save", "--disable-validation"]
 
 
-@pytest.mark.parametrize(("option", "tolerance"), [("--memory-efficient-fp16", 0.01), ("--amp", 1e-6)])
-def test_training(made_up: MadeUpData, tmp_path: Path, option: str, tolerance: float) -> None:
-    """Without a GPU ``--amp`` casts nothing; that it runs is all that can be seen."""
+def test_training(made_up: MadeUpData, tmp_path: Path) -> None:
+    """Without a GPU ``--amp`` casts nothing; that it runs is all that can be seen. fairseq alone takes the options of
+    bfloat16 for a TPU's.
+    """
     exact = train(made_up.binarised, tmp_path / "exact", *QUIET, updates=5)
-    compare(train(made_up.binarised, tmp_path / "half", *QUIET, option, updates=5), exact, tolerance)
-
-
-@pytest.mark.parametrize("option", ["--bf16", "--memory-efficient-bf16"])
-def test_training_in_bfloat16(made_up: MadeUpData, tmp_path: Path, option: str) -> None:
-    """fairseq alone takes the options for a TPU's."""
-    exact = train(made_up.binarised, tmp_path / "exact", *QUIET, updates=5)
-    compare(train(made_up.binarised, tmp_path / "half", *QUIET, option, updates=5), exact, 0.05)
+    for option, tolerance in (
+        ("--memory-efficient-fp16", 0.01), ("--amp", 1e-6), ("--bf16", 0.05), ("--memory-efficient-bf16", 0.05)
+    ):  # fmt: skip
+        compare(train(made_up.binarised, tmp_path / option, *QUIET, option, updates=5), exact, tolerance)
 
 
 def test_a_tpu_that_is_asked_for_is_still_one(made_up: MadeUpData, tmp_path: Path) -> None:
@@ -162,12 +157,12 @@ def test_a_tpu_that_is_asked_for_is_still_one(made_up: MadeUpData, tmp_path: Pat
         train(made_up.binarised, tmp_path, *QUIET, "--tpu", "--bf16", updates=1)
 
 
-@pytest.mark.parametrize("option", ["bf16", "memory_efficient_bf16"])
-def test_training_in_bfloat16_with_hydra(made_up: MadeUpData, tmp_path: Path, option: str) -> None:
+def test_training_in_bfloat16_with_hydra(made_up: MadeUpData, tmp_path: Path) -> None:
     quiet = ["checkpoint.no_save=true", "dataset.disable_validation=true"]
     exact = hydra_train(made_up.binarised, tmp_path / "exact", *quiet, updates=5)
-    overrides = {"common.bf16=true", f"common.{option}=true"}
-    compare(hydra_train(made_up.binarised, tmp_path / "half", *quiet, *overrides, updates=5), exact, 0.05)
+    for option in ("bf16", "memory_efficient_bf16"):
+        overrides = {"common.bf16=true", f"common.{option}=true"}
+        compare(hydra_train(made_up.binarised, tmp_path / option, *quiet, *overrides, updates=5), exact, 0.05)
 
 
 def compare(log: Any, exact: Any, tolerance: float) -> None:

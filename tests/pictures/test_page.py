@@ -48,15 +48,15 @@ def test_any_text_survives(tokens: list[str]) -> None:
     assert data_of(page_html(data)) == data
 
 
-@pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_text_survives_and_stays_text(text: str) -> None:
-    data = page_data([text], [text], title=text)
-    page = page_html(data)
-    assert data_of(page) == {**data, "title": visible(text)}
-    assert page.count("<script") == page_html(page_data(["a"], ["b"])).count("<script") == 2
-    title = re.search(r"<title>(.*?)</title>", page, re.DOTALL)
-    assert title is not None
-    assert "<" not in title[1]
+def test_hostile_text_survives_and_stays_text() -> None:
+    for text in HOSTILE:
+        data = page_data([text], [text], title=text)
+        page = page_html(data)
+        assert data_of(page) == {**data, "title": visible(text)}
+        assert page.count("<script") == page_html(page_data(["a"], ["b"])).count("<script") == 2
+        title = re.search(r"<title>(.*?)</title>", page, re.DOTALL)
+        assert title is not None
+        assert "<" not in title[1]
 
 
 def test_nothing_reaches_for_the_network() -> None:

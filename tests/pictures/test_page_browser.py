@@ -314,7 +314,7 @@ def test_the_keyboard_is_enough(page: Any) -> None:
     press(page, "k")
     assert texts(page, "#pair-title") == ["Pair 1"]
     page.execute_script("document.getElementById('next').focus()")
-    press(page, webdriver.Keys.TAB)  # the first source token
+    press(page, webdriver.Keys.TAB)  # The first source token
     assert texts(page, f"{card(0)} .token.traced") == ["Βίβλος"]
     press(page, webdriver.Keys.ARROW_DOWN)
     assert texts(page, f"{card(0)} .token.traced") == ["γενέσεως"]
@@ -427,7 +427,7 @@ def test_printing_leaves_the_controls_out(page: Any) -> None:
         }  # fmt: skip
         pdf = base64.b64decode(page.execute_cdp_cmd("Page.printToPDF", {})["data"])
         assert pdf.startswith(b"%PDF")
-        assert pdf.count(b"/Type /Page\n") == 1  # a short pair stands below its title, not on a page of its own
+        assert pdf.count(b"/Type /Page\n") == 1  # A short pair stands below its title, not on a page of its own
     finally:
         page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
 

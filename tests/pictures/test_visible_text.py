@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from fairseq_guided_align.cli.main import main
 from fairseq_guided_align.links.link import SentenceLinks
 from fairseq_guided_align.pictures.page import PageData, page_html, view
-from fairseq_guided_align.pictures.visible_text import visible, visible_lines
+from fairseq_guided_align.pictures.visible_text import LONGEST_LABEL, shown, visible, visible_lines
 
 FORMLESS = ("Cc", "Cf", "Cs", "Zl", "Zp")
 EVERY = [chr(code) for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)) in FORMLESS[:2]]
@@ -67,8 +67,7 @@ def test_what_is_shown_can_be_printed_and_read_back(text: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:no installed font has")
-@pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
-def test_pictures_hold_every_character(tmp_path: Path, suffix: str) -> None:
+def test_pictures_hold_every_character(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="pictures need matplotlib: pip install matplotlib")
     from fairseq_guided_align.pictures.plots import Panel, attention_figure, save_figure
 
@@ -80,15 +79,12 @@ def test_pictures_hold_every_character(tmp_path: Path, suffix: str) -> None:
         assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == [
             visible(unicodedata.normalize("NFC", token)) for token in tokens
         ]
-        save_figure(figure, tmp_path / f"picture.{suffix}", dpi=20)
-        if suffix == "svg":
-            ElementTree.parse(tmp_path / "picture.svg")
+        for suffix in ("png", "svg", "pdf"):
+            save_figure(figure, tmp_path / f"picture.{suffix}", dpi=20)
+        ElementTree.parse(tmp_path / "picture.svg")
 
 
 def test_long_tokens_are_cut_between_characters() -> None:
-    pytest.importorskip("matplotlib", reason="pictures need matplotlib: pip install matplotlib")
-    from fairseq_guided_align.pictures.text import LONGEST_LABEL, shown
-
     assert shown("a" * LONGEST_LABEL) == "a" * LONGEST_LABEL
     assert shown("a" * (LONGEST_LABEL + 1)) == "a" * (LONGEST_LABEL - 1) + "…"
     assert shown("\u200b" * 4) == r"\u200b" * 4

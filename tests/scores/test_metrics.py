@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fairseq_guided_align.errors import AlignmentLengthError, AlignmentRangeError
 from fairseq_guided_align.links.link import CorpusLinks, SentenceLinks
 from fairseq_guided_align.scores import metrics
-from fairseq_guided_align.scores.metrics import COLUMNS, LinkCounts, count_corpus, count_links, score_table
+from fairseq_guided_align.scores.metrics import COLUMNS, AlignmentCounts, count_corpus, count_links, score_table
 
 pair_lists = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 5)), max_size=14)
 
@@ -24,7 +24,7 @@ def gold_links(draw: st.DrawFn) -> SentenceLinks:
     return SentenceLinks.from_pairs(pairs, sure=sure)
 
 
-def slow_counts(predicted: SentenceLinks, gold: SentenceLinks) -> LinkCounts:
+def slow_counts(predicted: SentenceLinks, gold: SentenceLinks) -> AlignmentCounts:
     """Every cell of the matrix, one by one."""
     counts = dict.fromkeys(COLUMNS, 0)
     for s in range(7):
@@ -36,7 +36,7 @@ def slow_counts(predicted: SentenceLinks, gold: SentenceLinks) -> LinkCounts:
             counts["possible"] += len(marks)
             counts["hit_sure"] += answered and marks == [True]
             counts["hit_possible"] += answered and len(marks) == 1
-    return LinkCounts(**counts)
+    return AlignmentCounts(**counts)
 
 
 @given(pair_lists, gold_links())
@@ -52,9 +52,9 @@ def test_a_corpus_counts_as_its_sentences_do(corpus: list) -> None:
     table = count_corpus(CorpusLinks.from_sentences(predicted), CorpusLinks.from_sentences(gold))
     assert table.shape == (len(corpus), len(COLUMNS))
     each = [count_links(a, g) for a, g in zip(predicted, gold)]
-    assert [LinkCounts.from_array(row) for row in table] == each
-    total = LinkCounts.from_array(table)
-    assert total == sum(each, LinkCounts())
+    assert [AlignmentCounts.from_array(row) for row in table] == each
+    total = AlignmentCounts.from_array(table)
+    assert total == sum(each, AlignmentCounts())
     assert all(type(count) is int for count in vars(total).values())  # not numpy's, which JSON does not know
 
 
@@ -70,7 +70,7 @@ def test_och_and_ney_by_hand() -> None:
     """A = {a, b, c, d}, S = {a, b, e}, P = S + {c, f}: 2 sure hits, 3 hits; AER = 1 - (2 + 3) / (4 + 3)."""
     gold = SentenceLinks.from_pairs([(0, 0), (1, 1), (4, 4), (2, 2), (5, 5)], sure=[True, True, True, False, False])
     counts = count_links(SentenceLinks.from_pairs([(0, 0), (1, 1), (2, 2), (3, 3)]), gold)
-    assert counts == LinkCounts(predicted=4, sure=3, possible=5, hit_sure=2, hit_possible=3)
+    assert counts == AlignmentCounts(predicted=4, sure=3, possible=5, hit_sure=2, hit_possible=3)
     assert counts.precision == 3 / 4
     assert counts.recall == 2 / 3
     assert counts.f1 == pytest.approx(2 * 0.75 * (2 / 3) / (0.75 + 2 / 3))
@@ -94,14 +94,14 @@ def test_a_possible_link_is_neither_missed_nor_wrong() -> None:
 @pytest.mark.parametrize(
     ("counts", "precision", "recall", "f1", "aer"),
     [
-        (LinkCounts(), 1, 1, 1, 0),
-        (LinkCounts(sure=3, possible=3), 1, 0, 0, 1),
-        (LinkCounts(predicted=3), 0, 1, 0, 1),
-        (LinkCounts(predicted=3, possible=3, hit_possible=3), 1, 1, 1, 0),
-        (LinkCounts(predicted=2, sure=2, possible=2), 0, 0, 0, 1),
+        (AlignmentCounts(), 1, 1, 1, 0),
+        (AlignmentCounts(sure=3, possible=3), 1, 0, 0, 1),
+        (AlignmentCounts(predicted=3), 0, 1, 0, 1),
+        (AlignmentCounts(predicted=3, possible=3, hit_possible=3), 1, 1, 1, 0),
+        (AlignmentCounts(predicted=2, sure=2, possible=2), 0, 0, 0, 1),
     ],
 )
-def test_empty_sets(counts: LinkCounts, precision: float, recall: float, f1: float, aer: float) -> None:
+def test_empty_sets(counts: AlignmentCounts, precision: float, recall: float, f1: float, aer: float) -> None:
     assert (counts.precision, counts.recall, counts.f1, counts.aer) == (precision, recall, f1, aer)
 
 
@@ -127,14 +127,14 @@ def test_a_link_of_the_next_sentence_is_no_hit(outside: tuple[int, int]) -> None
     """Indices that only the gold links reach."""
     predicted, gold = ([SentenceLinks.from_pairs(p) for p in side] for side in ([[], [(0, 0)]], [[outside], []]))
     table = count_corpus(CorpusLinks.from_sentences(predicted), CorpusLinks.from_sentences(gold))
-    assert LinkCounts.from_array(table) == LinkCounts(predicted=1, sure=1, possible=1)
+    assert AlignmentCounts.from_array(table) == AlignmentCounts(predicted=1, sure=1, possible=1)
 
 
 def test_indices_that_no_key_holds_are_refused() -> None:
     """The largest ones that links hold take 62 bits."""
     far = SentenceLinks.from_pairs([(2**31 - 1, 2**31 - 1)])
     one, two = CorpusLinks.from_sentences([far]), CorpusLinks.from_sentences([far, far])
-    assert LinkCounts.from_array(count_corpus(one, one)).hit_sure == 1
+    assert AlignmentCounts.from_array(count_corpus(one, one)).hit_sure == 1
     with pytest.raises(AlignmentRangeError, match="2 sentence pairs with indices up to 2147483647 and 2147483647"):
         count_corpus(two, two)
 
@@ -147,9 +147,9 @@ def test_different_numbers_of_sentences_are_refused() -> None:
 
 def test_counts_add_only_to_counts() -> None:
     with pytest.raises(TypeError):
-        LinkCounts() + 1  # type: ignore[operator]
+        AlignmentCounts() + 1  # type: ignore[operator]
     with pytest.raises(TypeError):
-        1 + LinkCounts()
+        1 + AlignmentCounts()
 
 
 @settings(deadline=None)
@@ -177,7 +177,7 @@ def test_a_corpus_is_counted_in_blocks(block: int, monkeypatch: pytest.MonkeyPat
     predicted, gold = map(CorpusLinks.from_sentences, sentences)
     monkeypatch.setattr(metrics, "BLOCK", block)
     table = count_corpus(predicted, gold)
-    assert [LinkCounts.from_array(row) for row in table] == [count_links(p, g) for p, g in zip(*sentences)]
+    assert [AlignmentCounts.from_array(row) for row in table] == [count_links(p, g) for p, g in zip(*sentences)]
     assert count_corpus(CorpusLinks.empty(0), CorpusLinks.empty(0)).shape == (0, 5)
 
 
@@ -194,4 +194,4 @@ def test_a_hundred_thousand_sentences_take_a_moment() -> None:
     table = count_corpus(predicted, gold)
     assert time.perf_counter() - start < 5  # 0.3 s on one slow core
     picked = rng.choice(n, 50, replace=False)
-    assert all(LinkCounts.from_array(table[i]) == count_links(predicted[i], gold[i]) for i in picked.tolist())
+    assert all(AlignmentCounts.from_array(table[i]) == count_links(predicted[i], gold[i]) for i in picked.tolist())

@@ -24,14 +24,14 @@ from fairseq_guided_align.links.link import CorpusLinks, SentenceLinks
 from fairseq_guided_align.links.words import has_rare_space
 from fairseq_guided_align.subwords import same_spelling, spelling
 from fairseq_guided_align.subwords.conversion import (
-    WordPieces,
     corpus_subword_links_to_word_links,
     subword_links_to_word_links,
     word_links_to_subword_links,
-    word_of_piece,
 )
+from fairseq_guided_align.subwords.pieces import word_of_piece
 from fairseq_guided_align.subwords.sentencepiece_models import OLDEST, PieceEncoder, train_model
 from fairseq_guided_align.subwords.spelling import match_lines, match_sentence
+from fairseq_guided_align.subwords.word_pieces import WordPieces
 
 sentencepiece = pytest.importorskip("sentencepiece")
 
@@ -145,7 +145,7 @@ def test_word_of_piece(pieces: list[str], kind: str, expected: list[int]) -> Non
 
 
 def test_other_kinds_and_policies_are_refused() -> None:
-    side = WordPieces.of_words(np.array([1]))
+    side = match_sentence(["x"], ["x"], "words")
     links = CorpusLinks.from_sentences([SentenceLinks.from_pairs([(0, 0)])])
     with pytest.raises(GuidedAlignError, match="kind of subwords out of sentencepiece, bpe, words; got 'spm'"):
         word_of_piece(["a"], "spm")
@@ -230,12 +230,12 @@ def test_round_trip_with_real_models(name: str, words: list[str]) -> None:
     model = encoder(name)
     line = " ".join(words)
     pieces = model.encode([line])[0]
-    side = match_sentence(words, pieces, "sentencepiece", model.surfaces_of)
+    side = match_sentence(words, pieces, "sentencepiece", model.places_of)
     sets = as_sets(side)[0]
     # What the model adds or keeps of whitespace can be without a word; all text is some word's.
     assert {i for i, piece in enumerate(pieces) if piece.strip("▁")} <= set().union(*sets)
     spelt = [w for w, own in enumerate(sets) if own]
-    target = WordPieces.of_words(np.array([1]))
+    target = match_sentence(["x"], ["x"], "words")
     links = CorpusLinks.from_sentences([SentenceLinks.from_pairs([(w, 0) for w in range(len(words))])])
     for policy in ("all", "first"):
         projected = word_links_to_subword_links(links, side, target, policy)
@@ -252,7 +252,7 @@ def test_each_word_has_its_own_text(name: str, script: str) -> None:
     model = encoder(name)
     words = script.split()
     pieces = model.encode([script])[0]
-    sets = as_sets(match_sentence(words, pieces, "sentencepiece", model.surfaces_of))[0]
+    sets = as_sets(match_sentence(words, pieces, "sentencepiece", model.places_of))[0]
     decode = model._model.decode
     for word, own in zip(words, sets):
         assert decode([pieces[i] for i in sorted(own)]).strip() == decode(model.encode([word])[0]).strip()
@@ -265,9 +265,7 @@ def test_by_normalisation_as_by_the_model(name: str) -> None:
     for script in SCRIPTS:
         words = script.split()
         pieces = model.encode([script])[0]
-        surfaces = model.surfaces_of(script, pieces)
-        assert surfaces is not None
-        lengths = spelling._lengths_of_surfaces(words, surfaces)
+        lengths = spelling._spans_of_places(words, model.places_of(script, pieces))
         assert lengths is not None
         has_text = np.array([bool(piece.strip("▁")) for piece in pieces])
         by_model = same_spelling.words_from_spans(
@@ -321,7 +319,7 @@ def test_words_of_invisible_characters() -> None:
     model = encoder("byte-fallback")
     words = ["x\u200by", "\u200d"]
     pieces = model.encode([" ".join(words)])[0]
-    side = match_sentence(words, pieces, "sentencepiece", model.surfaces_of)
+    side = match_sentence(words, pieces, "sentencepiece", model.places_of)
     assert pieces[4:] == ["▁", "<0xE2>", "<0x80>", "<0x8D>"]
     assert as_sets(side) == [[{0, 1, 2, 3}, {4, 5, 6, 7}]]
     assert match_sentence(words, pieces, "sentencepiece").count.tolist() == [4, 0]
@@ -437,11 +435,11 @@ def test_surfaces_need_no_protobuf(monkeypatch: pytest.MonkeyPatch) -> None:
     model = encoder("unigram")
     line = "das ha\u200bus ½ ﬁ"
     pieces = model.encode([line])[0]
-    surfaces = model.surfaces_of(line, pieces)
-    assert surfaces is not None
-    assert "".join(surfaces) == line
+    places = model.places_of(line, pieces)
+    assert places is not None
+    assert "".join(line[start:end] for start, end in zip(*places)) == line
     words = line.split(" ")
-    sets = as_sets(match_sentence(words, pieces, "sentencepiece", model.surfaces_of))[0]
+    sets = as_sets(match_sentence(words, pieces, "sentencepiece", model.places_of))[0]
     spelt = ["".join(pieces[i] for i in sorted(own)).replace("▁", "") for own in sets]
     assert spelt == ["das", "haus", "1⁄2", "fi"]
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from fairseq_guided_align.cli.main import main
+from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.links.store import LinkStore, links_path
 from fairseq_guided_align.subwords.special_tokens import line_for, write_line
 from fairseq_guided_align.subwords.text_pieces import SplitWords, text_cutters
@@ -160,7 +161,7 @@ def test_a_folder_of_fairseqs_own_whose_text_has_padding_within(tmp_path: Path) 
     from conftest import binarise
     from tasks import make_task
 
-    from fairseq_guided_align.attention.forced import real_tokens
+    from fairseq_guided_align.attention.token_rows import real_tokens
 
     lines = ["a <pad> b c d", "a b", "<pad> c", "d <pad> <pad>"]
     for split in ("train", "valid", "test"):
@@ -189,3 +190,38 @@ def test_a_folder_of_fairseqs_own_whose_text_has_padding_within(tmp_path: Path) 
     assert batch["link_counts"]["dropped"] == 4
     tokens = torch.tensor([[pad, pad, 5, pad, 6, 2], [5, pad, pad, 6, 2, pad]])
     assert real_tokens(tokens, pad).tolist() == [[False, False, True, True, True, True], [True] * 5 + [False]]
+
+
+def test_links_of_a_sentence_that_begins_with_padding(tmp_path: Path) -> None:
+    """Read with the number of tokens of the text; fairseq's own decoding loses such a word, and is refused."""
+    from conftest import binarise
+    from fairseq_runs import USER_DIR, run, train
+
+    from fairseq_guided_align.aligning.extraction import AlignmentModel
+
+    sources = ["<pad> a b c", "a b", "c <pad> a", "<pad> <pad> a"]
+    targets = ["a <pad> b", "<pad> a", "c", "<pad> <pad> b c"]
+    for split in ("train", "valid", "test"):
+        (tmp_path / f"{split}.src").write_text("".join(line + "\n" for line in sources))
+        (tmp_path / f"{split}.tgt").write_text("".join(line + "\n" for line in targets))
+        (tmp_path / f"{split}.align").write_text("0-0 1-0\n" * 4)
+    binarise(tmp_path, tmp_path / "bin")
+    tensorboard = ["--attention-images", "1,4", "--tensorboard-logdir", str(tmp_path / "tb")]
+    train(tmp_path / "bin", tmp_path / "model", *tensorboard, updates=1)
+    checkpoint = tmp_path / "model" / "checkpoint_last.pt"
+    together = dict(AlignmentModel(str(checkpoint), device="cpu").align_sentences("test", range(4)))
+    for number, (source, target) in enumerate(zip(sources, targets)):
+        pair = together[number]
+        assert (pair.source, pair.target) == (source.split(), target.split())
+        assert pair.attention.shape == (len(pair.target), len(pair.source) + 1)
+        assert pair.attention.sum(axis=1) == pytest.approx(1, abs=1e-5)
+        # Padding gets no attention, and every other word some.
+        hidden = [word == "<pad>" for word in [*pair.source, "</s>"]]
+        assert ((pair.attention == 0) == hidden).all()
+    decode = [
+        "generate", tmp_path / "bin", "--path", checkpoint, "--user-dir", USER_DIR, "--cpu", "--task",
+        "translation_guided_alignment", "--max-len-b", 3,
+    ]  # fmt: skip
+    run(*decode)
+    with pytest.raises(GuidedAlignError, match="sentence 1 of 'test' begins with <pad>, which fairseq takes for"):
+        run(*decode, "--print-alignment")

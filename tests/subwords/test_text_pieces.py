@@ -19,8 +19,8 @@ from fairseq_guided_align.links.pharaoh import read_links
 from fairseq_guided_align.subwords.conversion import (
     subword_links_to_word_links,
     word_links_to_subword_links,
-    word_of_piece,
 )
+from fairseq_guided_align.subwords.pieces import text_of, word_of_piece
 from fairseq_guided_align.subwords.spelling import match_sentence
 from fairseq_guided_align.subwords.text_pieces import SplitWords, text_cutters
 
@@ -59,7 +59,7 @@ def test_word_links_come_back(tmp_path_factory: pytest.TempPathFactory, name: st
     found = kept_folder(folder, name, lines)
     words = SplitWords(str(folder), "train", "s", "sentencepiece")
     for number, (line, pieces) in enumerate(zip(lines, found)):
-        side = match_sentence(line, pieces, "sentencepiece", encoder(name).surfaces_of)
+        side = match_sentence(line, pieces, "sentencepiece", encoder(name).places_of)
         own = [set(range(a, a + n)) for a, n in zip(side.start.tolist(), side.count.tolist())]
         shared = any(one & other for i, one in enumerate(own) for other in own[i + 1 :])
         links = SentenceLinks.from_pairs([(w, w) for w in range(len(line)) if own[w]])
@@ -118,7 +118,7 @@ def test_text_that_is_cut_already(tmp_path: Path, kind: str, pieces: list[str], 
     (cut,) = cutter([" ".join(pieces)])
     assert cut.pieces == pieces
     assert cut.texts(kind) == text.split()
-    assert cutter.joined(pieces) == text
+    assert text_of(pieces, kind) == text
     (tmp_path / "text").mkdir()
     (tmp_path / "text" / "train.s").write_text(text + "\n", "utf-8")
     (tmp_path / "text" / "train.pieces.s").write_text(" ".join(pieces) + "\n", "utf-8")

@@ -64,10 +64,10 @@ def in_pieces(made_up: Made, tmp_path: Path) -> Callable:
 
 def warnings_of(data: Path, caplog: pytest.LogCaptureFixture, **options: Any) -> list[str]:
     caplog.clear()
-    with caplog.at_level(logging.WARNING, "fairseq_guided_align.training.pair_links"):
+    with caplog.at_level(logging.WARNING, "fairseq_guided_align.training.link_warnings"):
         make_task(data, **options).load_dataset("train", combine=True)
     return [
-        record.getMessage() for record in caplog.records if record.name == "fairseq_guided_align.training.pair_links"
+        record.getMessage() for record in caplog.records if record.name == "fairseq_guided_align.training.link_warnings"
     ]
 
 

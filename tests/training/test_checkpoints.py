@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -52,21 +54,17 @@ def test_interactive(made_up: Any, trained: Any) -> None:
 
 
 @pytest.mark.slow
-def test_validate_and_resume(made_up: Any, tmp_path: Path) -> None:
-    training = [
-        made_up.binarised, "--user-dir", USER_DIR, *GUIDED, *TINY_MODEL, *TINY_TRAINING, "--save-dir", tmp_path,
-        "--log-format", "json",
-    ]  # fmt: skip
-    program("train", *training, "--max-update", 2, "--disable-validation")
-    done = program("train", *training, "--max-update", 4, "--disable-validation")
-    log = done.stdout + done.stderr
-    assert "checkpoint_last.pt (epoch 1 @ 2 updates)" in log
-    assert '"num_updates": "4"' in log
+def test_resume(made_up: Any, trained: Any, tmp_path: Path) -> None:
+    shutil.copyfile(trained.checkpoint, tmp_path / "checkpoint_last.pt")
     done = program(
-        "validate", made_up.binarised, *COMMON, "--path", tmp_path / "checkpoint_last.pt", "--batch-size", 8,
-        "--log-format", "json",
+        "train", made_up.binarised, "--user-dir", USER_DIR, *GUIDED, *TINY_MODEL, *TINY_TRAINING, "--save-dir",
+        tmp_path, "--log-format", "json", "--encoder-embed-dim", 32, "--decoder-embed-dim", 32, "--max-update", 302,
+        "--batch-size", 32, "--lr", 0.01,
     )  # fmt: skip
-    assert "loss_per_token" in done.stdout + done.stderr
+    log = done.stdout + done.stderr
+    assert re.search(r"checkpoint_last.pt \(epoch \d+ @ 300 updates\)", log)
+    assert '"num_updates": "302"' in log
+    assert "valid_loss_per_token" in log
 
 
 def test_a_checkpoint_holds_only_types_that_are_allow_listed(trained: Any) -> None:
@@ -135,3 +133,9 @@ def test_what_is_no_checkpoint_is_told(
     # torch advises to switch the protection off
     assert "False" not in told
     assert not (tmp_path / "trace").exists()
+
+
+def test_a_checkpoint_names_the_languages_that_the_data_folder_told(trained: Any) -> None:
+    state = torch.load(trained.checkpoint, weights_only=True)
+    assert (state["cfg"]["task"]["source_lang"], state["cfg"]["task"]["target_lang"]) == ("src", "tgt")
+    assert (state["cfg"]["model"].source_lang, state["cfg"]["model"].target_lang) == ("src", "tgt")

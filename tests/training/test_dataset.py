@@ -73,13 +73,14 @@ def expected_words(links: list[SentenceLinks], kept: int = WORDS) -> list[tuple[
 
 @pytest.mark.parametrize(
     ("left_source", "left_target", "decoration"),
-    list(
-        itertools.product(
-            (True, False),
-            (True, False),
-            ("plain", "bos", "language", "append_bos", "no-source-eos", "buckets", "no token"),
-        )
-    ),
+    [
+        *itertools.product((True, False), (True, False), ("plain", "append_bos")),
+        (True, False, "bos"),
+        (False, True, "language"),
+        (True, True, "no-source-eos"),
+        (True, True, "buckets"),
+        (False, False, "no token"),
+    ],
 )
 def test_links_join_their_words(
     dictionary: Dictionary, left_source: bool, left_target: bool, decoration: str, request: pytest.FixtureRequest

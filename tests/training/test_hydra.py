@@ -168,11 +168,7 @@ def test_the_weight_of_each_update(made_up: MadeUpData, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--guided-alignment-layers", "2"], "2 decoder layers, so an index lies in -2..1; got 2"),
-        (["--guided-alignment-heads", "0,2"], "2 heads in a layer"),
         (["--guided-alignment-normalization", "opennmt-tf", "--sentence-avg"], "--sentence-avg"),
-        (["--decoder-layerdrop", "0.1"], "--decoder-layerdrop 0"),
-        (["--checkpoint-activations"], "--checkpoint-activations"),
         (["--task", "translation", "--criterion", "guided_alignment_ce"], "--load-alignments"),
         ([*STOCK_TASK, "--guided-alignment-warmup-updates", "3"], "translation_guided_alignment"),
     ],

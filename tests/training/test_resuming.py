@@ -16,7 +16,8 @@ from typing import Any, Optional
 import pytest
 import torch
 from conftest import MadeUpData
-from fairseq_runs import train
+from fairseq_runs import GUIDED, TINY_MODEL, TINY_TRAINING, USER_DIR, train
+from two_ranks import finish, start_two, tail
 
 from fairseq_guided_align.checkpoints.files import is_cut_off, newest_whole, updates_of
 from fairseq_guided_align.errors import GuidedAlignError
@@ -115,24 +116,16 @@ def folders(made_up: MadeUpData, tmp_path_factory: pytest.TempPathFactory) -> di
 
 
 CASES: dict[str, tuple[str, list[str], list[object]]] = {
-    "in the second epoch": ("plain", ['"num_updates": "22"'], []),
     "shards, workers, several batches an update": (
-        "shards", ['"num_updates": "4"', '"num_updates": "13"', '"num_updates": "23"'],
+        "shards", ['"num_updates": "4"', '"num_updates": "23"'],
         ["--batch-size", 16, "--update-freq", "2,3", "--num-workers", 2, "--upsample-primary", 2],
     ),
-    "folders in turns": ("in turns", ['"num_updates": "12"', '"num_updates": "19"'], ["--num-workers", 1]),
+    "folders in turns": ("in turns", ['"num_updates": "19"'], ["--num-workers", 1]),
     "AER, pictures, the end of an epoch": (
-        "plain", ["begin training epoch 2", "begin training epoch 3"],
+        "plain", ["begin training epoch 3"],
         [
             "--eval-aer", "--best-checkpoint-metric", "aer", "--keep-best-checkpoints", 2, "--attention-images", "2",
             "--attention-images-interval", 7, "--tensorboard-logdir", "TB",
-        ],
-    ),
-    "several language pairs": (
-        "plain", ['"num_updates": "17"'],
-        [
-            "--task", "multilingual_translation_guided_alignment", "--criterion", "guided_alignment_ce",
-            "--arch", "multilingual_transformer", "--lang-pairs", "src-tgt,tgt-src", "--eval-aer",
         ],
     ),
     "several language pairs, batches of each epoch": (
@@ -147,7 +140,7 @@ CASES: dict[str, tuple[str, list[str], list[object]]] = {
         "in turns", ['"num_updates": "17"'],
         [
             "--task", "multilingual_translation_guided_alignment", "--criterion", "guided_alignment_ce",
-            "--arch", "multilingual_transformer", "--lang-pairs", "src-tgt,tgt-src",
+            "--arch", "multilingual_transformer", "--lang-pairs", "src-tgt,tgt-src", "--eval-aer",
         ],
     ),
     "shuffled from the second epoch on, seeded by the epoch": (
@@ -182,12 +175,53 @@ def test_at_random_moments(folders: dict[str, str], tmp_path: Path) -> None:
     options = [*COMMON, "--num-workers", 1, "--eval-aer"]
     train(folders["shards"], tmp_path / "alone", *options, updates=UPDATES)
     log, killed = tmp_path / "log", 0
-    for _ in range(5):
+    for _ in range(3):
         process = started(log, folders["shards"], tmp_path / "killed", *options, updates=UPDATES)
         killed += killed_at("", log, process, chance.uniform(0.2, 1.5))
     process = started(log, folders["shards"], tmp_path / "killed", *options, updates=UPDATES)
     assert finished(process) == 0
     assert killed
+    assert_same(tmp_path / "alone", tmp_path / "killed")
+
+
+def of_two_ranks(data: Path, folder: Path, updates: int) -> list[str]:
+    """Arguments of a training that two processes share."""
+    return [
+        str(one)
+        for one in (
+            data, "--user-dir", USER_DIR, *GUIDED, *TINY_MODEL, *TINY_TRAINING, *COMMON, "--batch-size", 16,
+            "--eval-aer", "--log-format", "json", "--save-dir", folder, "--max-update", updates,
+        )
+    ]  # fmt: skip
+
+
+def test_two_ranks_go_on_from_a_checkpoint(made_up: MadeUpData, tmp_path: Path) -> None:
+    runs = [
+        of_two_ranks(made_up.binarised, tmp_path / name, updates)
+        for name, updates in (("alone", 16), ("stopped", 7), ("stopped", 16))
+    ]
+    finish(tmp_path, start_two(tmp_path, runs))
+    assert_same(tmp_path / "alone", tmp_path / "stopped")
+
+
+@pytest.mark.slow
+def test_two_ranks_that_are_killed(made_up: MadeUpData, tmp_path: Path) -> None:
+    for name, moments in (("alone", [None]), ("killed", ['"num_updates": "9"', '"num_updates": "22"', None])):
+        for number, moment in enumerate(moments):
+            logs = tmp_path / f"logs-{name}-{number}"
+            logs.mkdir()
+            processes = start_two(logs, [of_two_ranks(made_up.binarised, tmp_path / name, 32)])
+            if moment is None:
+                finish(logs, processes)
+                continue
+            deadline = time.monotonic() + 120
+            while moment not in (logs / "rank0.log").read_text(encoding="utf-8", errors="replace"):
+                assert processes[0].poll() is None, tail(logs / "rank0.log")
+                assert time.monotonic() < deadline
+                time.sleep(0.002)
+            for process in processes:
+                process.kill()
+                process.wait()
     assert_same(tmp_path / "alone", tmp_path / "killed")
 
 
@@ -227,9 +261,17 @@ def stopped(made_up: MadeUpData, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return folder
 
 
+@pytest.fixture(scope="module")
+def sixteen(made_up: MadeUpData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same training, of 16 updates, left alone."""
+    folder = tmp_path_factory.mktemp("sixteen")
+    train(made_up.binarised, folder, *COMMON, "--no-epoch-checkpoints", updates=16)
+    return folder
+
+
 @pytest.mark.parametrize("left", [0, 3, 0.5, -1])
 def test_a_checkpoint_that_is_cut_off(
-    made_up: MadeUpData, stopped: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, left: float
+    made_up: MadeUpData, stopped: Path, sixteen: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, left: float
 ) -> None:
     caplog.set_level(logging.INFO)
     folder = tmp_path / "killed"
@@ -248,8 +290,7 @@ def test_a_checkpoint_that_is_cut_off(
     assert f"{last}: cut off after" in caplog.text
     assert f"whole checkpoint, {folder / 'checkpoint_1_10.pt'} (10 updates), which takes its place" in caplog.text
     assert f"removing {folder / 'checkpoint_1_10.pt.tmp'}" in caplog.text
-    train(made_up.binarised, tmp_path / "alone", *COMMON, "--no-epoch-checkpoints", updates=16)
-    assert_same(tmp_path / "alone", folder)
+    assert_same(sixteen, folder)
 
 
 def test_without_a_whole_checkpoint(made_up: MadeUpData, stopped: Path, tmp_path: Path) -> None:
@@ -270,7 +311,9 @@ def test_a_named_checkpoint_that_is_cut_off(made_up: MadeUpData, stopped: Path, 
         train(made_up.binarised, tmp_path / "new", *COMMON, "--restore-file", cut, updates=16)
 
 
-def test_killed_while_it_copies(made_up: MadeUpData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_while_it_copies(
+    made_up: MadeUpData, sixteen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """No cut-off file is left, but what the next run removes."""
 
     def half(source: Any, target: Any, _length: Optional[int] = None) -> None:
@@ -289,5 +332,4 @@ def test_killed_while_it_copies(made_up: MadeUpData, tmp_path: Path, monkeypatch
     assert list(folder.glob(".*.partial"))
     train(made_up.binarised, folder, *options, updates=16)
     assert not list(folder.glob(".*.partial"))
-    train(made_up.binarised, tmp_path / "alone", *options, updates=16)
-    assert_same(tmp_path / "alone", folder)
+    assert_same(sixteen, folder)

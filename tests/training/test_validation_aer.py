@@ -21,7 +21,7 @@ from fairseq_guided_align.cli.main import main
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.links.link import SentenceLinks
 from fairseq_guided_align.losses.batching import collate_links
-from fairseq_guided_align.scores.metrics import COLUMNS, LinkCounts, count_links
+from fairseq_guided_align.scores.metrics import COLUMNS, AlignmentCounts, count_links
 from fairseq_guided_align.training.validation_aer import count_batch
 
 PAD, EOS = 1, 2
@@ -50,7 +50,7 @@ def test_counts_of_a_batch_are_those_of_its_sentences(
     width, columns = max(t for _, t in sizes) + 1, max(s for s, _ in sizes) + 1
     attention = torch.zeros(4, width, columns)
     source, target = torch.full((4, columns), PAD), torch.full((4, width), PAD)
-    expected, links, offsets = LinkCounts(), [], []
+    expected, links, offsets = AlignmentCounts(), [], []
     for b, (s, t) in enumerate(sizes):
         column = columns - s - 1 if source_left else 0
         row = width - t - 1 if target_left else 0
@@ -74,12 +74,12 @@ def test_counts_of_a_batch_are_those_of_its_sentences(
         assert dict(zip(COLUMNS, counts.tolist())) == vars(expected)
 
 
-def by_hand(made_up: MadeUpData, checkpoint: Path, unlinked: str = "ignore", **choice: Any) -> LinkCounts:
+def by_hand(made_up: MadeUpData, checkpoint: Path, unlinked: str = "ignore", **choice: Any) -> AlignmentCounts:
     """From the text files and the slow reference."""
     slow = SlowModels([checkpoint], **choice)
     text = [made_up.text / f"valid.{end}" for end in ("src", "tgt", "align")]
     columns = [path.read_text(encoding="utf-8").splitlines() for path in text]
-    total = LinkCounts()
+    total = AlignmentCounts()
     for source, target, align in zip(*columns):
         gold = SentenceLinks.from_pairs([tuple(map(int, pair.split("-"))) for pair in align.split()])
         found = likeliest(slow.matrix(source.split(), target.split()), unlinked)

@@ -1,0 +1,52 @@
+"""Text files that a trained model aligns: one sentence a line, cut into pieces as the training text was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from fairseq_guided_align.aligning.extraction import AlignedText, AlignmentModel
+from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.files.byte_lines import decode_line, read_blocks_together
+from fairseq_guided_align.subwords.settings import subword_settings
+from fairseq_guided_align.subwords.text_pieces import PiecedSentence, TextCutter, text_cutters
+
+
+def align_files(
+    model: AlignmentModel,
+    files: tuple[str, str],
+    kind: str | None = None,
+    models: Sequence[str | None] = (None, None),
+    cut_already: bool = False,
+    word_split: str | None = None,
+    max_tokens: int = 4000,
+) -> Iterator[AlignedText | None]:
+    """Aligned pairs in the order of the files; None for a pair that is too long for the model.
+
+    :param files: source and target text, as many lines.
+    :param kind: how pieces make up words, one of ``subwords.conversion.KINDS``; None: as the data folder says, else
+        ``sentencepiece`` with ``models``, else ``words``.
+    :param models: SentencePiece models of source and target, instead of the data folder's.
+    :param cut_already: the files hold pieces, separated by white space.
+    :param word_split: what the words are, one of ``links.words.WORD_SPLITS``; None: as the data folder says.
+    :param max_tokens: tokens of a batch, padding included.
+    :raises AlignmentLengthError: the files have different numbers of lines.
+    :raises GuidedAlignError: a file cannot be read or cut, or a SentencePiece model is missing.
+    """
+    kind = kind or subword_settings(model.data).get("subwords") or ("sentencepiece" if any(models) else "words")
+    langs = (model.options.source_lang, model.options.target_lang)
+    cutters = text_cutters(model.data, langs, kind, models, cut_already, word_split=word_split)
+    yield from model.align_text(_sentences(files, cutters), max_tokens)
+
+
+def _sentences(
+    files: tuple[str, str], cutters: tuple[TextCutter, TextCutter]
+) -> Iterator[tuple[PiecedSentence, PiecedSentence]]:
+    for first_line, blocks in read_blocks_together(files):
+        sides = []
+        for path, block, cut in zip(files, blocks, cutters):
+            lines = [decode_line(line, path, first_line + k) for k, line in enumerate(block.split(b"\n")[:-1])]
+            try:
+                sides.append(cut(lines))
+            except GuidedAlignError as error:
+                raise GuidedAlignError(f"{path}: {error}") from error
+        yield from zip(*sides)

@@ -1,0 +1,162 @@
+"""`fairseq-guided-align tags`: tags of the source carried to its translation."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import ExitStack
+
+from fairseq_guided_align.cli.options import add, text_to_read, text_to_write
+from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.files.atomic import atomic_file
+from fairseq_guided_align.files.byte_lines import count_lines, read_lines
+from fairseq_guided_align.files.progress import line_counter, say
+from fairseq_guided_align.links.reading import as_pharaoh
+from fairseq_guided_align.markup.carrying import DEFAULT_QUOTES, KEEP, PAIRS
+from fairseq_guided_align.markup.edges import QUOTE_SIDES
+from fairseq_guided_align.markup.kinds import DEFAULT_KINDS, Markup, markup_of
+from fairseq_guided_align.markup.placeholders import READY_SETS, placeholder_finder
+from fairseq_guided_align.markup.protected import KINDS, Finder, Terms, emails, numbers, urls
+from fairseq_guided_align.markup.tag_files import (
+    ON_ERROR,
+    STOP,
+    TagCounts,
+    TagFiles,
+    TagSettings,
+    read_terms,
+    tagged_lines,
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    parser.description = (
+        "Puts the tags of a source text into its translation, which has none, along word links. Files are text or gzip,"
+        " one line a segment. A summary goes to standard error."
+    )
+    parser.add_argument("--source", metavar="FILE", type=text_to_read, required=True, help="source text with its tags")
+    parser.add_argument(
+        "--target", metavar="FILE", type=text_to_read, required=True, help="its translation, plain text, as many lines"
+    )
+    parser.add_argument(
+        "--links", metavar="FILE", type=text_to_read, required=True, help="links, Pharaoh text or NAACL's form"
+    )
+    parser.add_argument(
+        "--output", "-o", metavar="FILE", type=text_to_write, default="-", help="tagged translation (default: -)"
+    )
+    parser.add_argument(
+        "--markup",
+        metavar="KINDS",
+        default=DEFAULT_KINDS,
+        help="xml, html or xliff; with a comma also placeholders, or placeholders=SET with sets joined by +:"
+        f" {', '.join(READY_SETS)} (default: {DEFAULT_KINDS})",
+    )
+    parser.add_argument(
+        "--placeholder",
+        metavar="REGEX",
+        action="append",
+        default=[],
+        help="what is a placeholder too; may be given several times",
+    )
+    parser.add_argument(
+        "--pairs",
+        choices=PAIRS,
+        default=KEEP,
+        help="keep a pair of tags one span, or split it around words that stand apart (default: keep)",
+    )
+    parser.add_argument(
+        "--quotes",
+        choices=QUOTE_SIDES,
+        default=DEFAULT_QUOTES,
+        help="where quotation marks go that only the translation has, right around the words of a pair of tags"
+        f" (default: {DEFAULT_QUOTES})",
+    )
+    for side in ("source", "target"):
+        parser.add_argument(
+            f"--{side}-words",
+            metavar="FILE",
+            type=text_to_read,
+            help=f"the {side} text without tags, in the words that the links count; without it they count what stands"
+            " between white space",
+        )
+    add(parser, "--word-split", "--one-based")
+    parser.add_argument(
+        "--on-error",
+        choices=ON_ERROR,
+        default=STOP,
+        help="where tags do not fit together: stop; keep: tags without a partner are placed alone; drop-tags: the"
+        " translation alone (default: stop)",
+    )
+    parser.add_argument(
+        "--protect",
+        metavar="KINDS",
+        default="",
+        help=f"what must survive translation: {', '.join(KINDS)}, joined by commas; what is missing takes the place of"
+        " the words that are linked to it",
+    )
+    parser.add_argument(
+        "--terms", metavar="FILE", type=text_to_read, help="terms to protect: source term, tab, target term"
+    )
+    parser.add_argument("--inflected-terms", action="store_true", help="another form of a term counts as the term")
+    parser.add_argument(
+        "--report",
+        metavar="FILE",
+        type=text_to_write,
+        help="write what was guessed, repaired, replaced or lost here: line, kind and text, with tabs between them",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry the command out; returns its exit code."""
+    markup = markup_of(args.markup, args.placeholder)
+    terms = None
+    if args.terms is not None:
+        terms = Terms(read_terms(args.terms, read_lines(args.terms)), args.inflected_terms)
+    elif args.inflected_terms:
+        raise GuidedAlignError("--inflected-terms says how terms count; name a list of them with --terms")
+    settings = TagSettings(markup, args.pairs, args.quotes, args.on_error, _finders(args.protect, markup), terms)
+    counts = TagCounts()
+    with ExitStack() as stack:
+        links = stack.enter_context(as_pharaoh(args.links, lambda: count_lines(args.source), args.one_based))
+        files = TagFiles(
+            args.source, args.target, links, args.source_words, args.target_words, args.one_based, args.word_split
+        )
+        output = stack.enter_context(atomic_file(args.output))
+        report = stack.enter_context(atomic_file(args.report)) if args.report is not None else None
+        bar = stack.enter_context(line_counter("tags"))
+        for text, notes in tagged_lines(files, settings, counts):
+            output.write(text.encode() + b"\n")
+            if report is not None:
+                report.writelines(f"{note.line}\t{note.kind}\t{note.text}\n".encode() for note in notes)
+            bar.update(1)
+    say(_summary(args.output, counts))
+    return 0
+
+
+def _finders(protect: str, markup: Markup) -> list[tuple[str, Finder]]:
+    known: dict[str, Finder] = {
+        "urls": urls,
+        "emails": emails,
+        "placeholders": markup.finder or placeholder_finder(list(READY_SETS)),
+        "numbers": numbers,
+    }
+    asked = [kind.strip() for kind in protect.split(",")] if protect else []
+    for kind in asked:
+        if kind not in known:
+            raise GuidedAlignError(f"--protect: wanted {', '.join(KINDS)}, joined by commas; got {kind!r}")
+    # A number inside an address belongs to the address, so those come first.
+    return [(kind, finder) for kind, finder in known.items() if kind in asked]
+
+
+_TOLD = {
+    "guessed": "guessed for want of links",
+    "repaired": "segments with tags repaired",
+    "error": "segments whose tags do not fit together",
+    "replaced": "protected texts put in place of linked words",
+    "lost": "protected texts missing, without links",
+}
+
+
+def _summary(output: str, counts: TagCounts) -> str:
+    told = [f"{counts.notes[kind]} {text}" for kind, text in _TOLD.items() if kind in counts.notes]
+    seen = f"{output}: {counts.lines} segments, {counts.tagged_lines} with tags; {counts.tags} tags"
+    return "; ".join([seen, *told])

@@ -1,0 +1,113 @@
+"""The text of a data folder, binarised by stock fairseq-preprocess."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from fairseq_guided_align.corpus.fairseq_data import text_lengths
+from fairseq_guided_align.corpus.files import Corpus, PreprocessSettings
+from fairseq_guided_align.corpus.link_counts import ConversionCounts
+from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.files.atomic import FULL_DISK
+from fairseq_guided_align.files.byte_lines import PathLike
+from fairseq_guided_align.files.progress import say
+from fairseq_guided_align.subwords.special_tokens import flagged_symbols
+
+
+def binarize_text(
+    corpora: Sequence[Corpus], text: Path, folder: Path, dictionaries: tuple[str, str], settings: PreprocessSettings
+) -> None:
+    """Stock fairseq-preprocess on the pieces of every split.
+
+    :param text: folder of the pieces.
+    """
+    common = [
+        "--source-lang", settings.source_lang,
+        "--target-lang", settings.target_lang,
+        "--workers", str(settings.workers),
+        *settings.fairseq_options.arguments(),
+    ]  # fmt: skip
+    if settings.joined:
+        common += ["--joined-dictionary", "--srcdict", dictionaries[0]]
+    else:
+        common += ["--srcdict", dictionaries[0], "--tgtdict", dictionaries[1]]
+    splits = [corpus.split for corpus in corpora]
+    say("binarising the text with fairseq-preprocess")
+    # It knows one training text, but any number of test texts: further training text goes as such, and is renamed.
+    shards = [split for split in splits if split.startswith("train") and split != "train"]
+    tests = [split for split in splits if split.startswith("test")]
+    of_kind = {
+        "train": [split for split in splits if split == "train"],
+        "valid": [split for split in splits if split.startswith("valid")],
+        "test": tests + shards,
+    }
+    for kind, some in of_kind.items():
+        if some:
+            common += [f"--{kind}pref", ",".join(f"{split}.pieces" for split in some)]
+    _run_fairseq_preprocess([*common, "--destdir", str(folder.resolve())], text)
+    for number, split in enumerate(shards, start=len(tests)):
+        written = f"test{number or ''}.{settings.source_lang}-{settings.target_lang}."
+        for path in folder.glob(written + "*"):
+            path.rename(folder / f"{split}.{path.name.partition('.')[2]}")
+    _keep_flags(folder, dictionaries, settings)
+
+
+def _keep_flags(folder: Path, dictionaries: tuple[str, str], settings: PreprocessSettings) -> None:
+    """fairseq writes a dictionary without the flags of symbols that take the place of others, and cannot read it."""
+    for lang, dictionary in zip(settings.langs, dictionaries):
+        if flagged_symbols(dictionary):
+            shutil.copyfile(dictionary, folder / f"dict.{lang}.txt")
+
+
+def verify_text(counts: Mapping[str, ConversionCounts], folder: Path, settings: PreprocessSettings) -> None:
+    """Check that fairseq binarised the very tokens that the links count.
+
+    :raises GuidedAlignError: it did not.
+    """
+    for split, expected in counts.items():
+        for lang, tokens in zip(settings.langs, (expected.source_tokens, expected.target_tokens)):
+            lengths = text_lengths(folder, split, *settings.langs, lang)
+            if lengths is None:
+                continue  # another --dataset-impl than mmap
+            if len(lengths) != expected.sentences or lengths.total() != tokens:
+                raise GuidedAlignError(
+                    f"{split}.{lang}: expected fairseq to binarise {expected.sentences} sentences of {tokens} tokens in"
+                    f" all; it made {len(lengths)} of {lengths.total()}"
+                )
+
+
+def _run_fairseq_preprocess(options: Sequence[str], folder: PathLike) -> None:
+    """Stock ``fairseq-preprocess``, as a process of its own.
+
+    :param folder: where it runs, so that names of texts need not hold its path: fairseq cuts lists of them at commas.
+
+    :raises GuidedAlignError: it failed, or fairseq is not installed; with the end of what it printed.
+    :raises OSError: it could not write, for a full disk or the like; with the error's number.
+    """
+    command = [sys.executable, "-m", "fairseq_cli.preprocess", *options]
+    # Where Python finds fairseq must not change with the folder. It must be able to say every file's name, and is read
+    # as UTF-8.
+    paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    paths = list(map(os.path.abspath, [*paths, os.curdir]))
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8", "PYTHONPATH": os.pathsep.join(paths)}
+    result = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, cwd=folder, env=environment
+    )
+    if result.returncode:
+        printed = result.stdout.decode("utf-8", "replace").strip().splitlines()
+        if any("No module named 'fairseq" in line or "No module named fairseq" in line for line in printed):
+            raise GuidedAlignError(
+                "fairseq is not installed for this Python: pip install 'fairseq-guided-align[fairseq]'"
+            )
+        for number in FULL_DISK:
+            if any(f"[Errno {number}]" in line for line in printed):
+                raise OSError(number, os.strerror(number))
+        shown = "\n  ".join(printed[-15:])
+        raise GuidedAlignError(
+            f"fairseq-preprocess failed with exit code {result.returncode}; its last lines:\n  {shown}"
+        )

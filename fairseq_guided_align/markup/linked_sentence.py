@@ -1,0 +1,27 @@
+"""What is known of a segment and its translation when a span is chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class LinkedSentence:
+    """The same for all pairs of tags with the same parent.
+
+    :param source: the units of the source, without tags: words and marks of punctuation.
+    :param target: the units of the translation.
+    :param links: ``(source, target, weight)``: 0-based positions of words, inside both sentences; weights > 0, 1 for a
+        link without a probability.
+    :param source_marks: whether each unit of the source is punctuation; ``target_marks`` of the translation.
+    :param source_part: ``(start, stop)`` units inside the parent; ``target_part`` from its first to its last unit.
+    """
+
+    source: Sequence[str]
+    target: Sequence[str]
+    links: Sequence[tuple[int, int, float]]
+    source_marks: Sequence[bool]
+    target_marks: Sequence[bool]
+    source_part: tuple[int, int]
+    target_part: tuple[int, int]

@@ -1,0 +1,386 @@
+"""Where the tags of the source go in the translation: a span of units for each pair, a gap for each isolated tag."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Optional
+
+from fairseq_guided_align.markup.breaks import break_gaps, break_points
+from fairseq_guided_align.markup.edges import SourceEdges, with_edges
+from fairseq_guided_align.markup.elements import Element
+from fairseq_guided_align.markup.linked_sentence import LinkedSentence
+from fairseq_guided_align.markup.segment import Link, Part, Segment
+from fairseq_guided_align.markup.spans import Choice
+from fairseq_guided_align.markup.units import Units
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What is chosen by option.
+
+    :param choice: gives the span of a pair.
+    :param quotes: where quotation marks go that only the translation has.
+    :param split: whether a pair may be repeated around parts that are not adjacent.
+    """
+
+    choice: Choice
+    quotes: str
+    split: bool
+
+
+@dataclass
+class Placed:
+    """An element with its place in the translation.
+
+    :param parts: ``(start, stop)`` units, one or, for pairs that may be split, several; ``start == stop`` is the gap
+        before a unit.
+    :param children: in the order of the translation.
+    """
+
+    element: Element
+    parts: list[Part]
+    children: list[Placed]
+    guessed: bool = False
+
+
+def place(elements: Sequence[Element], segment: Segment, rules: Rules) -> list[Placed]:
+    """The outermost elements with their places, in the order of the translation, their children likewise."""
+    return _place_inside(elements, (0, len(segment.source)), [(0, len(segment.target))], segment, rules)
+
+
+def _place_inside(
+    elements: Sequence[Element], region: Part, parts: list[Part], segment: Segment, rules: Rules
+) -> list[Placed]:
+    """Places siblings.
+
+    :param region: the units of the source inside their parent.
+    :param parts: the units of the translation inside their parent.
+    """
+    if not elements:
+        return []
+    if len(parts) == 1:
+        points = break_points(elements, region)
+        gaps = break_gaps(points, region, parts[0], segment) if points else []
+        if gaps:
+            return _place_sections(
+                elements, [region[0], *points, region[1]], [parts[0][0], *gaps, parts[0][1]], segment, rules
+            )
+    spans = [element for element in elements if element.is_span]
+    placed: list[Placed] = []
+    owner = [-1] * len(segment.target)
+    links = segment.links
+    if region != (0, len(segment.source)) or parts != [(0, len(segment.target))]:
+        links = [link for link in links if region[0] <= link[0] < region[1] and _inside(link[1], parts)]
+    if len(spans) == 1 and (spans[0].start, spans[0].stop) == region:
+        placed.append(Placed(spans[0], parts, []))
+        _own(owner, parts, 0)
+    elif spans:
+        placed = _place_spans(spans, region, parts, segment, links, owner, rules)
+    for span in placed:
+        inner = (span.element.start, span.element.stop)
+        span.children = _place_inside(span.element.children, inner, span.parts, segment, rules)
+    if len(spans) < len(elements):
+        crossed = [*links, *segment.mark_links] if segment.mark_links else links
+        placed += [
+            _place_between(element, region, parts, segment, crossed, owner)
+            for element in elements
+            if not element.is_span
+        ]
+    return _in_order(placed)
+
+
+def _place_sections(
+    elements: Sequence[Element], points: list[int], gaps: list[int], segment: Segment, rules: Rules
+) -> list[Placed]:
+    """Places siblings between breaks, each within its section."""
+    placed: list[Placed] = []
+    position = 0
+    for number in range(len(points) - 1):
+        start, stop = points[number], points[number + 1]
+        inside = []
+        while position < len(elements):
+            element = elements[position]
+            if element.stop > stop or (element.start == stop and element.breaks[0] and number + 2 < len(points)):
+                break
+            inside.append(element)
+            position += 1
+        placed += _place_inside(inside, (start, stop), [(gaps[number], gaps[number + 1])], segment, rules)
+    return placed
+
+
+def _inside(unit: int, parts: list[Part]) -> bool:
+    return any(start <= unit < stop for start, stop in parts)
+
+
+def _own(owner: list[int], parts: Iterable[Part], number: int) -> None:
+    for start, stop in parts:
+        owner[start:stop] = [number] * (stop - start)
+
+
+def _place_spans(
+    spans: list[Element],
+    region: Part,
+    parts: list[Part],
+    segment: Segment,
+    links: Sequence[Link],
+    owner: list[int],
+    rules: Rules,
+) -> list[Placed]:
+    marks = segment.target.marks
+    sentence = LinkedSentence(
+        segment.source_strings,
+        segment.target_strings,
+        links,
+        segment.source.marks,
+        marks,
+        region,
+        (parts[0][0], parts[-1][1]),
+    )
+    wanted: list[tuple[float, int, list[Part]]] = []
+    for number, element in enumerate(spans):
+        inside = range(element.start, element.stop)
+        if rules.split:
+            runs = _runs(inside, links, parts, marks)
+        else:
+            chosen = rules.choice(inside, sentence)
+            runs = [(chosen.start, chosen.stop)] if chosen else []
+        support = sum([weight for source, _, weight in links if element.start <= source < element.stop])
+        wanted.append((-support, number, runs))
+    placed: list[Optional[Placed]] = [None] * len(spans)
+    for _, number, runs in sorted(wanted):
+        element = spans[number]
+        kept = _free_runs(element, runs, owner, links, parts, rules.split)
+        if not kept and runs:
+            kept = _win_back(element, spans, placed, owner, links)
+        trimmed = [span for span in (_without_marks(span, marks) for span in kept) if span[0] < span[1]] or kept
+        guessed = not trimmed
+        if guessed:
+            trimmed = [_guess(element, region, parts, segment, links, owner)]
+        edges = SourceEdges(segment.source, element.start, element.stop, region)
+        grown = [
+            with_edges(span, edges, segment.target, _room(span, owner, parts, marks), rules.quotes) for span in trimmed
+        ]
+        if segment.target.inner:
+            grown = [_whole_words(span, element, segment.target, _room(span, owner, parts)) for span in grown]
+        _own(owner, grown, number)
+        placed[number] = Placed(element, grown, [], guessed)
+    return [span for span in placed if span is not None]
+
+
+def _free_runs(
+    element: Element, runs: list[Part], owner: list[int], links: Sequence[Link], parts: list[Part], split: bool
+) -> list[Part]:
+    """What is left of a span after those with more support: all of it, or its part with most links."""
+    cut: list[tuple[float, Part]] = []
+    for start, stop in runs:
+        for first, last in _free(start, stop, owner, parts):
+            if (first, last) == (start, stop):
+                cut.append((0.0, (first, last)))
+                continue
+            linked = [link for link in links if element.start <= link[0] < element.stop and first <= link[1] < last]
+            if linked:
+                targets = [link[1] for link in linked]
+                cut.append((-sum(link[2] for link in linked), (min(targets), max(targets) + 1)))
+    if split:
+        return sorted(part for _, part in cut)
+    return [min(cut)[1]] if cut else []
+
+
+def _win_back(
+    element: Element, spans: list[Element], placed: list[Optional[Placed]], owner: list[int], links: Sequence[Link]
+) -> list[Part]:
+    """The words linked to an element that lie inside one sibling's span, so that no element loses all of its words.
+
+    The sibling keeps what is left or right of them, whichever has more links; nothing changes where neither has any.
+    """
+    targets = [target for source, target, _ in links if element.start <= source < element.stop]
+    start, stop = min(targets), max(targets) + 1
+    owners = set(owner[start:stop])
+    winner = placed[owner[start]] if len(owners) == 1 and owner[start] >= 0 else None
+    if winner is None or len(winner.parts) > 1:
+        return []
+    low, high = winner.parts[0]
+    inner = [link for link in links if winner.element.start <= link[0] < winner.element.stop]
+    sides = [
+        (sum(weight for _, target, weight in inner if first <= target < last), first, last)
+        for first, last in ((low, start), (stop, high))
+    ]
+    support, first, last = max(sides, key=lambda side: side[0])
+    if not support:
+        return []
+    number = owner[start]
+    owner[low:high] = [-1] * (high - low)
+    winner.parts = [(first, last)]
+    _own(owner, winner.parts, number)
+    return [(start, stop)]
+
+
+def _free(start: int, stop: int, owner: list[int], parts: list[Part]) -> Iterable[Part]:
+    """The runs of units from ``start`` to ``stop`` that are inside the parent and not taken."""
+    for first, last in parts:
+        position = max(start, first)
+        end = min(stop, last)
+        while position < end:
+            if owner[position] >= 0:
+                position += 1
+                continue
+            run = position
+            while position < end and owner[position] < 0:
+                position += 1
+            yield run, position
+
+
+def _without_marks(span: Part, marks: Sequence[bool]) -> Part:
+    start, stop = span
+    while start < stop and marks[start]:
+        start += 1
+    while start < stop and marks[stop - 1]:
+        stop -= 1
+    return start, stop
+
+
+def _whole_words(span: Part, element: Element, target: Units, room: Part) -> Part:
+    """A span that begins and ends inside words only where the source's does."""
+    start, stop = span
+    starts_inside, stops_inside = element.inside_words
+    while not starts_inside and start in target.inner and start > room[0]:
+        start -= 1
+    while not stops_inside and stop in target.inner and stop < room[1]:
+        stop += 1
+    return start, stop
+
+
+def _room(span: Part, owner: list[int], parts: list[Part], among: Optional[Sequence[bool]] = None) -> Part:
+    """How far a span may grow.
+
+    :param among: the units that it may grow over; all where None.
+    """
+    start, stop = span
+    for low, high in parts:
+        if low <= start and stop <= high:
+            break
+    while low < start and owner[start - 1] < 0 and (among is None or among[start - 1]):
+        start -= 1
+    while stop < high and owner[stop] < 0 and (among is None or among[stop]):
+        stop += 1
+    return start, stop
+
+
+def _runs(inside: range, links: Sequence[Link], parts: list[Part], marks: Sequence[bool]) -> list[Part]:
+    """Each run of target words of which more links lead inside than outside; words without links join two such runs."""
+    balance: dict[int, float] = {}
+    for source, target, weight in links:
+        balance[target] = balance.get(target, 0.0) + (weight if source in inside else -weight)
+    runs: list[Part] = []
+    for first, last in parts:
+        start = stop = -1
+        for unit in range(first, last):
+            if unit not in balance:
+                continue
+            if balance[unit] > 0:
+                start, stop = (unit if start < 0 else start), unit + 1
+            elif start >= 0:
+                runs.append((start, stop))
+                start = -1
+        if start >= 0:
+            runs.append((start, stop))
+    return runs
+
+
+def _guess(
+    element: Element, region: Part, parts: list[Part], segment: Segment, links: Sequence[Link], owner: list[int]
+) -> Part:
+    """A span without links: the free words between its neighbours', else the nearest free word, else a gap."""
+    gap = _best_gap(element, region, parts, segment, links, owner)
+    linked = {target for _, target, _ in links}
+    free = [
+        unit
+        for first, last in parts
+        for unit in range(first, last)
+        if owner[unit] < 0 and not segment.target.marks[unit]
+    ]
+    if not free:
+        return gap, gap
+    if not links:
+        share = (element.start - region[0]) / max(1, region[1] - region[0])
+        gap = parts[0][0] + round(share * (parts[-1][1] - parts[0][0]))
+    unlinked = [unit for unit in free if unit not in linked] or free
+    start = min(unlinked, key=lambda unit: (abs(unit - gap), -unit))
+    stop = start + 1
+    room = set(unlinked)
+    while stop in room and stop - start < element.stop - element.start:
+        stop += 1
+    return start, stop
+
+
+def _place_between(
+    element: Element,
+    region: Part,
+    parts: list[Part],
+    segment: Segment,
+    links: Sequence[Link],
+    owner: list[int],
+) -> Placed:
+    gap = _best_gap(element, region, parts, segment, links, owner)
+    edge = element.start in (region[0], region[1])
+    neighbours = {element.start - 1, element.start}
+    guessed = not edge and not any(link[0] in neighbours for link in links)
+    return Placed(element, [(gap, gap)], [], guessed)
+
+
+def _best_gap(
+    element: Element, region: Part, parts: list[Part], segment: Segment, links: Sequence[Link], owner: list[int]
+) -> int:
+    """The gap that the fewest links cross; of several such, the one before the word that followed the tag."""
+    unit = element.start
+    if unit == region[0]:
+        return parts[0][0]
+    if unit == region[1]:
+        return parts[-1][1]
+    size = len(owner)
+    # Inside words only where the source's tag is.
+    shut = segment.target.inner if not element.inside_words[0] else ()
+    change = [0.0] * (size + 1)
+    crossing = 0.0
+    next_linked, previous_linked = [], []
+    for source, target, weight in links:
+        if source < unit:
+            crossing += weight
+            change[target + 1] -= weight
+            if source == unit - 1:
+                previous_linked.append(target + 1)
+        else:
+            change[target + 1] += weight
+            if source == unit:
+                next_linked.append(target)
+    best: list[int] = []
+    least = float("inf")
+    gap = 0
+    for first, last in parts:
+        while gap <= last:
+            crossing += change[gap]
+            if gap >= first and gap not in shut and not (first < gap < last and owner[gap - 1] == owner[gap] >= 0):
+                if crossing < least - 1e-9:
+                    best, least = [gap], crossing
+                elif crossing <= least + 1e-9:
+                    best.append(gap)
+            gap += 1
+    if len(best) == 1:
+        return best[0]
+    for wanted in (min(next_linked, default=-1), max(previous_linked, default=-1)):
+        if wanted in best:
+            return wanted
+    if segment.source.marks[unit]:
+        mark = segment.source_strings[unit]
+        for gap in best:
+            if gap < size and segment.target_strings[gap] == mark:
+                return gap
+    share = (unit - region[0]) / (region[1] - region[0])
+    middle = parts[0][0] + share * (parts[-1][1] - parts[0][0])
+    return min(best, key=lambda gap: (abs(gap - middle), gap))
+
+
+def _in_order(placed: list[Placed]) -> list[Placed]:
+    """By place; what stands at one place, in the order of the source."""
+    return sorted(placed, key=lambda one: (one.parts[0][0], one.parts[0][1], one.element.first))

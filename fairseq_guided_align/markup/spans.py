@@ -1,0 +1,46 @@
+"""Which words of the translation belong to a pair of tags: the choice of one span, by the links.
+
+A choice is a function ``(inside, sentence) -> range of target words, or None``; :data:`SPANS` names them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Optional
+
+from fairseq_guided_align.markup.linked_sentence import LinkedSentence
+
+Choice = Callable[[range, LinkedSentence], Optional[range]]
+
+_LEAST_SHARE = 0.5
+
+
+def hull(inside: range, sentence: LinkedSentence) -> Optional[range]:
+    """From the first to the last target word that is linked to a word inside.
+
+    :param inside: positions of the source words between the tags; not empty.
+    :return: positions of target words, not empty; None where no word inside has a link.
+    Moses' m4loc, ``reinsert_wordalign``.
+    """
+    first, last = inside.start, inside.stop
+    linked = [target for source, target, _ in sentence.links if first <= source < last]
+    return range(min(linked), max(linked) + 1) if linked else None
+
+
+def weighed_hull(inside: range, sentence: LinkedSentence) -> Optional[range]:
+    """As :func:`hull`, of target words that are linked to the inside at least half as strongly as to the outside.
+
+    With plain links it is the hull nearly always; of links with probabilities it leaves the weak ones out.
+    """
+    first, last = inside.start, inside.stop
+    inner: dict[int, float] = {}
+    outer: dict[int, float] = {}
+    for source, target, weight in sentence.links:
+        side = inner if first <= source < last else outer
+        side[target] = side.get(target, 0.0) + weight
+    strong = [target for target, weight in inner.items() if weight >= _LEAST_SHARE * outer.get(target, 0.0)]
+    linked = strong or list(inner)
+    return range(min(linked), max(linked) + 1) if linked else None
+
+
+SPANS: dict[str, Choice] = {"weighed": weighed_hull, "hull": hull}

@@ -1,0 +1,160 @@
+"""Units: a text's words without the punctuation around them, and each mark of that punctuation.
+
+Links count words; tags stand between units, since ``<b>Note</b>: read`` has a tag inside what white space calls a word.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from typing import NamedTuple, Optional
+
+from fairseq_guided_align.markup.tagged_text import words_of
+
+QUOTES = "\"'“”„‟«»‹›‘’‚‛「」『』《》〈〉"
+BRACKETS = "()[]（）【】〔〕［］"
+_STOPS = ".,:;!?…¿¡·。、，：；！？・،؛؟।"
+_CLOSING = ".!?:)]»”…"
+_BEGINNING = "¿¡«„“{"
+_DASHES = "-–—―"
+MARKS = frozenset(QUOTES + BRACKETS + _STOPS + _DASHES)
+"""Punctuation that stands beside words, and is no part of them."""
+
+_CLASS = "[" + re.escape("".join(sorted(MARKS))) + "]"
+_NOT = "[^\\s" + re.escape("".join(sorted(MARKS))) + "]+"
+# A single mark between letters, as in "don't" and "1,000.5", belongs to the word.
+_UNIT = re.compile(f"{_NOT}(?:{_CLASS}{_NOT})*|{_CLASS}")
+
+
+class Units(NamedTuple):
+    """A text in units, in order.
+
+    :param text: the text.
+    :param starts: the character that each begins at.
+    :param stops: the character after each one's last.
+    :param marks: whether each is punctuation.
+    :param of_word: for each word that links count, the positions of its units; without its punctuation, unless it is
+        nothing else.
+    :param inner: the units that begin inside a word, where the words that links count are pieces of words.
+    """
+
+    text: str
+    starts: list[int]
+    stops: list[int]
+    marks: list[bool]
+    of_word: list[list[int]]
+    inner: set[int]
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def strings(self) -> list[str]:
+        return [self.text[start:stop] for start, stop in zip(self.starts, self.stops)]
+
+
+def units_of(
+    text: str, words: Optional[Sequence[tuple[int, int]]] = None, protected: Sequence[tuple[int, int]] = ()
+) -> Units:
+    """A text cut into units.
+
+    :param words: ``(start, stop)`` ranges of the words that links count, in order; what stands between white space
+        when None.
+    :param protected: ranges in which nothing is punctuation.
+    """
+    units = Units(text, [], [], [], [], set())
+    if words is None and not protected:
+        _add_all(units)
+        return units
+    for start, stop in words_of(text) if words is None else words:
+        first = len(units.starts)
+        _add_word(units, start, stop, protected)
+        if 0 < first < len(units.starts) and _are_one_word(units, first):
+            units.inner.add(first)
+    return units
+
+
+def _are_one_word(units: Units, unit: int) -> bool:
+    """Whether a unit goes on with the word before it: both are letters, of a script that parts words by spaces."""
+    if units.stops[unit - 1] != units.starts[unit] or is_seam(units, unit):
+        return False
+    pieces = [units.text[units.starts[one] : units.stops[one]] for one in (unit - 1, unit)]
+    # A placeholder beside letters is a word of its own.
+    return all(piece.isalnum() and not is_east_asian(piece[0]) for piece in pieces)
+
+
+def is_seam(units: Units, unit: int) -> bool:
+    """Whether two texts meet before a unit that nothing but a tag parted, as in ``the end.Next`` and ``titleText``."""
+    before, after = units.text[units.stops[unit - 1] - 1], units.text[units.starts[unit]]
+    if units.stops[unit - 1] != units.starts[unit]:
+        return False
+    return (after.isupper() or after in _BEGINNING) and (before.islower() or before in _CLOSING)
+
+
+def is_east_asian(character: str) -> bool:
+    """Whether a character is of a script that writes no spaces between words."""
+    return unicodedata.east_asian_width(character) in "WF" or "\u0e00" <= character <= "\u0eff"
+
+
+def _add_all(units: Units) -> None:
+    """The quick way for words between white space, most of which are one unit."""
+    text, starts, stops, marks, of_word, _ = units
+    stop = 0
+    for word in text.split():
+        start = text.index(word, stop)
+        stop = start + len(word)
+        position = len(starts)
+        if word.isalnum():
+            starts.append(start)
+            stops.append(stop)
+            marks.append(False)
+            of_word.append([position])
+            continue
+        for match in _UNIT.finditer(word):
+            first, last = match.span()
+            starts.append(start + first)
+            stops.append(start + last)
+            marks.append(last - first == 1 and word[first] in MARKS)
+        inside = list(range(position, len(starts)))
+        _leave_marks_out(marks, inside)
+        of_word.append(inside)
+
+
+def _add_word(units: Units, start: int, stop: int, protected: Sequence[tuple[int, int]]) -> None:
+    text, starts, stops, marks, of_word, _ = units
+    inside = []
+    pieces = [(start, stop, False)]
+    for first, last in protected:
+        if first < stop and last > start:
+            before, _, _ = pieces.pop()
+            first, last = max(first, before), min(last, stop)
+            pieces += [(before, first, False), (first, last, True), (last, stop, False)]
+    for first, last, kept in pieces:
+        if kept or text[first:last].isalnum():
+            spans = [(first, last)]
+        else:
+            spans = [match.span() for match in _UNIT.finditer(text, first, last)]
+        for unit_start, unit_stop in spans:
+            if unit_start < unit_stop:
+                inside.append(len(starts))
+                starts.append(unit_start)
+                stops.append(unit_stop)
+                marks.append(not kept and unit_stop - unit_start == 1 and text[unit_start] in MARKS)
+    _leave_marks_out(marks, inside)
+    of_word.append(inside)
+
+
+def _leave_marks_out(marks: list[bool], inside: list[int]) -> None:
+    if len(inside) > 1:
+        inside[:] = [unit for unit in inside if not marks[unit]] or inside
+
+
+def first_unit_after(units: Units, place: int) -> int:
+    """The first unit that does not end before a character of the text; the number of units where there is none."""
+    return bisect_right(units.stops, place)
+
+
+def units_inside(units: Units, span: tuple[int, int]) -> range:
+    """The units that begin inside a range of characters."""
+    return range(bisect_left(units.starts, span[0]), bisect_left(units.starts, span[1]))

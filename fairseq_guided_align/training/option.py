@@ -1,0 +1,9 @@
+"""One option of a dataclass that fairseq reads."""
+
+from dataclasses import field
+from typing import Any
+
+
+def option(default: Any, help_text: str) -> Any:
+    """A field with its default and the text that ``fairseq-train --help`` shows."""
+    return field(default=default, metadata={"help": help_text})
