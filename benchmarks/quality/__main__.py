@@ -31,7 +31,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         prog="python -m benchmarks.quality", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--work", type=Path, required=True, help="folder for text, checkpoints and figures")
-    parser.add_argument("--corpus", choices=CORPORA, default=CORPORA[0], help="(default: %(default)s)")
+    parser.add_argument("--corpus", choices=list(CORPORA), default="greek-english", help="(default: %(default)s)")
     parser.add_argument(
         "--vary",
         type=values,

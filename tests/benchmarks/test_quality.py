@@ -1,0 +1,64 @@
+"""The benchmark of translation and alignment: its settings, its table, and one rehearsal of all its commands."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.quality import __main__ as command
+from benchmarks.quality.report import table
+from benchmarks.quality.settings import Setting, combinations
+
+
+def test_every_combination_once_and_seeds_in_turn() -> None:
+    found = combinations({"weight": ["0", "1"], "layers": ["-1", "-2"]}, [1, 2])
+    # Layers make no difference without guidance.
+    names = ["weight=0.0", "default", "layers=-2"]
+    assert [one.name for one in found] == [*names, "weight=0.0,seed=2", "seed=2", "layers=-2,seed=2"]
+
+
+def test_options_of_a_training() -> None:
+    options = Setting(weight=4, layers="-2", decay="linear", updates=300, dropout=0.3, seed=7).options()
+    for wanted in ("--guided-alignment-weight=4", "--guided-alignment-layers=-2", "--guided-alignment-decay=linear",
+                   "--guided-alignment-decay-updates=300"):  # fmt: skip
+        assert wanted in options
+    for name, value in (("--dropout", "0.3"), ("--seed", "7"), ("--max-update", "300"), ("--total-num-update", "300")):
+        assert options.count(name) == 1
+        assert options[options.index(name) + 1] == value
+
+
+def test_another_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        command.parse_arguments(["--work", "w", "--vary", "wait=1"])
+    assert "expected one of weight, layers" in capsys.readouterr().err
+
+
+def test_means_over_seeds() -> None:
+    figures = {"aer": 0.30, "nll": 5.0, "bleu": 10.0, "chrf": 30.0, "updates_a_second": 2.0}
+    other = {**figures, "aer": 0.34, "bleu": 12.0}
+    both = {"aer_both": {"0.3": 0.25, "0.5": 0.27}}
+    printed = table([(Setting(), {**figures, **both}), (Setting(seed=2), {**other, **both})])
+    assert printed.splitlines()[-1] == (
+        "| default | 2 | 32.0 ± 2.8 | 5.00 ± 0.00 | 11.0 ± 1.4 | 30.0 ± 0.0 | 2.0 ± 0.0 | 25.0 at 0.3 |"
+    )
+
+
+def test_a_rehearsal_that_is_not_done_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [
+        *("--work", str(tmp_path / "work"), "--corpus", "made-up", "--vary", "updates=12", "--seeds", "1"),
+        *("--json", str(tmp_path / "f.json"), "--plot", str(tmp_path / "f.png")),
+    ]
+    assert command.main(arguments) == 0
+    (found,) = json.loads((tmp_path / "f.json").read_text())
+    assert found["setting"]["updates"] == 12
+    assert 0 <= found["aer"] <= 1
+    assert found["nll"] > 0
+    assert (tmp_path / "f.png").stat().st_size > 1000
+    first = capsys.readouterr().out
+    checkpoint = next((tmp_path / "work").rglob("checkpoint_last.pt"))
+    checkpoint.unlink()
+    assert command.main(arguments) == 0
+    assert capsys.readouterr().out == first
+    assert not checkpoint.exists()
