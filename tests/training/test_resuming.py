@@ -116,6 +116,7 @@ def folders(made_up: MadeUpData, tmp_path_factory: pytest.TempPathFactory) -> di
 
 
 CASES: dict[str, tuple[str, list[str], list[object]]] = {
+    "in the second epoch": ("plain", ['"num_updates": "22"'], []),
     "shards, workers, several batches an update": (
         "shards", ['"num_updates": "4"', '"num_updates": "23"'],
         ["--batch-size", 16, "--update-freq", "2,3", "--num-workers", 2, "--upsample-primary", 2],
