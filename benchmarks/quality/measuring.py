@@ -107,7 +107,8 @@ def _translate(data: Data, folder: Path, split: str) -> dict[str, Any]:
     printed = run(
         folder / "generate.log", "fairseq_cli.generate", data.folder, "--user-dir", USER_DIR,
         "--task", "translation_guided_alignment", "--source-lang", data.source, "--target-lang", data.target,
-        "--path", folder / "checkpoint_last.pt", "--gen-subset", split, "--beam", 4, "--max-len-a", 2, "--max-len-b", 20,
+        "--path", folder / "checkpoint_last.pt", "--gen-subset", split, "--beam", 4,
+        "--max-len-a", 2, "--max-len-b", 20,
         "--max-tokens", 8000, "--remove-bpe", "sentencepiece", "--cpu", "--num-workers", 0,
     )  # fmt: skip
     found = dict(re.findall(r"^D-(\d+)\t[^\t]*\t(.*)$", printed, re.MULTILINE))
