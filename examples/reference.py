@@ -24,7 +24,7 @@ def main(folder: str) -> int:
     for name in names:
         _resolve_named_tuples(importlib.import_module(name))
     pdoc.render.configure(docformat="restructuredtext", show_source=False)
-    pdoc.pdoc("fairseq_guided_align", output_directory=Path(folder))
+    pdoc.pdoc(*names, output_directory=Path(folder))
     return len(names)
 
 
