@@ -129,17 +129,19 @@ def run(args: argparse.Namespace) -> int:
     linker = _linker(args) if args.checkpoint is not None else None
     counts = TagCounts()
     with ExitStack() as stack:
-        links = None
-        if linker is None:
-            links = stack.enter_context(as_pharaoh(args.links, lambda: count_lines(args.source), args.one_based))
-        word_split = args.word_split or DEFAULT_SPLIT
         files = TagFiles(
-            args.source, args.target, links, args.source_words, args.target_words, args.one_based, word_split
+            args.source,
+            args.target,
+            linker or stack.enter_context(as_pharaoh(args.links, lambda: count_lines(args.source), args.one_based)),
+            args.source_words,
+            args.target_words,
+            args.one_based,
+            args.word_split or DEFAULT_SPLIT,
         )
         output = stack.enter_context(atomic_file(args.output))
         report = stack.enter_context(atomic_file(args.report)) if args.report is not None else None
         bar = stack.enter_context(line_counter("tags"))
-        for text, notes in tagged_lines(files, settings, counts, linker):
+        for text, notes in tagged_lines(files, settings, counts):
             output.write(text.encode() + b"\n")
             if report is not None:
                 report.writelines(f"{note.line}\t{note.kind}\t{note.text}\n".encode() for note in notes)

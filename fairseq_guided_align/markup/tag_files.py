@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import tee
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, Union
 
 from fairseq_guided_align.errors import AlignmentFormatError, GuidedAlignError, MarkupError
 from fairseq_guided_align.files.byte_lines import PathLike, decode_line, raise_length_error, read_blocks_together
@@ -22,11 +22,15 @@ STOP, KEEP, DROP_TAGS = "stop", "keep", "drop-tags"
 ON_ERROR = (STOP, KEEP, DROP_TAGS)
 
 
+Linker = Callable[[Iterator[SegmentTexts]], Iterator[SegmentLinks]]
+"""Gives the links of each segment, in order. It may read ahead."""
+
+
 @dataclass(frozen=True)
 class TagFiles:
     """Files that belong together line by line.
 
-    :param links: None where a :data:`Linker` gives them.
+    :param links: of every line, Pharaoh text, or what gives them.
     :param source_words: the words that the links count; what stands between white space when None; ``target_words``
         likewise.
     :param one_based: positions in the links count from 1.
@@ -35,7 +39,7 @@ class TagFiles:
 
     source: PathLike
     target: PathLike
-    links: Optional[PathLike]
+    links: Union[PathLike, Linker]
     source_words: Optional[PathLike] = None
     target_words: Optional[PathLike] = None
     one_based: bool = False
@@ -79,10 +83,6 @@ class TagCounts:
     notes: dict[str, int] = field(default_factory=dict)
 
 
-Linker = Callable[[Iterator[SegmentTexts]], Iterator[SegmentLinks]]
-"""Gives the links of each segment, in order. It may read ahead."""
-
-
 class _Segment(NamedTuple):
     texts: SegmentTexts
     tagged: TaggedText
@@ -90,22 +90,19 @@ class _Segment(NamedTuple):
     notes: list[Note]
 
 
-def tagged_lines(
-    files: TagFiles, settings: TagSettings, counts: TagCounts, linker: Optional[Linker] = None
-) -> Iterator[tuple[str, list[Note]]]:
+def tagged_lines(files: TagFiles, settings: TagSettings, counts: TagCounts) -> Iterator[tuple[str, list[Note]]]:
     """The tagged translations, in order, each with what there is to say of it.
 
     :param counts: grows with the lines.
-    :param linker: gives the links, instead of a file.
     :raises MarkupError: a segment's tags do not fit together, and ``on_error`` is :data:`STOP`; with file and line.
     :raises GuidedAlignError: a file cannot be read, the numbers of lines differ, or words or links do not fit the text.
     """
     segments = _segments(files, settings)
-    if linker is None:
-        linked = _with_links_of_file(segments, files)
-    else:
+    if callable(files.links):
         segments, ahead = tee(segments)
-        linked = zip(segments, linker(segment.texts for segment in ahead))
+        linked = zip(segments, files.links(segment.texts for segment in ahead))
+    else:
+        linked = _with_links_of_file(segments, files, files.links)
     for segment, links in linked:
         text = _tagged(segment, links, files, settings)
         counts.lines += 1
@@ -147,24 +144,24 @@ def _taken_apart(source: str, line: int, files: TagFiles, settings: TagSettings,
     return tagged
 
 
-def _with_links_of_file(segments: Iterable[_Segment], files: TagFiles) -> Iterator[tuple[_Segment, SegmentLinks]]:
-    if files.links is None:
-        raise GuidedAlignError("expected a file of links, or a linker")
-    links = links_of_file(files.links, files.one_based)
+def _with_links_of_file(
+    segments: Iterable[_Segment], files: TagFiles, path: PathLike
+) -> Iterator[tuple[_Segment, SegmentLinks]]:
+    links = links_of_file(path, files.one_based)
     for segment in segments:
         of_line = next(links, None)
         if of_line is None:
-            raise_length_error([files.source, files.target, files.links])
+            raise_length_error([files.source, files.target, path])
         words = [
-            split_words(text) if path is not None else _words_between_spaces(text, files.word_split)
-            for text, path in (
+            _words_between_spaces(text, files.word_split) if words_file is None else split_words(text)
+            for text, words_file in (
                 (segment.texts.source, files.source_words),
                 (segment.texts.target, files.target_words),
             )
         ]
         yield segment, SegmentLinks(of_line, *words)
     if next(links, None) is not None:
-        raise_length_error([files.source, files.target, files.links])
+        raise_length_error([files.source, files.target, path])
 
 
 def _words_between_spaces(text: str, word_split: str) -> Optional[list[str]]:
@@ -184,7 +181,8 @@ def _tagged(segment: _Segment, linked: SegmentLinks, files: TagFiles, settings: 
     try:
         done = carried(tagged, target, linked.links, settings.markup, source_places, target_places, *how)
     except GuidedAlignError as error:
-        raise type(error)(f"{files.links or files.source}:{line}: {error}") from None
+        path = files.source if callable(files.links) else files.links
+        raise type(error)(f"{path}:{line}: {error}") from None
     notes += [Note(line, "guessed", tagged.tags[position].raw) for position in done.guessed]
     return done.text
 
