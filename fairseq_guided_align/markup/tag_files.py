@@ -98,6 +98,7 @@ def tagged_lines(files: TagFiles, settings: TagSettings, counts: TagCounts) -> I
     :raises GuidedAlignError: a file cannot be read, the numbers of lines differ, or words or links do not fit the text.
     """
     segments = _segments(files, settings)
+    linked: Iterator[tuple[_Segment, SegmentLinks]]
     if callable(files.links):
         segments, ahead = tee(segments)
         linked = zip(segments, files.links(segment.texts for segment in ahead))

@@ -10,13 +10,15 @@ import pytest
 from conftest import MadeUpData, TrainedModel
 from decoding_reference import SlowModels
 
+from fairseq_guided_align.aligning.tag_links import tag_links
 from fairseq_guided_align.api import Model, load
+from fairseq_guided_align.attention.guided_heads import GuidedHeads
 from fairseq_guided_align.cli.main import main
 from fairseq_guided_align.errors import GuidedAlignError, MarkupError
 from fairseq_guided_align.markup import Transferred, transfer
 
 LEAST = 0.1
-"""Of a model's probabilities, by the guide."""
+"""Probability of the link of a source word that no target word chooses."""
 
 
 def tagged(line: str, number: int) -> str:
@@ -30,8 +32,18 @@ def tagged(line: str, number: int) -> str:
 
 
 def links_of(matrix: np.ndarray) -> list[tuple[int, int, float]]:
-    """:param matrix: (target words, source words), the slow reference's."""
-    return [(int(s), int(t), float(matrix[t, s])) for t, s in zip(*np.nonzero(matrix >= LEAST))]
+    """Each target word's best source word; of a source word that is none's, its best target word.
+
+    :param matrix: (target words, source words), the slow reference's.
+    """
+    links = {}
+    for t, row in enumerate(matrix):
+        links[max(range(len(row)), key=row.__getitem__), t] = float(max(row))
+    for s in set(range(matrix.shape[1])) - {s for s, _ in links}:
+        t = max(range(len(matrix)), key=matrix[:, s].__getitem__)
+        if matrix[t, s] >= LEAST:
+            links[s, t] = float(matrix[t, s])
+    return [(s, t, weight) for (s, t), weight in links.items()]
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +87,16 @@ def tags(folder: Path, source: list[str], target: list[str], checkpoint: Path, *
 
 def out(folder: Path) -> list[str]:
     return (folder / "out").read_text(encoding="utf-8").splitlines()
+
+
+def test_links_are_the_likeliest_and_those_of_words_left_out() -> None:
+    attention = np.array([
+        [0.6, 0.3, 0.0, 0.1, 0.0], [0.5, 0.1, 0.05, 0.3, 0.05], [0.1, 0.0, 0.02, 0.08, 0.8], [0.0, 0.0, 0.0, 0.0, 0.0]
+    ])  # fmt: skip
+    weak = [(1, 0, 0.3), (3, 1, 0.3)]  # The third word has at most 0.05.
+    assert tag_links(attention, GuidedHeads((), ())) == [(0, 0, 0.6), (0, 1, 0.5), (0, 2, 0.1), *weak]
+    assert tag_links(attention, GuidedHeads((), (), unlinked="eos")) == [(0, 0, 0.6), (0, 1, 0.5), *weak]
+    assert tag_links(np.zeros((0, 3)), GuidedHeads((), ())) == []
 
 
 def test_a_model_gives_the_links(
@@ -128,9 +150,10 @@ def test_sentencepiece_cuts_the_text(sentencepiece_model: tuple[Path, Path], tmp
     assert found[0] == found[1]
     model = load(str(checkpoint), device="cpu")
     for line, target, segment in zip(source, lines[1], found[0]):
-        links = model.align([line[6:-4].replace("</b>", "")], [target], method="threshold", threshold=LEAST)[0]
-        assert len(target.split(" ")) > links.target.max()
-        triples = list(zip(links.source.tolist(), links.target.tolist(), links.weight.tolist()))
+        every = model.align([line[6:-4].replace("</b>", "")], [target], method="threshold", threshold=1e-9)[0]
+        matrix = np.zeros((len(target.split(" ")), len(line[6:-4].split(" "))))
+        matrix[every.target, every.source] = every.weight
+        triples = links_of(matrix)
         words = line[6:-4].replace("</b>", "").split(" "), target.split(" ")
         assert transfer(line, target, triples, "html", *words).text == segment
     segments = [line.replace("\u00a0", " ") for line in source]
