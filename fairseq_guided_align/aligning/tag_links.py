@@ -13,27 +13,28 @@ from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.markup.segment_links import SegmentLinks, SegmentTexts
 from fairseq_guided_align.subwords.text_pieces import PiecedSentence, TextCutter
 
-LEAST_PROBABILITY = 0.1
-"""Of the link of a source word that no target word chooses."""
+LIKELY = 0.3
+"""Least probability of the link of a target word: one that looks everywhere says nothing of its tags."""
+LEFT_OUT = 0.1
+"""Least probability of the link of a source word that no target word chooses."""
 
 
 def tag_links(attention: np.ndarray, guided: GuidedHeads) -> list[tuple[int, int, float]]:
     """Links between words with their probabilities, as ``markup.carrying.carried`` takes them.
 
     Each target word is linked to its likeliest source word. A source word that is thus left out is linked to the target
-    word that looks at it most, so that tags around it need no guess. More links, such as all above a threshold, only
-    stretch the spans: a word that looks at two neighbours would belong to the tags of both.
+    word that looks at it most, so that tags around it need no guess. More links, such as all above a threshold, stretch
+    the spans: a word that looks at two neighbours would belong to the tags of both.
 
     :param attention: (target words, source words + 1) probabilities; the last column is ``</s>``'s.
     :param guided: says what the column of ``</s>`` means.
-    :return: ``(source, target, probability)``; of links of the second kind at least :data:`LEAST_PROBABILITY`.
+    :return: ``(source, target, probability)``, of at least :data:`LIKELY` or, for a word left out, :data:`LEFT_OUT`.
     """
-    # A word without pieces looks at nothing.
-    chosen = [pair for pair in read_links_off(attention, guided).pairs() if attention[pair[::-1]] > 0]
+    chosen = [pair for pair in read_links_off(attention, guided).pairs() if attention[pair[::-1]] >= LIKELY]
     linked = {source for source, _ in chosen}
     for source in range(attention.shape[1] - 1) if len(attention) else ():
         target = int(attention[:, source].argmax())
-        if source not in linked and attention[target, source] >= LEAST_PROBABILITY:
+        if source not in linked and attention[target, source] >= LEFT_OUT:
             chosen.append((source, target))
     return [(source, target, float(attention[target, source])) for source, target in chosen]
 

@@ -17,8 +17,8 @@ from fairseq_guided_align.cli.main import main
 from fairseq_guided_align.errors import GuidedAlignError, MarkupError
 from fairseq_guided_align.markup import Transferred, transfer
 
-LEAST = 0.1
-"""Probability of the link of a source word that no target word chooses."""
+LIKELY, LEFT_OUT = 0.3, 0.1
+"""Least probabilities of links: of a target word, and of a source word that no target word chooses."""
 
 
 def tagged(line: str, number: int) -> str:
@@ -38,10 +38,11 @@ def links_of(matrix: np.ndarray) -> list[tuple[int, int, float]]:
     """
     links = {}
     for t, row in enumerate(matrix):
-        links[max(range(len(row)), key=row.__getitem__), t] = float(max(row))
+        if max(row) >= LIKELY:
+            links[max(range(len(row)), key=row.__getitem__), t] = float(max(row))
     for s in set(range(matrix.shape[1])) - {s for s, _ in links}:
         t = max(range(len(matrix)), key=matrix[:, s].__getitem__)
-        if matrix[t, s] >= LEAST:
+        if matrix[t, s] >= LEFT_OUT:
             links[s, t] = float(matrix[t, s])
     return [(s, t, weight) for (s, t), weight in links.items()]
 
@@ -91,12 +92,14 @@ def out(folder: Path) -> list[str]:
 
 def test_links_are_the_likeliest_and_those_of_words_left_out() -> None:
     attention = np.array([
-        [0.6, 0.3, 0.0, 0.1, 0.0], [0.5, 0.1, 0.05, 0.3, 0.05], [0.1, 0.0, 0.02, 0.08, 0.8], [0.0, 0.0, 0.0, 0.0, 0.0]
+        [0.6, 0.3, 0.0, 0.1, 0.0], [0.5, 0.1, 0.05, 0.3, 0.05], [0.3, 0.0, 0.02, 0.08, 0.6],
+        [0.25, 0.2, 0.2, 0.2, 0.15],
     ])  # fmt: skip
-    weak = [(1, 0, 0.3), (3, 1, 0.3)]  # The third word has at most 0.05.
-    assert tag_links(attention, GuidedHeads((), ())) == [(0, 0, 0.6), (0, 1, 0.5), (0, 2, 0.1), *weak]
-    assert tag_links(attention, GuidedHeads((), (), unlinked="eos")) == [(0, 0, 0.6), (0, 1, 0.5), *weak]
-    assert tag_links(np.zeros((0, 3)), GuidedHeads((), ())) == []
+    others = [(1, 0, 0.3), (2, 3, 0.2), (3, 1, 0.3)]  # The last target word chooses none.
+    assert tag_links(attention, GuidedHeads((), ())) == [(0, 0, 0.6), (0, 1, 0.5), (0, 2, 0.3), *others]
+    assert tag_links(attention, GuidedHeads((), (), unlinked="eos")) == [(0, 0, 0.6), (0, 1, 0.5), *others]
+    assert tag_links(attention[:2], GuidedHeads((), ()))[2:] == [(1, 0, 0.3), (3, 1, 0.3)]
+    assert tag_links(np.zeros((2, 3)), GuidedHeads((), ())) == tag_links(np.zeros((0, 3)), GuidedHeads((), ())) == []
 
 
 def test_a_model_gives_the_links(
