@@ -15,16 +15,22 @@ words, as the data folder separates them, or pieces; positions count from 0.
 
 from __future__ import annotations
 
+import re
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fairseq_guided_align.aligning.extraction import AlignedText, AlignmentModel, read_links_off
-from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError
+from fairseq_guided_align.aligning.tag_links import tag_links
+from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError, MarkupError
 from fairseq_guided_align.links.link import SentenceLinks
+from fairseq_guided_align.markup.carrying import Transferred, carried
+from fairseq_guided_align.markup.kinds import Markup, markup_of
+from fairseq_guided_align.markup.tagged_text import TaggedText
+from fairseq_guided_align.markup.word_places import places_of_words
 from fairseq_guided_align.subwords.pieces import text_of
 from fairseq_guided_align.subwords.special_tokens import pieces_of
 from fairseq_guided_align.subwords.text_pieces import PiecedSentence, text_cutters
@@ -44,11 +50,13 @@ SEARCH_OPTIONS = (
 class Translation:
     """A hypothesis.
 
-    :param text: the translation in words.
+    :param text: the translation in words; with its tags, where markup was named.
     :param pieces: the translation in the model's pieces, without ``</s>``.
     :param score: log-probability in nats, normalised as the search does.
-    :param links: between words or pieces of source and target, as asked for.
+    :param links: between words or pieces of source and target, as asked for; both without tags.
     :param attention: (target, source + 1) probabilities between them; the last column is ``</s>``'s.
+    :param plain_text: the translation in words, without tags.
+    :param guessed_tags: how many tags no link speaks for; a pair is one.
     """
 
     text: str
@@ -56,6 +64,8 @@ class Translation:
     score: float
     links: SentenceLinks
     attention: np.ndarray
+    plain_text: str
+    guessed_tags: int
 
 
 @dataclass(frozen=True)
@@ -124,9 +134,13 @@ class Model:
         method: str = "argmax",
         threshold: float | None = None,
         max_tokens: int = 4000,
+        markup: str | None = None,
         **search: Any,
     ) -> list[list[Translation]]:
         """The best translations of each sentence, in the order of the sentences.
+
+        With ``markup``, sentences are segments with tags. The model reads them without tags, and each translation gets
+        the tags, along the probabilities of links between words.
 
         :param beam: width of the beam.
         :param nbest: translations of each sentence, at most ``beam``.
@@ -134,7 +148,10 @@ class Model:
         :param method: how they are read off the attention: ``argmax``, ``mutual-argmax``, ``threshold``.
         :param threshold: least probability of a link, for the method ``threshold``.
         :param max_tokens: source tokens of a batch, padding included.
+        :param markup: the kinds of markup in the sentences, as in ``html,placeholders=printf``; None: they are text
+            without tags.
         :param search: more of fairseq's options of generation, :data:`SEARCH_OPTIONS`, such as ``lenpen=0.6``.
+        :raises MarkupError: the tags of a sentence do not fit together; with its number as the line.
         :raises GuidedAlignError: arguments out of range, or a sentence that is too long for the model.
         """
         _check_level(level)
@@ -146,15 +163,15 @@ class Model:
                 f"expected options of fairseq's search, {', '.join(SEARCH_OPTIONS)}; got {', '.join(unknown)}"
             )
         _check_list(sentences)
-        sources = self._cut_source(sentences)
+        tags = None if markup is None else self._tags(sentences, markup)
+        sources = self._cut_source(sentences if tags is None else [one.segment.text for one in tags])
         model = self._model
         options = Namespace(beam=beam, nbest=nbest, print_alignment="soft", **search)
         generator = model.task.build_generator([model.model], options)
         found: list[list[Translation] | None] = [None] * len(sources)
         for number, source, hypotheses in self._generated(generator, sources, None, max_tokens):
-            found[number] = [
-                self._translation(source, hypothesis, level, method, threshold) for hypothesis in hypotheses[:nbest]
-            ]
+            how = level, method, threshold, None if tags is None else tags[number]
+            found[number] = [self._translation(source, hypothesis, *how) for hypothesis in hypotheses[:nbest]]
         return _complete(found)
 
     def align(
@@ -217,8 +234,32 @@ class Model:
             for number, hypotheses in zip(batch["id"].tolist(), found):
                 yield number, sources[number], hypotheses
 
+    def _tags(self, sentences: Sequence[str], markup: str) -> list[_Tags]:
+        """What carries the tags of each segment."""
+        if self._cut_source.kind == "bpe":
+            raise GuidedAlignError(
+                f"{self._model.data}: markup: expected a model that takes text as it is; this one takes BPE pieces"
+                " (@@), which text with tags is not: translate pieces without tags, and give the links to"
+                " markup.transfer"
+            )
+        kinds = markup_of(markup)
+        found = []
+        for number, sentence in enumerate(sentences, start=1):
+            try:
+                segment = kinds.read(sentence)
+            except MarkupError as error:
+                raise MarkupError(error.reason, number, error.column, "sentences") from None
+            found.append(_Tags(kinds, segment, places_of_words(segment.text, self._cut_source.words(segment.text))))
+        return found
+
     def _translation(
-        self, source: PiecedSentence, hypothesis: Any, level: str, method: str, threshold: float | None
+        self,
+        source: PiecedSentence,
+        hypothesis: Any,
+        level: str,
+        method: str,
+        threshold: float | None,
+        tags: _Tags | None,
     ) -> Translation:
         pieces = pieces_of(hypothesis["tokens"], self._model.task.target_dictionary)
         target = PiecedSentence.of_pieces(pieces, self._cut_target.kind)
@@ -226,10 +267,32 @@ class Model:
         # Without the columns of padding, which fairseq puts on the left by default.
         width = len(source.pieces) + 1
         attention = attention[:, -width:] if self._model.options.left_pad_source else attention[:, :width]
-        if level == "words":
-            attention = AlignedText(source, target, attention).words()
-        links = read_links_off(attention, self._model.guided, method, threshold)
-        return Translation(text_of(pieces, self._cut_target.kind), pieces, float(hypothesis["score"]), links, attention)
+        guided = self._model.guided
+        by_words = AlignedText(source, target, attention).words()
+        chosen = by_words if level == "words" else attention
+        links = read_links_off(chosen, guided, method, threshold)
+        plain = text_of(pieces, self._cut_target.kind)
+        done = Transferred(plain, ()) if tags is None else tags.carried(plain, tag_links(by_words, guided))
+        return Translation(done.text, pieces, float(hypothesis["score"]), links, chosen, plain, len(done.guessed))
+
+
+class _Tags(NamedTuple):
+    """What carries the tags of a segment to its translations.
+
+    :param words: ``(start, stop)`` ranges of the segment's words in its plain text.
+    """
+
+    markup: Markup
+    segment: TaggedText
+    words: list[tuple[int, int]]
+
+    def carried(self, target: str, links: list[tuple[int, int, float]]) -> Transferred:
+        """A translation with the tags.
+
+        :param target: words with a space between them, as pieces spell them.
+        """
+        target_words = [match.span() for match in re.finditer("[^ ]+", target)]
+        return carried(self.segment, target, links, self.markup, self.words, target_words)
 
 
 def _check_level(level: str) -> None:

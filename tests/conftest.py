@@ -104,6 +104,25 @@ def trained(made_up: MadeUpData, tmp_path_factory: pytest.TempPathFactory) -> Tr
     return TrainedModel(folder / "checkpoint_last.pt", log)
 
 
+@pytest.fixture(scope="session")
+def sentencepiece_model(made_up: MadeUpData, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A model on SentencePiece's pieces of the made-up text: (checkpoint, data folder)."""
+    pytest.importorskip("sentencepiece")
+    from fairseq_runs import forked_preprocess, train
+
+    from fairseq_guided_align.cli.main import main
+
+    folder = tmp_path_factory.mktemp("pieces")
+    with forked_preprocess():
+        assert main([
+            "preprocess", "-s", "src", "-t", "tgt", "--trainpref", str(made_up.text / "train"),
+            "--validpref", str(made_up.text / "valid"), "--testpref", str(made_up.text / "test"),
+            "--destdir", str(folder / "bin"), "--sentencepiece-vocab-size", "45",
+        ]) == 0  # fmt: skip
+    train(folder / "bin", folder / "model", "--disable-validation", updates=20)
+    return folder / "model" / "checkpoint_last.pt", folder / "bin"
+
+
 @pytest.fixture
 def old_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
     """What fairseq's --num-batch-buckets needs of numpy and versions from 2.0 and 2.4 on no longer have."""

@@ -12,8 +12,8 @@ from benchmarks.tags.packages import PACKAGES, wheel_of
 from benchmarks.tags.tagged import TaggedMessage, tagged_message, take_apart
 from benchmarks.tags.words import marks_apart
 from fairseq_guided_align.files.atomic import atomic_file
-from fairseq_guided_align.links import CorpusLinks
-from fairseq_guided_align.links.aligner import AlignerSettings, align_text
+from fairseq_guided_align.links.aligner import AlignerSettings, align_with_eflomal
+from fairseq_guided_align.links.link import CorpusLinks
 from fairseq_guided_align.links.pharaoh import format_block
 from fairseq_guided_align.links.reading import read_link_file
 
@@ -75,7 +75,7 @@ def _links(messages: list[Message], path: Path) -> CorpusLinks:
     if not path.exists():
         sides = ([_aligned(message.source) for message in messages], [_aligned(message.target) for message in messages])
         with atomic_file(path) as stream:
-            for chunk in align_text(*sides, AlignerSettings()):
+            for chunk in align_with_eflomal(*sides, AlignerSettings()):
                 stream.write(format_block(chunk))
     links = read_link_file(str(path), False, None)
     if len(links) != len(messages):

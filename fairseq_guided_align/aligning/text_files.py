@@ -32,10 +32,21 @@ def align_files(
     :raises AlignmentLengthError: the files have different numbers of lines.
     :raises GuidedAlignError: a file cannot be read or cut, or a SentencePiece model is missing.
     """
+    cutters = cutters_of(model, kind, models, cut_already, word_split)
+    yield from model.align_text(_sentences(files, cutters), max_tokens)
+
+
+def cutters_of(
+    model: AlignmentModel,
+    kind: str | None = None,
+    models: Sequence[str | None] = (None, None),
+    cut_already: bool = False,
+    word_split: str | None = None,
+) -> tuple[TextCutter, TextCutter]:
+    """How given source and target text is cut for a model; arguments and errors as of :func:`align_files`."""
     kind = kind or subword_settings(model.data).get("subwords") or ("sentencepiece" if any(models) else "words")
     langs = (model.options.source_lang, model.options.target_lang)
-    cutters = text_cutters(model.data, langs, kind, models, cut_already, word_split=word_split)
-    yield from model.align_text(_sentences(files, cutters), max_tokens)
+    return text_cutters(model.data, langs, kind, models, cut_already, word_split=word_split)
 
 
 def _sentences(

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
-from fairseq_guided_align.cli.options import add, text_to_read, text_to_write
+from fairseq_guided_align.cli.options import MODEL, SENTENCEPIECE_MODELS, add, text_to_read, text_to_write
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.atomic import atomic_file
 from fairseq_guided_align.files.byte_lines import count_lines, read_lines
 from fairseq_guided_align.files.progress import line_counter, say
 from fairseq_guided_align.links.reading import as_pharaoh
+from fairseq_guided_align.links.words import DEFAULT_SPLIT
 from fairseq_guided_align.markup.carrying import DEFAULT_QUOTES, KEEP, PAIRS
 from fairseq_guided_align.markup.edges import QUOTE_SIDES
 from fairseq_guided_align.markup.kinds import DEFAULT_KINDS, Markup, markup_of
@@ -25,21 +27,23 @@ from fairseq_guided_align.markup.tag_files import (
     read_terms,
     tagged_lines,
 )
+from fairseq_guided_align.subwords.settings import SETTINGS
+
+if TYPE_CHECKING:
+    from fairseq_guided_align.aligning.tag_links import ModelLinker
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.description = (
-        "Puts the tags of a source text into its translation, which has none, along word links. Files are text or gzip,"
-        " one line a segment. A summary goes to standard error."
+        "Puts the tags of a source text into its translation, which has none, along word links: those of a file, or"
+        " those that a model sees. Files are text or gzip, one line a segment. A summary goes to standard error."
     )
     parser.add_argument("--source", metavar="FILE", type=text_to_read, required=True, help="source text with its tags")
     parser.add_argument(
         "--target", metavar="FILE", type=text_to_read, required=True, help="its translation, plain text, as many lines"
     )
-    parser.add_argument(
-        "--links", metavar="FILE", type=text_to_read, required=True, help="links, Pharaoh text or NAACL's form"
-    )
+    parser.add_argument("--links", metavar="FILE", type=text_to_read, help="links, Pharaoh text or NAACL's form")
     parser.add_argument(
         "--output", "-o", metavar="FILE", type=text_to_write, default="-", help="tagged translation (default: -)"
     )
@@ -76,9 +80,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             metavar="FILE",
             type=text_to_read,
             help=f"the {side} text without tags, in the words that the links count; without it they count what stands"
-            " between white space",
+            " between white space. A model reads this text, so give it as the model was trained on it",
         )
-    add(parser, "--word-split", "--one-based")
+    add(parser, "--word-split", note="default: spaces; of a model: as the data folder says", default=None)
+    add(parser, "--one-based")
     parser.add_argument(
         "--on-error",
         choices=ON_ERROR,
@@ -103,22 +108,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=text_to_write,
         help="write what was guessed, repaired, replaced or lost here: line, kind and text, with tabs between them",
     )
+    model = parser.add_argument_group("a model, instead of --links")
+    model.add_argument(
+        "--checkpoint",
+        metavar="FILE",
+        help="checkpoint of fairseq-train; the probabilities of the heads that were guided are the links",
+    )
+    add(model, *MODEL, *SENTENCEPIECE_MODELS, note=f" (default: as {SETTINGS} says)")
+    add(model, "--subwords", note=f"default: as {SETTINGS} in the data folder says, else words")
 
 
 def run(args: argparse.Namespace) -> int:
     """Carry the command out; returns its exit code."""
+    _check(args)
     markup = markup_of(args.markup, args.placeholder)
     terms = None
     if args.terms is not None:
         terms = Terms(read_terms(args.terms, read_lines(args.terms)), args.inflected_terms)
-    elif args.inflected_terms:
-        raise GuidedAlignError("--inflected-terms says how terms count; name a list of them with --terms")
     settings = TagSettings(markup, args.pairs, args.quotes, args.on_error, _finders(args.protect, markup), terms)
+    linker = _linker(args) if args.checkpoint is not None else None
     counts = TagCounts()
     with ExitStack() as stack:
-        links = stack.enter_context(as_pharaoh(args.links, lambda: count_lines(args.source), args.one_based))
         files = TagFiles(
-            args.source, args.target, links, args.source_words, args.target_words, args.one_based, args.word_split
+            args.source,
+            args.target,
+            linker or stack.enter_context(as_pharaoh(args.links, lambda: count_lines(args.source), args.one_based)),
+            args.source_words,
+            args.target_words,
+            args.one_based,
+            args.word_split or DEFAULT_SPLIT,
         )
         output = stack.enter_context(atomic_file(args.output))
         report = stack.enter_context(atomic_file(args.report)) if args.report is not None else None
@@ -128,8 +146,45 @@ def run(args: argparse.Namespace) -> int:
             if report is not None:
                 report.writelines(f"{note.line}\t{note.kind}\t{note.text}\n".encode() for note in notes)
             bar.update(1)
+    if linker is not None and linker.too_long:
+        say(f"warning: {linker.too_long} segments are too long for the model; their tags are placed without links")
     say(_summary(args.output, counts))
     return 0
+
+
+_OF_MODELS = ("data", "lang_pair", "device", "source_sentencepiece_model", "target_sentencepiece_model", "subwords")
+
+
+def _check(args: argparse.Namespace) -> None:
+    """:raises GuidedAlignError: options that do not go together."""
+    if (args.links is None) == (args.checkpoint is None):
+        got = "neither" if args.links is None else "both"
+        raise GuidedAlignError(f"expected links from a file (--links) or from a model (--checkpoint); got {got}")
+    if args.checkpoint is None:
+        given = [f"--{name.replace('_', '-')}" for name in _OF_MODELS if getattr(args, name) is not None]
+        if given:
+            raise GuidedAlignError(f"{', '.join(given)}: of a model, which --checkpoint names")
+    elif args.one_based:
+        raise GuidedAlignError("--one-based says how --links counts; a model needs no such option")
+    if args.inflected_terms and args.terms is None:
+        raise GuidedAlignError("--inflected-terms says how terms count; name a list of them with --terms")
+
+
+def _linker(args: argparse.Namespace) -> ModelLinker:
+    # Importing torch and fairseq takes seconds, which links in a file need not wait for.
+    from fairseq_guided_align.aligning.extraction import AlignmentModel
+    from fairseq_guided_align.aligning.tag_links import ModelLinker
+    from fairseq_guided_align.aligning.text_files import cutters_of
+
+    model = AlignmentModel(args.checkpoint, args.data, device=args.device, lang_pair=args.lang_pair)
+    models = args.source_sentencepiece_model, args.target_sentencepiece_model
+    cutters = cutters_of(model, args.subwords, models, word_split=args.word_split)
+    if cutters[0].kind == "bpe" and None in (args.source_words, args.target_words):
+        raise GuidedAlignError(
+            f"{args.checkpoint}: reads text in BPE pieces (@@), which text with tags is not: give the same text in"
+            " pieces, without tags, as --source-words and --target-words"
+        )
+    return ModelLinker(model, cutters)
 
 
 def _finders(protect: str, markup: Markup) -> list[tuple[str, Finder]]:

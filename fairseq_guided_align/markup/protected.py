@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, Optional
 
+from fairseq_guided_align.markup.spans import LEAST_SHARE
 from fairseq_guided_align.markup.units import Units
 
 KINDS = ("numbers", "urls", "emails", "placeholders")
@@ -202,9 +203,14 @@ def _linked_span(
         if any(source.starts[unit] < item.stop and source.stops[unit] > item.start for unit in units)
     }
     weights: dict[int, float] = {}
+    others: dict[int, float] = {}
     for source_word, target_word, weight in links:
-        if source_word in inside and target.of_word[target_word]:
-            weights[target_word] = weights.get(target_word, 0.0) + weight
+        if target.of_word[target_word]:
+            side = weights if source_word in inside else others
+            side[target_word] = side.get(target_word, 0.0) + weight
+    # Of a model's many weak links, those of words that belong to others count only where there is nothing better.
+    strong = {word: weight for word, weight in weights.items() if weight >= LEAST_SHARE * others.get(word, 0.0)}
+    weights = strong or weights
     best: Optional[tuple[float, int, int]] = None
     run: list[int] = []
     for word in [*sorted(weights), -1]:

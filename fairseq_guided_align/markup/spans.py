@@ -12,7 +12,8 @@ from fairseq_guided_align.markup.linked_sentence import LinkedSentence
 
 Choice = Callable[[range, LinkedSentence], Optional[range]]
 
-_LEAST_SHARE = 0.5
+LEAST_SHARE = 0.5
+"""How strongly a target word must be linked to source words to belong to them, as a share of its other links."""
 
 
 def hull(inside: range, sentence: LinkedSentence) -> Optional[range]:
@@ -38,7 +39,7 @@ def weighed_hull(inside: range, sentence: LinkedSentence) -> Optional[range]:
     for source, target, weight in sentence.links:
         side = inner if first <= source < last else outer
         side[target] = side.get(target, 0.0) + weight
-    strong = [target for target, weight in inner.items() if weight >= _LEAST_SHARE * outer.get(target, 0.0)]
+    strong = [target for target, weight in inner.items() if weight >= LEAST_SHARE * outer.get(target, 0.0)]
     linked = strong or list(inner)
     return range(min(linked), max(linked) + 1) if linked else None
 

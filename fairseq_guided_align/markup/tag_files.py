@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Optional
+from itertools import tee
+from typing import NamedTuple, Optional, Union
 
 from fairseq_guided_align.errors import AlignmentFormatError, GuidedAlignError, MarkupError
 from fairseq_guided_align.files.byte_lines import PathLike, decode_line, raise_length_error, read_blocks_together
-from fairseq_guided_align.links import pharaoh
 from fairseq_guided_align.links.words import DEFAULT_SPLIT, split_words
 from fairseq_guided_align.markup.carrying import carried
 from fairseq_guided_align.markup.kinds import Markup
 from fairseq_guided_align.markup.protected import Finder, Terms, items_of, mend
+from fairseq_guided_align.markup.segment_links import SegmentLinks, SegmentTexts, links_of_file
 from fairseq_guided_align.markup.tagged_text import TaggedText, words_of
 from fairseq_guided_align.markup.units import units_of
 from fairseq_guided_align.markup.word_places import places_of_words
@@ -21,10 +22,15 @@ STOP, KEEP, DROP_TAGS = "stop", "keep", "drop-tags"
 ON_ERROR = (STOP, KEEP, DROP_TAGS)
 
 
+Linker = Callable[[Iterator[SegmentTexts]], Iterator[SegmentLinks]]
+"""Gives the links of each segment, in order. It may read ahead."""
+
+
 @dataclass(frozen=True)
 class TagFiles:
     """Files that belong together line by line.
 
+    :param links: of every line, Pharaoh text, or what gives them.
     :param source_words: the words that the links count; what stands between white space when None; ``target_words``
         likewise.
     :param one_based: positions in the links count from 1.
@@ -33,7 +39,7 @@ class TagFiles:
 
     source: PathLike
     target: PathLike
-    links: PathLike
+    links: Union[PathLike, Linker]
     source_words: Optional[PathLike] = None
     target_words: Optional[PathLike] = None
     one_based: bool = False
@@ -77,6 +83,13 @@ class TagCounts:
     notes: dict[str, int] = field(default_factory=dict)
 
 
+class _Segment(NamedTuple):
+    texts: SegmentTexts
+    tagged: TaggedText
+    target: str
+    notes: list[Note]
+
+
 def tagged_lines(files: TagFiles, settings: TagSettings, counts: TagCounts) -> Iterator[tuple[str, list[Note]]]:
     """The tagged translations, in order, each with what there is to say of it.
 
@@ -84,55 +97,40 @@ def tagged_lines(files: TagFiles, settings: TagSettings, counts: TagCounts) -> I
     :raises MarkupError: a segment's tags do not fit together, and ``on_error`` is :data:`STOP`; with file and line.
     :raises GuidedAlignError: a file cannot be read, the numbers of lines differ, or words or links do not fit the text.
     """
+    segments = _segments(files, settings)
+    linked: Iterator[tuple[_Segment, SegmentLinks]]
+    if callable(files.links):
+        segments, ahead = tee(segments)
+        linked = zip(segments, files.links(segment.texts for segment in ahead))
+    else:
+        linked = _with_links_of_file(segments, files, files.links)
+    for segment, links in linked:
+        text = _tagged(segment, links, files, settings)
+        counts.lines += 1
+        counts.tags += len(segment.tagged.tags)
+        counts.tagged_lines += bool(segment.tagged.tags)
+        for note in segment.notes:
+            counts.notes[note.kind] = counts.notes.get(note.kind, 0) + 1
+        yield text, segment.notes
+
+
+def _segments(files: TagFiles, settings: TagSettings) -> Iterator[_Segment]:
+    """The segments with their translations, without links."""
     texts = [files.source, files.target]
     words = [path for path in (files.source_words, files.target_words) if path is not None]
-    links = _links(files)
     for first_line, blocks in read_blocks_together([*texts, *words]):
         columns = [block[:-1].split(b"\n") for block in blocks]
-        for offset, row in enumerate(zip(*columns)):
-            line = first_line + offset
-            rest = [decode_line(cell, path, line) for cell, path in zip(row[2:], words)]
-            source_words = rest.pop(0) if files.source_words is not None else None
-            target_words = rest.pop(0) if files.target_words is not None else None
-            of_line = next(links, None)
-            if of_line is None:
-                raise_length_error([*texts, files.links])
-            yield _tagged_line(
-                line,
-                decode_line(row[0], files.source, line),
-                decode_line(row[1], files.target, line),
-                of_line,
-                (source_words, target_words),
-                files,
-                settings,
-                counts,
-            )
-    if next(links, None) is not None:
-        raise_length_error([*texts, files.links])
+        for line, row in enumerate(zip(*columns), start=first_line):
+            source, target, *rest = [decode_line(cell, path, line) for cell, path in zip(row, [*texts, *words])]
+            notes: list[Note] = []
+            tagged = _taken_apart(source, line, files, settings, notes)
+            source_words = rest.pop(0) if files.source_words is not None else tagged.text
+            target_words = rest.pop(0) if files.target_words is not None else target
+            yield _Segment(SegmentTexts(line, source_words, target_words), tagged, target, notes)
 
 
-def _links(files: TagFiles) -> Iterator[list[tuple[int, int, float]]]:
-    for chunk in pharaoh.read_chunks(files.links, files.one_based):
-        source, target = chunk.source.tolist(), chunk.target.tolist()
-        weights = [1.0] * len(source) if chunk.weight is None else chunk.weight.tolist()
-        every = list(zip(source, target, weights))
-        offsets = chunk.offsets.tolist()
-        for start, stop in zip(offsets, offsets[1:]):
-            yield every[start:stop]
-
-
-def _tagged_line(
-    line: int,
-    source: str,
-    target: str,
-    links: list[tuple[int, int, float]],
-    words: tuple[Optional[str], Optional[str]],
-    files: TagFiles,
-    settings: TagSettings,
-    counts: TagCounts,
-) -> tuple[str, list[Note]]:
+def _taken_apart(source: str, line: int, files: TagFiles, settings: TagSettings, notes: list[Note]) -> TaggedText:
     markup = settings.markup
-    notes: list[Note] = []
     try:
         tagged = markup.read(source)
     except MarkupError as error:
@@ -144,33 +142,58 @@ def _tagged_line(
             tagged = tagged._replace(tags=())
     if tagged.repaired:
         notes.append(Note(line, "repaired", str(tagged.repaired)))
-    source_places = _places(tagged.text, words[0], files.source_words, line, files.word_split)
-    target_places = _places(target, words[1], files.target_words, line, files.word_split)
+    return tagged
+
+
+def _with_links_of_file(
+    segments: Iterable[_Segment], files: TagFiles, path: PathLike
+) -> Iterator[tuple[_Segment, SegmentLinks]]:
+    links = links_of_file(path, files.one_based)
+    for segment in segments:
+        of_line = next(links, None)
+        if of_line is None:
+            raise_length_error([files.source, files.target, path])
+        words = [
+            _words_between_spaces(text, files.word_split) if words_file is None else split_words(text)
+            for text, words_file in (
+                (segment.texts.source, files.source_words),
+                (segment.texts.target, files.target_words),
+            )
+        ]
+        yield segment, SegmentLinks(of_line, *words)
+    if next(links, None) is not None:
+        raise_length_error([files.source, files.target, path])
+
+
+def _words_between_spaces(text: str, word_split: str) -> Optional[list[str]]:
+    return None if word_split == "whitespace" or text.isascii() else split_words(text, word_split)
+
+
+def _tagged(segment: _Segment, linked: SegmentLinks, files: TagFiles, settings: TagSettings) -> str:
+    """The tagged translation; what there is to say of it is added to the segment's notes."""
+    tagged, target, notes, line = segment.tagged, segment.target, segment.notes, segment.texts.line
+    source_places = _places(tagged.text, linked.source_words, files.source_words or files.source, line)
+    target_places = _places(target, linked.target_words, files.target_words or files.target, line)
     if settings.finders or settings.terms or tagged.protected:
-        target, target_places = _mended(line, tagged, target, links, source_places, target_places, settings, notes)
+        target, target_places = _mended(
+            line, tagged, target, linked.links, source_places, target_places, settings, notes
+        )
+    how = settings.pairs, settings.quotes
     try:
-        done = carried(tagged, target, links, markup, source_places, target_places, settings.pairs, settings.quotes)
+        done = carried(tagged, target, linked.links, settings.markup, source_places, target_places, *how)
     except GuidedAlignError as error:
-        raise type(error)(f"{files.links}:{line}: {error}") from None
+        path = files.source if callable(files.links) else files.links
+        raise type(error)(f"{path}:{line}: {error}") from None
     notes += [Note(line, "guessed", tagged.tags[position].raw) for position in done.guessed]
-    counts.lines += 1
-    counts.tags += len(tagged.tags)
-    counts.tagged_lines += bool(tagged.tags)
-    for note in notes:
-        counts.notes[note.kind] = counts.notes.get(note.kind, 0) + 1
-    return done.text, notes
+    return done.text
 
 
-def _places(
-    text: str, words: Optional[str], path: Optional[PathLike], line: int, word_split: str
-) -> Optional[list[tuple[int, int]]]:
+def _places(text: str, words: Optional[Sequence[str]], path: PathLike, line: int) -> Optional[list[tuple[int, int]]]:
     """Ranges of the words that the links count; None for what stands between white space."""
     if words is None:
-        if word_split == "whitespace" or text.isascii():
-            return None
-        return places_of_words(text, split_words(text, word_split))
+        return None
     try:
-        return places_of_words(text, split_words(words))
+        return places_of_words(text, words)
     except GuidedAlignError as error:
         raise GuidedAlignError(f"{path}:{line}: {error}") from None
 

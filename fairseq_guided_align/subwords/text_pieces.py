@@ -74,6 +74,10 @@ class TextCutter:
             return [self._in_pieces(line) for line in lines]
         return [self._matched(line, pieces) for line, pieces in zip(lines, self.model.encode(lines))]
 
+    def words(self, line: str) -> list[str]:
+        """The words that a cut line counts, as text."""
+        return split_words(text_of(split_words(line), self.kind) if self.model is None else line, self.word_split)
+
     def _in_pieces(self, line: str) -> PiecedSentence:
         if self.kind == "sentencepiece" or not has_rare_space(line.encode()):
             return PiecedSentence.of_pieces(line.split(), self.kind)

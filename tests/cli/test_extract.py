@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from conftest import MadeUpData, TrainedModel
 from decoding_reference import SlowModels, likeliest
-from fairseq_runs import forked_preprocess, train
 from fairseq_runs import run as run_fairseq
+from fairseq_runs import train
 
 from fairseq_guided_align.cli.main import main
 from fairseq_guided_align.links.link import SentenceLinks
@@ -180,21 +180,6 @@ def test_a_missing_split_and_files_of_other_lengths_are_told(
     assert main(["extract", str(trained.checkpoint), *files]) == 2
     assert "has 2" in capsys.readouterr().err
     assert not target.exists()
-
-
-@pytest.fixture(scope="module")
-def sentencepiece_model(made_up: MadeUpData, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A model on SentencePiece's pieces of the made-up text: (checkpoint, data folder)."""
-    pytest.importorskip("sentencepiece")
-    folder = tmp_path_factory.mktemp("pieces")
-    with forked_preprocess():
-        assert main([
-            "preprocess", "-s", "src", "-t", "tgt", "--trainpref", str(made_up.text / "train"),
-            "--validpref", str(made_up.text / "valid"), "--testpref", str(made_up.text / "test"),
-            "--destdir", str(folder / "bin"), "--sentencepiece-vocab-size", "45",
-        ]) == 0  # fmt: skip
-    train(folder / "bin", folder / "model", "--disable-validation", updates=20)
-    return folder / "model" / "checkpoint_last.pt", folder / "bin"
 
 
 def word_matrix(slow: SlowModels, source: list[str], target: list[str]) -> np.ndarray:

@@ -100,6 +100,16 @@ def test_several_words_become_one() -> None:
     ] == ["an", "%(n)s", ",", "jetzt"]
 
 
+def test_weak_links_widen_nothing() -> None:
+    """A word that belongs to others is replaced only where nothing better is linked."""
+    source, target = "now %s here", "jetzt %d hier"
+    items = items_of(source, FINDERS, None)
+    weak = [(0, 0, 0.8), (1, 0, 0.2), (1, 2, 0.3), (2, 2, 0.7)]
+    for links, text in (([*weak, (1, 1, 0.4)], "jetzt %s hier"), (weak, "jetzt %d %s")):
+        done = mend(items, units_of(source), units_of(target), words_of(target), links)
+        assert (done.text, done.lost) == (text, ())
+
+
 def test_without_links_it_is_told() -> None:
     done = mended("Send 5 now", "Sende jetzt", [(0, 0), (2, 1)])
     assert (done.text, done.replaced, done.lost) == ("Sende jetzt", (), ("5",))
