@@ -9,6 +9,7 @@ MANY = 20
 
 
 def looks_one_based(sentences_with_links: int, at_position_zero: int) -> bool:
+    """Whether so many sentence pairs with links and none at position 0 speak for positions from 1."""
     return sentences_with_links >= MANY and not at_position_zero
 
 

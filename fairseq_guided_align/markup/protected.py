@@ -52,10 +52,12 @@ class Mended(NamedTuple):
 
 
 def urls(text: str) -> list[tuple[int, int]]:
+    """Web addresses in a text."""
     return [(match.start(), match.start() + len(match.group().rstrip(_URL_END))) for match in _URL.finditer(text)]
 
 
 def emails(text: str) -> list[tuple[int, int]]:
+    """E-mail addresses in a text."""
     return [match.span() for match in _EMAIL.finditer(text)]
 
 
