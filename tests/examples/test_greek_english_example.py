@@ -12,8 +12,8 @@ import pytest
 from examples.greek_english.main import main
 
 ROOT = Path(__file__).resolve().parents[2]
-OPTIONS = ["--quick", "--with-unguided-twin"]
-STAGES = ["text", "binarised", "guided", "unguided", "links", "scores", "picture"]
+OPTIONS = ["--quick", "--with-unguided-twin", "--with-fairseq-criterion"]
+STAGES = ["text", "binarised", "guided", "unguided", "fairseq", "links", "scores", "translations", "picture"]
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def test_all_stages_are_shown_with_their_commands(first_run: subprocess.Complete
 
 def test_the_table_and_results_json_agree(first_run: subprocess.CompletedProcess[str], work: Path) -> None:
     results = json.loads((work / "results.json").read_text(encoding="utf-8"))
-    assert [row["name"] for row in results["systems"]] == ["both", "guided", "last-layer", "unguided"]
+    assert [row["name"] for row in results["systems"]] == ["both", "guided", "last-layer", "unguided", "fairseq"]
     lines = first_run.stdout.splitlines()
     assert lines[0].split()[-3:] == ["precision", "recall", "AER"]
     for row, line in zip(results["systems"], lines[1:]):
