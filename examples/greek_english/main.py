@@ -131,8 +131,7 @@ class Example:
         readings = self.readings()
         links = [f"{name}.align" for name, _, _ in readings]
         models = ["binarised", *self.trainings]
-        do("links", "links of the test verses, read from attention", self.extract, links, [readings, settings.both],
-           models)  # fmt: skip
+        do("links", "links of the test verses, read from attention", self.extract, links, readings, ["text", *models])
         title = "scores against the links made by hand"
         do("scores", title, self.score, ["scores.json"], needs=["text", "links"])
         title = "translations of the test verses, and their scores"
@@ -144,6 +143,7 @@ class Example:
         found = [
             ("both", "forward", "guided"),
             ("guided", "forward", "guided"),
+            ("argmax", "forward", "guided"),
             ("last-layer", "forward", "last-layer"),
         ]
         attentions = {"unguided": "last-layer", "fairseq": "guided"}
@@ -199,12 +199,17 @@ class Example:
         train(commands, self.settings.updates, {"OMP_NUM_THREADS": str(threads), **self.environment})
 
     def extract(self, folder: Path) -> None:
+        """Links of the test verses; how to read them is learnt from the validation verses where ``READ_TUNED``."""
         for name, model, attention in self.readings():
+            command = ["fairseq-guided-align", "extract", self.checkpoint(model), "--data", self.data]
+            reverse = ["--reverse-checkpoint", self.checkpoint("reverse")] if name == "both" else []
+            if name in READ_TUNED:
+                gold = self.work / "text" / "valid.align"
+                self.run([*command, *reverse], ["--split", "valid", "--tune", gold])
             self.run(
-                ["fairseq-guided-align", "extract", self.checkpoint(model)],
-                ["--data", self.data, "--split", "test", "--attention", attention],
-                ["--reverse-checkpoint", self.checkpoint("reverse")] if name == "both" else [],
-                self.settings.both if name == "both" else [],
+                [*command, *reverse],
+                ["--split", "test", "--attention", attention],
+                "--method tuned" if name in READ_TUNED else "--method argmax",
                 ["--output", folder / f"{name}.align"],
             )
 
@@ -317,10 +322,14 @@ TRAININGS = {
 DESCRIPTIONS = {
     "both": "guided attention, both directions combined",
     "guided": "guided attention, Greek to English",
+    "argmax": "the same attention, likeliest word alone",
     "last-layer": "the same model, last layer, all heads averaged",
     "unguided": "unguided twin, last layer, all heads averaged",
     "fairseq": "fairseq's own criterion, the heads that it guides",
 }
+
+READ_TUNED = ("both", "guided")
+"""Readings whose links are read as the validation verses show best."""
 
 SIZES = {None: MAIN, "quick": QUICK, "thorough": THOROUGH}
 

@@ -1,0 +1,119 @@
+"""Link models fitted to a checkpoint's attention, and the file beside the checkpoint that keeps them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fairseq_guided_align.attention.link_model import LinkModel, best_threshold, fit
+from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.files.atomic import atomic_file
+from fairseq_guided_align.files.byte_lines import PathLike
+from fairseq_guided_align.links.link import SentenceLinks
+
+Matrices = Sequence[np.ndarray]
+MOST_CELLS = 1_000_000
+"""Cells of all matrices that a link model is fitted on, 250 bytes each; further sentence pairs add little."""
+
+
+@dataclass(frozen=True)
+class LinkedAttention:
+    """A sentence pair with gold links.
+
+    :param matrices: (target, source + 1) attention of a model and, of two, (source, target + 1) of the opposite one.
+    """
+
+    matrices: Matrices
+    gold: SentenceLinks
+
+    def cells(self) -> tuple[Matrices, np.ndarray, np.ndarray]:
+        """As ``attention.link_model.fit`` takes it: possible links that are not sure do not count."""
+        linked = np.zeros((len(self.matrices[0]), self.matrices[0].shape[1] - 1), dtype=bool)
+        counts = np.ones_like(linked)
+        linked[self.gold.target, self.gold.source] = self.gold.sure
+        counts[self.gold.target, self.gold.source] = self.gold.sure
+        return self.matrices, linked, counts
+
+
+@dataclass(frozen=True)
+class LinkReader:
+    """Reads links off the attention that its model was fitted to.
+
+    :param threshold: least probability of a link.
+    """
+
+    model: LinkModel
+    threshold: float
+
+    @classmethod
+    def fitted(cls, pairs: Sequence[LinkedAttention]) -> LinkReader:
+        """The reader with the highest expected F1 on text like this one.
+
+        :raises GuidedAlignError: the text has no links.
+        """
+        model = fit(pair.cells() for pair in pairs)
+        return cls(model, best_threshold(model.probabilities(pair.matrices) for pair in pairs))
+
+    def links(self, matrices: Matrices) -> SentenceLinks:
+        """Links of a sentence pair, their weights being their probabilities."""
+        probabilities = self.model.probabilities(matrices)
+        target, source = np.nonzero(probabilities >= self.threshold)
+        weight = probabilities[target, source].astype(np.float32)
+        return SentenceLinks(source.astype(np.int32), target.astype(np.int32), weight, np.ones(len(weight), dtype=bool))
+
+
+def file_of_readers(checkpoint: PathLike) -> Path:
+    """Where a checkpoint's link models are kept: beside it."""
+    path = Path(checkpoint)
+    return path.with_name(f"{path.stem}.link-models.json")
+
+
+def keep_reader(checkpoint: PathLike, use: str, reader: LinkReader) -> Path:
+    """Write a reader beside the checkpoint; those for other uses stay. Returns the file.
+
+    :param use: what it was fitted for, such as ``words, one direction``.
+    :raises GuidedAlignError: the file cannot be written, or is there and cannot be read.
+    """
+    path, model = file_of_readers(checkpoint), reader.model
+    entry = {
+        "threshold": reader.threshold,
+        "directions": model.directions,
+        **{name: getattr(model, name).tolist() for name in ("weights", "mean", "deviation")},
+    }
+    with atomic_file(path) as stream:
+        stream.write((json.dumps({**_kept(path), use: entry}, indent=1) + "\n").encode("utf-8"))
+    return path
+
+
+def kept_reader(checkpoint: PathLike, use: str) -> LinkReader | None:
+    """The reader that :func:`keep_reader` has written; None where there is none.
+
+    :raises GuidedAlignError: the file cannot be read.
+    """
+    path = file_of_readers(checkpoint)
+    entry = _kept(path).get(use)
+    if entry is None:
+        return None
+    try:
+        weights, mean, deviation = (np.array(entry[name], dtype=float) for name in ("weights", "mean", "deviation"))
+        model = LinkModel(weights, mean, deviation, int(entry["directions"]))
+        return LinkReader(model, float(entry["threshold"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _kept(path: Path) -> dict[str, dict]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return {}
+    except (OSError, TypeError, ValueError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> GuidedAlignError:
+    return GuidedAlignError(f"{path}: cannot be read: {error!r}; delete it, and make it anew with extract --tune")
