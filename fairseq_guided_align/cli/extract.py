@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Tuple
 
 import numpy as np
 
+from fairseq_guided_align.aligning.link_models import LinkReader, file_of_readers, keep_reader, kept_reader
 from fairseq_guided_align.cli.options import (
     MODEL,
     SENTENCEPIECE_MODELS,
@@ -103,6 +104,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
     _check(args)
+    reader = None if args.tune else _kept_reader(args)
     # Importing torch and fairseq takes seconds.
     from fairseq_guided_align.aligning.extraction import AlignmentModel
 
@@ -116,7 +118,7 @@ def run(args: argparse.Namespace) -> int:
     sets = _sets_of_matrices(args, model, reverse)
     if args.tune:
         return _tune(args, model, sets)
-    to_line = _to_line(args, model, reverse)
+    to_line = _to_line(args, model, reverse, reader)
     pairs = too_long = 0
     with atomic_file(args.output) as output, line_counter("aligning") as bar:
         for matrices in sets:
@@ -174,28 +176,37 @@ def _use(args: argparse.Namespace) -> str:
     return f"{args.level}, {'two directions' if args.reverse_checkpoint else 'one direction'}"
 
 
-def _to_line(
-    args: argparse.Namespace, model: AlignmentModel, reverse: AlignmentModel | None
-) -> Callable[[Matrices], str]:
-    """What makes a line of output of a sentence pair's attention: as the options say, else as ``--tune`` has found."""
-    from fairseq_guided_align.aligning.extraction import links_of_both_directions, read_links_off
-    from fairseq_guided_align.aligning.link_models import file_of_readers, kept_reader
+def _kept_reader(args: argparse.Namespace) -> LinkReader | None:
+    """What ``--tune`` has learnt, where links are to be read so.
 
+    :raises GuidedAlignError: nothing was learnt, and there is no other way.
+    """
     is_mean = args.symmetrisation in (None, "mean")
-    if args.method == "tuned" or (args.method is None and is_mean):
-        reader = kept_reader(args.checkpoint, _use(args))
-        path = file_of_readers(args.checkpoint)
-        if reader is not None:
-            reader = reader if args.threshold is None else replace(reader, threshold=args.threshold)
-            say(f"links are read as {path} says, with probabilities of at least {reader.threshold:.3f}")
-            return lambda matrices: format_line(reader.links(matrices))
-        if args.method == "tuned":
-            raise GuidedAlignError(f"--method tuned: nothing is known of {_use(args)} in {path}; run --tune first")
-        if reverse is not None:
-            raise GuidedAlignError(
-                "the mean of two models needs a way to read links off it: learn one with --tune (best), or give"
-                " --method threshold or mutual-argmax, or --symmetrisation"
-            )
+    if args.method not in (None, "tuned") or not is_mean:
+        return None
+    reader = kept_reader(args.checkpoint, _use(args))
+    path = file_of_readers(args.checkpoint)
+    if reader is not None:
+        reader = reader if args.threshold is None else replace(reader, threshold=args.threshold)
+        say(f"links are read as {path} says, with probabilities of at least {reader.threshold:.3f}")
+    elif args.method:
+        raise GuidedAlignError(f"--method tuned: nothing is known of {_use(args)} in {path}; run --tune first")
+    elif args.reverse_checkpoint:
+        raise GuidedAlignError(
+            "two models need a way to read links off the mean of their attention: learn one with --tune (best), or "
+            "give --method threshold or mutual-argmax, or --symmetrisation"
+        )
+    return reader
+
+
+def _to_line(
+    args: argparse.Namespace, model: AlignmentModel, reverse: AlignmentModel | None, reader: LinkReader | None
+) -> Callable[[Matrices], str]:
+    """What makes a line of output of a sentence pair's attention."""
+    from fairseq_guided_align.aligning.extraction import links_of_both_directions, read_links_off
+
+    if reader is not None:
+        return lambda matrices: format_line(reader.links(matrices))
     method = args.method or "argmax"
     if method == "soft":
         return lambda matrices: " ".join(",".join(f"{one:.6f}" for one in row) for row in matrices[0].tolist())
@@ -211,7 +222,6 @@ def _tune(
     sets: Iterable[Matrices | None],
 ) -> int:
     """Learn to read links, show what that gains, and keep it beside the checkpoint."""
-    from fairseq_guided_align.aligning.link_models import LinkReader, keep_reader
     from fairseq_guided_align.aligning.tuning import compared, linked_attention
 
     gold = read_link_file(args.tune)
