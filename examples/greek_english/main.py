@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def say(text: str) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_arguments(argv)
     others = [name for name in ("unguided", "fairseq") if getattr(args, f"with_{name}")]
-    example = Example(args.work, SIZES[args.size], others)
+    example = Example(args.work, SIZES[args.size], others, args.links)
     try:
         with example.stages.alone():
             example.do_all()
@@ -60,7 +61,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--work",
         type=Path,
-        help="folder for everything it makes (default: examples/greek_english/work, with -quick or -thorough)",
+        help="folder for everything it makes (default: examples/greek_english/work, with -quick, -thorough, -eflomal)",
     )
     parser.add_argument(
         "--with-unguided-twin",
@@ -73,6 +74,13 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         dest="with_fairseq",
         action="store_true",
         help="also train transformer_align with fairseq's own criterion, for as many updates, and show both",
+    )
+    parser.add_argument(
+        "--links",
+        choices=("hand", "eflomal"),
+        default="hand",
+        help="links for training and for learning how to read them: made by hand, or by the aligner eflomal of all "
+        "verses; scores are against the test verses' links made by hand (default: %(default)s)",
     )
     size = parser.add_mutually_exclusive_group()
     size.add_argument(
@@ -91,7 +99,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     args = parser.parse_args(argv)
     if args.work is None:
-        args.work = HERE / (f"work-{args.size}" if args.size else "work")
+        args.work = HERE / "-".join(["work", *filter(None, [args.size, args.links.replace("hand", "")])])
     args.work = args.work.resolve()
     return args
 
@@ -99,9 +107,10 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 class Example:
     """The stages, below the folder `work`."""
 
-    def __init__(self, work: Path, settings: Settings, others: Sequence[str]) -> None:
+    def __init__(self, work: Path, settings: Settings, others: Sequence[str], links: str) -> None:
         self.settings = settings
         self.work = work
+        self.aligned = links == "eflomal"
         # Trained side by side, on as many processors each as there are for all.
         self.trainings = {"guided": ["forward", "reverse"], **{name: [name] for name in others}}
         self.environment = dict(os.environ)
@@ -111,7 +120,7 @@ class Example:
         self.environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         # torch's remarks on fairseq's code are of no use to somebody who runs an example.
         self.environment.setdefault("PYTHONWARNINGS", "ignore::UserWarning")
-        self.stages = Stages(work, 6 + len(self.trainings), say)
+        self.stages = Stages(work, 6 + self.aligned + len(self.trainings), say)
 
     def do_all(self) -> None:
         """All stages that are not done yet."""
@@ -121,17 +130,20 @@ class Example:
         made_up = settings.made_up_sentences
         text = "made-up text with links" if made_up else "text with links made by hand"
         do("text", text, self.write_text, text_files, [corpus.WHEEL_SHA256, made_up])
+        if self.aligned:
+            do("aligned", "links by eflomal, of all verses together", self.align, text_files, needs=["text"])
+        guiding = [self.guiding.name]
         how = [settings.subwords, fairseq_guided_align.__version__]
-        do("binarised", "subword models, subword links, binary data", self.preprocess, dictionaries, how, ["text"])
+        do("binarised", "subword models, subword links, binary data", self.preprocess, dictionaries, how, guiding)
         for stage, models in self.trainings.items():
             title = f"{TRAININGS[stage]}, {settings.updates} updates"
             last = [f"{model}/checkpoint_last.pt" for model in models]
             options = [settings.training(stage), versions()]
             do(stage, title, partial(self.train, stage), last, options, ["binarised"], goes_on=True)
         readings = self.readings()
-        links = [f"{name}.align" for name, _, _ in readings]
+        links = [f"{name}.align" for name in self.systems()]
         models = ["binarised", *self.trainings]
-        do("links", "links of the test verses, read from attention", self.extract, links, readings, ["text", *models])
+        do("links", "links of the test verses, read from attention", self.extract, links, readings, [*guiding, *models])
         title = "scores against the links made by hand"
         do("scores", title, self.score, ["scores.json"], needs=["text", "links"])
         title = "translations of the test verses, and their scores"
@@ -149,6 +161,10 @@ class Example:
         attentions = {"unguided": "last-layer", "fairseq": "guided"}
         return found + [(name, name, attentions[name]) for name in self.trainings if name in attentions]
 
+    def systems(self) -> list[str]:
+        """All whose links are scored; with the first, the others are compared."""
+        return [*(["eflomal"] if self.aligned else []), *(name for name, _, _ in self.readings())]
+
     def write_text(self, folder: Path) -> None:
         if self.settings.made_up_sentences:
             pairs = make_text(self.settings.made_up_sentences)
@@ -164,8 +180,32 @@ class Example:
         for line in corpus.summary(found, corpus.write_corpus(found.verses, folder, credits)).splitlines():
             say(f"      {line}")
 
+    def align(self, folder: Path) -> None:
+        """The same text, with the aligner's links in place of those made by hand."""
+        sizes = {}
+        for side in (SOURCE, TARGET):
+            texts = {split: (self.work / "text" / f"{split}.{side}").read_text("utf-8") for split in corpus.SPLITS}
+            for split, text in texts.items():
+                write_whole(folder / f"{split}.{side}", text)
+                sizes[split] = text.count("\n")
+            write_whole(folder / f"all.{side}", "".join(texts.values()).lower())
+        self.run(
+            [
+                "fairseq-guided-align",
+                "align",
+                "--source",
+                folder / f"all.{SOURCE}",
+                "--target",
+                folder / f"all.{TARGET}",
+            ],
+            ["--output", folder / "all.align"],
+        )
+        lines = iter((folder / "all.align").read_text("ascii").splitlines(keepends=True))
+        for split, size in sizes.items():
+            write_whole(folder / f"{split}.align", "".join(islice(lines, size)))
+
     def preprocess(self, folder: Path) -> None:
-        text = self.work / "text"
+        text = self.guiding
         self.run(
             "fairseq-guided-align preprocess",
             f"--source-lang {SOURCE} --target-lang {TARGET} --align-suffix align",
@@ -204,8 +244,7 @@ class Example:
             command = ["fairseq-guided-align", "extract", self.checkpoint(model), "--data", self.data]
             reverse = ["--reverse-checkpoint", self.checkpoint("reverse")] if name == "both" else []
             if name in READ_TUNED:
-                gold = self.work / "text" / "valid.align"
-                self.run([*command, *reverse], ["--split", "valid", "--tune", gold])
+                self.run([*command, *reverse], ["--split", "valid", "--tune", self.guiding / "valid.align"])
             self.run(
                 [*command, *reverse],
                 ["--split", "test", "--attention", attention],
@@ -213,9 +252,12 @@ class Example:
                 ["--output", folder / f"{name}.align"],
             )
 
+        if self.aligned:
+            write_whole(folder / "eflomal.align", (self.guiding / "test.align").read_text("ascii"))
+
     def score(self, folder: Path) -> None:
         links = self.work / "links"
-        systems = [links / f"{name}.align" for name, _, _ in self.readings()]
+        systems = [links / f"{name}.align" for name in self.systems()]
         gold = self.work / "text" / "test.align"
         printed = self.run(["fairseq-guided-align", "aer", "--json", gold, *systems], capture=True)
         write_whole(folder / "scores.json", printed)
@@ -256,6 +298,11 @@ class Example:
         )
 
     @property
+    def guiding(self) -> Path:
+        """Text with the links that guide."""
+        return self.work / ("aligned" if self.aligned else "text")
+
+    @property
     def data(self) -> Path:
         return self.work / "binarised" / "data-bin"
 
@@ -292,8 +339,9 @@ class Example:
         """Writes results.json and prints the table."""
         scores = json.loads((self.work / "scores" / "scores.json").read_text(encoding="utf-8"))
         rows = []
-        for (name, model, attention), score in zip(self.readings(), scores["systems"]):
-            row = {"name": name, "model": model, "attention": attention, "description": DESCRIPTIONS[name]}
+        read = {name: {"model": model, "attention": attention} for name, model, attention in self.readings()}
+        for name, score in zip(self.systems(), scores["systems"]):
+            row = {"name": name, **read.get(name, {}), "description": DESCRIPTIONS[name]}
             rows.append({**row, **{key: value for key, value in score.items() if key != "name"}})
         translations = json.loads((self.work / "translations" / "translation.json").read_text(encoding="utf-8"))
         results = {
@@ -320,6 +368,7 @@ TRAININGS = {
 }
 
 DESCRIPTIONS = {
+    "eflomal": "no model: eflomal, the teacher",
     "both": "guided attention, both directions combined",
     "guided": "guided attention, Greek to English",
     "argmax": "the same attention, likeliest word alone",
