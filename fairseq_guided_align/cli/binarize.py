@@ -22,6 +22,7 @@ from fairseq_guided_align.files.byte_lines import count_lines
 from fairseq_guided_align.files.progress import line_counter, say
 from fairseq_guided_align.files.workers import keep_freed_memory
 from fairseq_guided_align.links.reading import as_pharaoh
+from fairseq_guided_align.links.sources import files_by_split
 from fairseq_guided_align.links.store import link_writer, links_path
 from fairseq_guided_align.subwords.settings import SETTINGS, subword_settings, word_split_of
 
@@ -67,22 +68,12 @@ def run(args: argparse.Namespace) -> int:
         raise GuidedAlignError("--policy goes with --level words")
     if args.word_split and args.level == "pieces":
         raise GuidedAlignError("--word-split goes with --level words")
-    for split, path in _entries(args.files):
+    for split, path in files_by_split(args.files).items():
         if args.level == "words":
             _binarize_words(args, settings, split, path, source, target)
         else:
             _binarize_pieces(args, split, path, source, target)
     return 0
-
-
-def _entries(entries: list[str]) -> list[tuple[str, str]]:
-    found: dict[str, str] = {}
-    for entry in entries:
-        split, separator, path = entry.partition("=")
-        if not (split and separator and path) or split in found:
-            raise GuidedAlignError(f"expected SPLIT=FILE, each split once, such as train=train.align; got {entry!r}")
-        found[split] = path
-    return list(found.items())
 
 
 def _binarize_pieces(args: argparse.Namespace, split: str, path: str, source: str, target: str) -> None:

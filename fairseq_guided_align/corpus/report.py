@@ -13,6 +13,7 @@ from fairseq_guided_align.files.byte_lines import PathLike, count_lines, decode_
 from fairseq_guided_align.links.end_links import take_off_end_links
 from fairseq_guided_align.links.link import CorpusLinks
 from fairseq_guided_align.links.one_based import looks_one_based
+from fairseq_guided_align.links.outside import is_outside
 from fairseq_guided_align.links.pharaoh import parse_block, parse_line
 from fairseq_guided_align.links.reading import as_pharaoh
 from fairseq_guided_align.links.split_evidence import SplitEvidence, evidence_of
@@ -177,19 +178,17 @@ class _Block:
         """(n,) bool: the links inside their sentences; the others are counted."""
         report, sentence = self.report, links.sentence()
         sources, targets = source[sentence], target[sentence]
-        inside = (links.source < sources) & (links.target < targets)
+        outside = is_outside(links, source, target)
         report.at_position_zero += int(((links.source == 0) | (links.target == 0)).sum())
-        report.out_of_range_if_inverted += int(((links.target >= sources) | (links.source >= targets)).sum())
+        report.out_of_range_if_inverted += int(is_outside(links, target, source).sum())
         shift = 0 if self.one_based else 1
-        report.out_of_range_if_one_based += int(
-            ((links.source - shift >= sources) | (links.target - shift >= targets)).sum()
-        )
+        report.out_of_range_if_one_based += int(is_outside(links, source + shift, target + shift).sum())
         base = int(self.one_based)
-        for row in np.flatnonzero(~inside):
+        for row in np.flatnonzero(outside):
             link = f"{links.source[row] + base}-{links.target[row] + base}"
             line = self.first_line + int(sentence[row])
             self._note("out_of_range", _outside_warning(self.names[0], line, link, (sources[row], targets[row])))
-        return inside
+        return ~outside
 
     def _readable(self, block: bytes) -> CorpusLinks:
         """The block's links; lines that cannot be read are counted and have none."""

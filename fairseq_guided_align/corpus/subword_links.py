@@ -21,6 +21,7 @@ from fairseq_guided_align.files.byte_lines import (
 from fairseq_guided_align.files.workers import map_in_order
 from fairseq_guided_align.links.end_links import take_off_end_links
 from fairseq_guided_align.links.link import CorpusLinks
+from fairseq_guided_align.links.outside import is_outside
 from fairseq_guided_align.links.pharaoh import format_block, parse_block
 from fairseq_guided_align.links.split_evidence import evidence_of
 from fairseq_guided_align.links.words import DEFAULT_SPLIT, SHOWN, count_other_words, other_split, separated
@@ -229,15 +230,15 @@ def _first_dropped(
     :param sizes: (sentences,) words of each source and of each target; pieces for ``back``.
     """
     sentence = links.sentence()
-    inside = (links.source < sizes[0][sentence]) & (links.target < sizes[1][sentence])
+    outside = is_outside(links, *sizes)
     messages = []
-    for of_reason in (~inside, inside & ~kept):
+    for of_reason in (outside, ~(outside | kept)):
         if not of_reason.any():
             continue
         row = int(np.argmax(of_reason))
         of = int(sentence[row])
         start = f"{links_path}:{line_numbers[of]}: link {links.source[row]}-{links.target[row]} (from 0) was dropped:"
-        if not inside[row]:
+        if outside[row]:
             reason = f"the pair has {sizes[0][of]} source and {sizes[1][of]} target {'pieces' if back else 'words'}"
         elif back:
             reason = "one of its pieces spells no word: it is a lone space, or words and pieces of the pair differ"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import bisect
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError
+from fairseq_guided_align.files.named import files_by_name
 from fairseq_guided_align.links.link import CorpusLinks, InvertedLinks, SentenceLinks
 from fairseq_guided_align.links.reading import read_link_file
 from fairseq_guided_align.links.store import LinkStore, links_path
@@ -41,16 +42,19 @@ def parse_alignment_files(text: str | None) -> Mapping[str, str]:
 
     :raises GuidedAlignError: an entry without a split or a file, or a split named twice.
     """
-    files = {}
-    for entry in _entries(text or ""):
-        split, separator, path = entry.partition("=")
-        if not (split and separator and path) or split in files:
-            raise GuidedAlignError(
-                f"--alignment-files: expected SPLIT=FILE entries separated by commas, each split once, such as "
-                f"train=train.align,valid=valid.align; got {entry!r} in {text!r}"
-            )
-        files[split] = path
-    return files
+    return files_by_split(_entries(text or ""), "train=train.align,valid=valid.align", "--alignment-files")
+
+
+def files_by_split(
+    entries: Iterable[str], example: str = "train=train.align", option: str | None = None
+) -> dict[str, str]:
+    """Files by split, of ``SPLIT=FILE`` entries.
+
+    :param example: of entries, for messages.
+    :param option: that gave them, for messages.
+    :raises GuidedAlignError: an entry without a split or a file, or a split that was given before.
+    """
+    return files_by_name(entries, "SPLIT", example, option)
 
 
 def _entries(text: str) -> Iterator[str]:

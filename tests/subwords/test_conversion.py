@@ -425,7 +425,7 @@ def test_other_number_of_lines() -> None:
 
 
 def test_links_outside_the_pieces() -> None:
-    with pytest.raises(AlignmentRangeError, match="target positions below 1; got 3"):
+    with pytest.raises(AlignmentRangeError, match="within 1 source and 1 target tokens; got 0-3"):
         subword_links_to_word_links(SentenceLinks.from_pairs([(0, 3)]), np.array([0]), np.array([0]))
 
 
