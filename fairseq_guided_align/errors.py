@@ -1,5 +1,7 @@
 """Exceptions of this package. Every message names what was read, what was wanted, and what was got."""
 
+from __future__ import annotations
+
 
 class GuidedAlignError(ValueError):
     """Base of all errors that a user can cause and mend: bad input, bad settings, missing files."""

@@ -12,7 +12,7 @@ import tempfile
 import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import fairseq_guided_align
 
@@ -127,7 +127,7 @@ def validate(data: Path, checkpoint: Path, *options: object) -> dict[str, Any]:
     return found
 
 
-def of_logger(log: Sequence[dict[str, Any]], logger: str, key: Optional[str] = None) -> list[Any]:
+def of_logger(log: Sequence[dict[str, Any]], logger: str, key: str | None = None) -> list[Any]:
     """The records of one logger, or one of their figures."""
     chosen = [record for record in log if record["logger"] == logger]
     return chosen if key is None else [float(record[key]) for record in chosen]

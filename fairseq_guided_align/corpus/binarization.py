@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Optional
 
 import numpy as np
 
@@ -34,9 +33,9 @@ class LinkFile:
     path: PathLike
     one_based: bool = False
     inverted: bool = False
-    lengths: Optional[tuple[TextLengths, TextLengths]] = None
+    lengths: tuple[TextLengths, TextLengths] | None = None
     max_dropped: float = 0.1
-    pharaoh: Optional[PathLike] = None
+    pharaoh: PathLike | None = None
 
 
 def binarize_file(file: LinkFile, writer: LinkWriter, counts: LinkCounts) -> Iterator[int]:

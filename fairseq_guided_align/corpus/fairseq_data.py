@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Optional
 
 import numpy as np
 
@@ -57,9 +56,7 @@ def lengths_path(data_dir: PathLike, split: str, source_lang: str, target_lang: 
     return Path(data_dir) / f"{split}.{source_lang}-{target_lang}.{lang}.idx"
 
 
-def text_lengths(
-    data_dir: PathLike, split: str, source_lang: str, target_lang: str, lang: str
-) -> Optional[TextLengths]:
+def text_lengths(data_dir: PathLike, split: str, source_lang: str, target_lang: str, lang: str) -> TextLengths | None:
     """Lengths of a text in a data folder; None where there is no index of the ``mmap`` format.
 
     :raises GuidedAlignError: the index is truncated.

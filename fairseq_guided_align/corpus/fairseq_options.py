@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 from dataclasses import dataclass
-from typing import NoReturn, Optional
+from typing import NoReturn
 
 from fairseq_guided_align.corpus.dictionaries import DictionarySize
 from fairseq_guided_align.errors import GuidedAlignError
@@ -41,7 +41,7 @@ class FairseqOptions:
     :param size_options: those of dictionaries that were given, such as ``--nwordssrc``.
     """
 
-    dataset_impl: Optional[str] = None
+    dataset_impl: str | None = None
     sizes: tuple[DictionarySize, DictionarySize] = (DictionarySize(), DictionarySize())
     size_options: tuple[str, ...] = ()
 

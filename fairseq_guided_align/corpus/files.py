@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Optional
 
 from fairseq_guided_align.corpus.dictionaries import read_symbols
 from fairseq_guided_align.corpus.fairseq_options import FairseqOptions
@@ -37,16 +36,16 @@ class PreprocessSettings:
     target_lang: str
     align_suffix: str = "align"
     subwords: str = "sentencepiece"
-    words_suffix: tuple[Optional[str], Optional[str]] = (None, None)
+    words_suffix: tuple[str | None, str | None] = (None, None)
     vocab_size: int = 8000
     model_type: str = "unigram"
-    models: tuple[Optional[str], Optional[str]] = (None, None)
+    models: tuple[str | None, str | None] = (None, None)
     joined: bool = False
-    dictionaries: tuple[Optional[str], Optional[str]] = (None, None)
+    dictionaries: tuple[str | None, str | None] = (None, None)
     conversion: ConversionSettings = field(default_factory=ConversionSettings)
-    max_pieces: Optional[int] = None
-    max_ratio: Optional[float] = None
-    aligner: Optional[AlignerSettings] = None
+    max_pieces: int | None = None
+    max_ratio: float | None = None
+    aligner: AlignerSettings | None = None
     allow_missing: bool = False
     keep_text: bool = True
     workers: int = 1
@@ -56,7 +55,7 @@ class PreprocessSettings:
     def langs(self) -> tuple[str, str]:
         return self.source_lang, self.target_lang
 
-    def dictionary(self, side: int) -> Optional[str]:
+    def dictionary(self, side: int) -> str | None:
         """The given dictionary of a side, which is that of both where there is one for both; None to make one."""
         return self.dictionaries[side] or (self.dictionaries[1 - side] if self.joined else None)
 
@@ -70,11 +69,11 @@ class Corpus:
     split: str
     text: tuple[Path, Path]
     words: tuple[Path, Path]
-    links: Optional[Path]
-    links_text: Optional[PathLike] = None
+    links: Path | None
+    links_text: PathLike | None = None
 
     @property
-    def pharaoh(self) -> Optional[PathLike]:
+    def pharaoh(self) -> PathLike | None:
         """The links to read; None where there are none."""
         return self.links if self.links_text is None else self.links_text
 
@@ -98,7 +97,7 @@ def find_corpora(prefixes: Mapping[str, Sequence[str]], settings: PreprocessSett
                 _plain_or_gzip(f"{prefix}.{suffix}") if suffix else path
                 for suffix, path in zip(settings.words_suffix, text)
             ]
-            links: Optional[Path] = _plain_or_gzip(f"{prefix}.{settings.align_suffix}")
+            links: Path | None = _plain_or_gzip(f"{prefix}.{settings.align_suffix}")
             missing += [str(path) for path in {*text, *words} if not path.is_file()]
             if links is not None and not links.is_file():
                 if settings.aligner is None and not settings.allow_missing:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Collection, Iterable
-from typing import Any, Optional
+from typing import Any
 
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.subwords.settings import subword_settings
@@ -60,7 +60,7 @@ def language_pairs(data: str) -> set[LanguagePair]:
     return pairs
 
 
-def folder_pair(data: str, source: Optional[str] = None, target: Optional[str] = None) -> Optional[LanguagePair]:
+def folder_pair(data: str, source: str | None = None, target: str | None = None) -> LanguagePair | None:
     """The language pair of a data folder; None where it has no text.
 
     :param source: source language, if the user gave it; likewise ``target``. A folder is read in both directions.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 import numpy as np
 
@@ -46,7 +46,7 @@ class Side:
     words: PathLike
     pieces: PathLike
     kind: str
-    model: Optional[PathLike] = None
+    model: PathLike | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class ConversionFiles:
     source: Side
     target: Side
     settings: ConversionSettings = field(default_factory=ConversionSettings)
-    links_text: Optional[PathLike] = None
+    links_text: PathLike | None = None
 
 
 class ConversionTask(NamedTuple):

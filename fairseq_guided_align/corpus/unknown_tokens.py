@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Set
 from dataclasses import dataclass
-from typing import Optional
 
 HIGH_OF_PIECES = 0.01
 """Above this share a warning is due."""
@@ -44,7 +43,7 @@ class UnknownTokens:
         return self.share > (HIGH_OF_WORDS if subwords == "words" else HIGH_OF_PIECES)
 
 
-def unknown_warning(name: str, lang: str, found: UnknownTokens, swapped: Optional[UnknownTokens] = None) -> str:
+def unknown_warning(name: str, lang: str, found: UnknownTokens, swapped: UnknownTokens | None = None) -> str:
     """What to say of a side with a high share.
 
     :param name: the split.

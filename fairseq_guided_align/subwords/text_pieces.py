@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
 
 import numpy as np
 
@@ -65,7 +64,7 @@ class TextCutter:
     """
 
     kind: str
-    model: Optional[PieceEncoder] = None
+    model: PieceEncoder | None = None
     word_split: str = DEFAULT_SPLIT
 
     def __call__(self, lines: Sequence[str]) -> list[PiecedSentence]:
@@ -91,7 +90,7 @@ class TextCutter:
             raise SubwordMismatchError(f"{line!r}: {error}; give another SentencePiece model") from error
 
 
-def _matched(words: Sequence[str], pieces: list[str], kind: str, model: Optional[PieceEncoder]) -> PiecedSentence:
+def _matched(words: Sequence[str], pieces: list[str], kind: str, model: PieceEncoder | None) -> PiecedSentence:
     spelling = match_sentence(words, pieces, kind, None if model is None else model.places_of)
     return PiecedSentence(pieces, spelling.word_of_piece(0), len(words))
 
@@ -109,10 +108,10 @@ class SplitWords:
     :raises GuidedAlignError: the folder's files do not belong together, or other words are wanted, and it has no text.
     """
 
-    def __init__(self, data: str, split: str, lang: str, kind: str, word_split: Optional[str] = None) -> None:
+    def __init__(self, data: str, split: str, lang: str, kind: str, word_split: str | None = None) -> None:
         self._kind = kind
         self._word_split = word_split_of(data, word_split)
-        self._text: Optional[list[NumberedLines]] = None
+        self._text: list[NumberedLines] | None = None
         settings = subword_settings(data)
         folder = settings_path(data).parent
         self._files = [folder / str(settings.get("text")) / f"{split}{middle}.{lang}" for middle in ("", ".pieces")]
@@ -168,7 +167,7 @@ class SplitWords:
         return np.concatenate(own), np.concatenate(others)
 
 
-def _model_in_folder(data: str, lang: str) -> Optional[Path]:
+def _model_in_folder(data: str, lang: str) -> Path | None:
     """The SentencePiece model of a language; None where the folder's settings name none."""
     settings = subword_settings(data)
     for side in ("source", "target"):
@@ -181,11 +180,11 @@ def _model_in_folder(data: str, lang: str) -> Optional[Path]:
 def text_cutters(
     data: str,
     langs: tuple[str, str],
-    kind: Optional[str] = None,
-    models: Sequence[Optional[str]] = (None, None),
+    kind: str | None = None,
+    models: Sequence[str | None] = (None, None),
     cut_already: bool = False,
     kind_option: str = "--subwords",
-    word_split: Optional[str] = None,
+    word_split: str | None = None,
 ) -> tuple[TextCutter, TextCutter]:
     """How the source and the target text of a data folder are cut.
 
@@ -202,7 +201,7 @@ def text_cutters(
     if kind != "sentencepiece" or cut_already:
         return (TextCutter(kind, word_split=words),) * 2
 
-    def cutter(lang: str, given: Optional[str]) -> TextCutter:
+    def cutter(lang: str, given: str | None) -> TextCutter:
         path = given or _model_in_folder(data, lang)
         if path is None:
             raise GuidedAlignError(

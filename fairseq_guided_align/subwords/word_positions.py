@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Optional
 
 import numpy as np
 
@@ -17,7 +16,7 @@ MANY = 20
 """With so many sentences, it means something that no link lies beyond the number of words."""
 
 
-def word_ends(symbols: Sequence[str]) -> Optional[np.ndarray]:
+def word_ends(symbols: Sequence[str]) -> np.ndarray | None:
     """Which pieces begin a word (``▁``) or end one (without ``@@``), so that they count as one.
 
     :param symbols: the pieces of a dictionary.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import Any, NamedTuple, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from fairseq import utils
@@ -64,10 +65,10 @@ class AttentionImages:
         self._interval = options.attention_images_interval
         if self._interval < 1:
             raise GuidedAlignError(f"--attention-images-interval: expected at least 1; got {self._interval}")
-        self._seen: Optional[int] = None
-        self._pictures: Optional[TrainingPictures] = None
+        self._seen: int | None = None
+        self._pictures: TrainingPictures | None = None
 
-    def before_update(self, task: Any, model: Any, guided: Optional[GuidedHeads], update: int) -> None:
+    def before_update(self, task: Any, model: Any, guided: GuidedHeads | None, update: int) -> None:
         """Draw if it is time; called with every batch of an update, of which the first counts.
 
         :param task: ours.
@@ -84,7 +85,7 @@ class AttentionImages:
         if self._pictures is not None and update % self._interval == 0:
             self._pictures.draw(guided, update)
 
-    def _prepared(self, task: Any, model: Any) -> Optional[TrainingPictures]:
+    def _prepared(self, task: Any, model: Any) -> TrainingPictures | None:
         """Every worker refuses, and the first one draws."""
         if not self._options.tensorboard_logdir:
             raise GuidedAlignError("--attention-images needs --tensorboard-logdir, where the pictures go")
@@ -136,10 +137,10 @@ class TrainingPictures:
         self._folder = os.path.join(log_folder, FOLDER)
         self._pictured = pictured
         self._numbers = numbers
-        self._writer: Optional[Any] = None
+        self._writer: Any | None = None
 
     @torch.no_grad()
-    def draw(self, guided: Optional[GuidedHeads], update: int) -> None:
+    def draw(self, guided: GuidedHeads | None, update: int) -> None:
         """Draw the sentences with what the model attends to now; the model stays in its mode.
 
         :param guided: the heads to read; None: those that decoding would read.
