@@ -114,11 +114,13 @@ class LinkedText:
         found = [warn(name, evidence, self.word_split) for warn in (split_contradiction_warning, split_warning)]
         outside = int(is_outside(links, *self.sizes).sum())
         if outside:
-            found.append(
-                f"{name}: {outside} of {len(links.source)} links point outside their sentence pairs in the text"
-            )
+            found.append(_outside_warning(name, outside, len(links.source)))
         return links, end_links, [warning for warning in found if warning]
 
     def _without_end_links(self, links: CorpusLinks) -> tuple[CorpusLinks, int]:
         same = (self.sizes[0] == self.other_sizes[0]) & (self.sizes[1] == self.other_sizes[1])
         return take_off_end_links(links, *self.sizes, same)
+
+
+def _outside_warning(name: str, outside: int, links: int) -> str:
+    return f"{name}: {outside} of {links} links point outside their sentence pairs in the text"
