@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ from fairseq_guided_align import __version__
 from fairseq_guided_align.cli.options import add, add_sampling, chosen_sampling, texts_to_read
 from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError
 from fairseq_guided_align.files.byte_lines import PathLike, is_pipe, raise_length_error
+from fairseq_guided_align.files.named import between_commas
 from fairseq_guided_align.links.end_links import last_positions, pairs_that_end_beyond, told_end_links
 from fairseq_guided_align.links.link import CorpusLinks
 from fairseq_guided_align.links.linked_text import LinkedText
@@ -160,8 +161,8 @@ def _scored(args: argparse.Namespace, sampling: dict[str, Any], text: LinkedText
 
 
 def _files(argument: str) -> list[str]:
-    """Files of one corpus. A file whose own name has a comma is that file."""
-    return [argument] if Path(argument).exists() else argument.split(",")
+    """Files of one corpus; a comma in the name of a file that is there separates nothing."""
+    return between_commas(argument, os.path.exists)
 
 
 def _text(args: argparse.Namespace) -> LinkedText | None:

@@ -139,8 +139,5 @@ def _binarize_words(
         for counts in writer.append_all(convert_task, tasks):
             total.add(counts)
             bar.update(counts.sentences)
-        total.check_words(path, conversion.word_split)
         total.check(path, args.max_dropped)
-    for warning in total.word_warnings(path, conversion.word_split):
-        say(f"warning: {warning}")
     tell_counts(total, path, split, args.one_based)

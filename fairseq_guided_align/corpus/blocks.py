@@ -145,7 +145,7 @@ def _for_fairseq(lines: Sequence[str], own: frozenset[str]) -> tuple[list[str], 
 
 
 def _kept(pieces: Sequence[Sequence[str]], settings: PreprocessSettings) -> np.ndarray:
-    """(lines,) bool."""
+    """(lines,) bool: the sentence pairs that are not left out."""
     source, target = (np.array([len(line.split()) for line in side], np.int64) for side in pieces)
     longer, shorter = np.maximum(source, target), np.minimum(source, target)
     keep = np.ones(len(longer), bool)

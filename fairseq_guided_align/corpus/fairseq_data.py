@@ -34,7 +34,7 @@ class TextLengths:
         if len(header) < _LENGTHS_START or not header.startswith(_INDEX_MAGIC) or found < sentences:
             raise GuidedAlignError(f"{path}: truncated: expected {sentences} lengths, got {found}; binarise again")
         self._with_end: np.ndarray = np.empty(0, "<i4")
-        if sentences:  # an empty range cannot be mapped
+        if sentences:  # An empty range cannot be mapped
             self._with_end = np.memmap(path, "<i4", "r", _LENGTHS_START, (sentences,))
 
     def __len__(self) -> int:

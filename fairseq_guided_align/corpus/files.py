@@ -11,6 +11,7 @@ from fairseq_guided_align.corpus.fairseq_options import FairseqOptions
 from fairseq_guided_align.corpus.subword_links import ConversionSettings
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.byte_lines import PathLike, count_lines, raise_length_error
+from fairseq_guided_align.files.named import between_commas
 from fairseq_guided_align.links.aligner import AlignerSettings
 
 SPLITS = ("train", "valid", "test")
@@ -21,8 +22,8 @@ class PreprocessSettings:
     """Everything that the result depends on, apart from the texts.
 
     :param subwords: one of ``subwords.pieces.KINDS``: what the pieces are, or how the text is already cut.
-    :param words_suffix: for each side, suffix of the text in words that the links refer to, where it is another than
-        the text: ``PREFIX.SUFFIX``.
+    :param words_suffix: for each side, the suffix of the text whose words the links count, ``PREFIX.SUFFIX``; None:
+        they count the words of the text itself.
     :param models: for each side a SentencePiece model to use, or None to train one.
     :param joined: one dictionary, and one SentencePiece model, for both sides.
     :param dictionaries: for each side a dictionary to use, or None to make one.
@@ -62,8 +63,11 @@ class PreprocessSettings:
 
 @dataclass(frozen=True)
 class Corpus:
-    """Files of one split or shard; ``links`` is None where it has none, ``words`` are the text where that is words;
-    ``links_text`` is the same links in Pharaoh text, where ``links`` is of another form.
+    """Files of one split or shard.
+
+    :param words: of the words that the links count; the text itself where it is words.
+    :param links: None where there are none.
+    :param links_text: the same links in Pharaoh text, where ``links`` is of another form.
     """
 
     split: str
@@ -83,7 +87,7 @@ class Corpus:
 
 
 def find_corpora(prefixes: Mapping[str, Sequence[str]], settings: PreprocessSettings) -> list[Corpus]:
-    """The files of every split, ``train``, ``train1``, ..., checked to be there.
+    """The files of every split, ``train``, ``train1``, ..., which must be there.
 
     :param prefixes: for each of ``SPLITS`` the prefixes of its files, the first of them for the split's own name.
     :raises GuidedAlignError: a file is missing; all missing ones are named.
@@ -120,20 +124,13 @@ def split_prefixes(argument: str, lang: str) -> list[str]:
 
     :param lang: ends the name of a file that each prefix has.
     """
-    parts = argument.split(",")
-    prefixes = []
-    while parts:
-        whole = (n for n in range(1, len(parts) + 1) if _plain_or_gzip(f"{','.join(parts[:n])}.{lang}").is_file())
-        taken = next(whole, 1)
-        prefixes.append(",".join(parts[:taken]))
-        parts = parts[taken:]
-    return [prefix for prefix in prefixes if prefix]
+    return between_commas(argument, lambda prefix: _plain_or_gzip(f"{prefix}.{lang}").is_file())
 
 
 def check_dictionaries(settings: PreprocessSettings) -> None:
-    """Before models are trained for hours.
+    """Look at the dictionaries that were given, before models are trained for hours.
 
-    :raises GuidedAlignError: a dictionary that was given cannot be read, or sizes are given of one that is not made.
+    :raises GuidedAlignError: one cannot be read, or the size of a dictionary is given that is not made.
     """
     for path in settings.dictionaries:
         if path is not None:

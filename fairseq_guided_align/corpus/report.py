@@ -24,11 +24,12 @@ from fairseq_guided_align.subwords.word_positions import WordPositions
 
 @dataclass
 class AlignmentReport:
-    """Counts over sentence pairs; ``problems`` holds the first of each kind, with file and line.
+    """Counts over sentence pairs.
 
-    ``lines`` has the number of lines of each file that can be read twice; a pipe's number is seen at its end.
-    ``end_links`` are of ``</s>``, as Marian writes them, which every command takes off; they count nowhere else.
-    Links out of range, outside their sentence, count nowhere else.
+    :param out_of_range: links outside their sentence. They count nowhere else.
+    :param end_links: links of ``</s>``, as Marian writes them. Every command takes them off; they count nowhere else.
+    :param lines: number of lines of each file that can be read twice; that of a pipe is known at its end.
+    :param problems: messages about the first problems of each kind, with file and line.
     """
 
     sentences: int = 0

@@ -1,4 +1,4 @@
-"""Which part of a text a dictionary does not hold, and so becomes ``<unk>``."""
+"""The tokens of a text that its dictionary does not hold: they become ``<unk>``."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Set
 from dataclasses import dataclass
 
 HIGH_OF_PIECES = 0.01
-"""Above this share a warning is due."""
+"""Above this share there is a warning."""
 HIGH_OF_WORDS = 0.05
-"""Likewise of plain words, of which no dictionary holds all."""
+"""The same for plain words: no dictionary holds all of them."""
 EXAMPLES = 5
 
 
@@ -18,8 +18,8 @@ class UnknownTokens:
     """Tokens of one side of a split that become ``<unk>``.
 
     :param unknown: their number.
-    :param tokens: of all tokens of the text.
-    :param examples: the most frequent of them, at most :data:`EXAMPLES`.
+    :param tokens: number of all tokens of the text.
+    :param examples: the most frequent ones, at most :data:`EXAMPLES`.
     """
 
     unknown: int
@@ -28,7 +28,10 @@ class UnknownTokens:
 
     @classmethod
     def counted(cls, occurrences: Counter, known: Set[str]) -> UnknownTokens:
-        """What is not ``known`` of a text with these occurrences of each token."""
+        """The tokens that are not ``known``.
+
+        :param occurrences: of each token of the text.
+        """
         missing = {token: count for token, count in occurrences.items() if token not in known}
         frequent = sorted(missing, key=lambda token: (-missing[token], token))[:EXAMPLES]
         return cls(sum(missing.values()), sum(occurrences.values()), tuple(frequent))
@@ -44,7 +47,7 @@ class UnknownTokens:
 
 
 def unknown_warning(name: str, lang: str, found: UnknownTokens, swapped: UnknownTokens | None = None) -> str:
-    """What to say of a side with a high share.
+    """The warning of a high share.
 
     :param name: the split.
     :param swapped: the same side by the other side's dictionary, where both were given.

@@ -1,8 +1,8 @@
-"""``NAME=FILE``, as options and arguments give it."""
+"""``NAME=FILE`` and ``A,B``, as options and arguments give them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from fairseq_guided_align.errors import GuidedAlignError
 
@@ -31,3 +31,18 @@ def files_by_name(arguments: Iterable[str], what: str, example: str, option: str
             )
         files[name] = path
     return files
+
+
+def between_commas(text: str, is_there: Callable[[str], bool]) -> list[str]:
+    """The parts of ``A,B``, without empty ones; a comma in the name of something that is there separates nothing.
+
+    :param is_there: whether something of the name that a part holds is there.
+    """
+    parts = text.split(",")
+    found = []
+    while parts:
+        heads = (",".join(parts[:count]) for count in range(1, len(parts) + 1))
+        taken = next((count for count, head in enumerate(heads, start=1) if is_there(head)), 1)
+        found.append(",".join(parts[:taken]).strip())
+        parts = parts[taken:]
+    return [part for part in found if part]

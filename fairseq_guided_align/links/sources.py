@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import bisect
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError
-from fairseq_guided_align.files.named import files_by_name
+from fairseq_guided_align.files.named import between_commas, files_by_name, name_and_file
 from fairseq_guided_align.links.link import CorpusLinks, InvertedLinks, SentenceLinks
 from fairseq_guided_align.links.reading import read_link_file
 from fairseq_guided_align.links.store import LinkStore, links_path
@@ -42,7 +42,8 @@ def parse_alignment_files(text: str | None) -> Mapping[str, str]:
 
     :raises GuidedAlignError: an entry without a split or a file, or a split named twice.
     """
-    return files_by_split(_entries(text or ""), "train=train.align,valid=valid.align", "--alignment-files")
+    entries = between_commas(text or "", lambda entry: os.path.isfile(name_and_file(entry.strip())[1]))
+    return files_by_split(entries, "train=train.align,valid=valid.align", "--alignment-files")
 
 
 def files_by_split(
@@ -55,16 +56,6 @@ def files_by_split(
     :raises GuidedAlignError: an entry without a split or a file, or a split that was given before.
     """
     return files_by_name(entries, "SPLIT", example, option)
-
-
-def _entries(text: str) -> Iterator[str]:
-    parts = text.split(",")
-    while parts:
-        heads = [",".join(parts[:count]).strip() for count in range(1, len(parts) + 1)]
-        taken = next((n for n, head in enumerate(heads, start=1) if os.path.isfile(head.partition("=")[2])), 1)
-        parts = parts[taken:]
-        if heads[taken - 1]:
-            yield heads[taken - 1]
 
 
 def check_alignment_files(files: Mapping[str, str], data_dirs: Sequence[str], train_subset: str) -> None:

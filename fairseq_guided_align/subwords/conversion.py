@@ -1,7 +1,6 @@
 """Word links to subword links and back.
 
-What a word is, in the text that the word links refer to, says ``links/words.py``. ``spelling.py`` finds which pieces
-spell which words.
+``links/words.py`` says what a word is. ``spelling.py`` finds which pieces spell which words.
 """
 
 from __future__ import annotations

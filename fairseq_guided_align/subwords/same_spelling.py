@@ -1,6 +1,6 @@
 """Which pieces spell which words of many lines at once, where words and pieces have the same bytes.
 
-Array operations on whole blocks of text: what most lines of a corpus take. ``spelling.py`` sees to the others.
+Array operations on whole blocks of text, which match most lines of a corpus; ``spelling.py`` matches the others.
 :func:`match_same_words` takes half the time of :func:`match_same_bytes`.
 """
 

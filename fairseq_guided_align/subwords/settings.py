@@ -37,7 +37,7 @@ def subword_settings(data: str) -> dict[str, Any]:
 
 
 def word_split_of(data: str, given: str | None = None) -> str:
-    """What the words of this data folder are, one of ``links.words.WORD_SPLITS``; folders that do not say it are older.
+    """What the words of this data folder are, one of ``links.words.WORD_SPLITS``. Older folders do not say it.
 
     :param given: the user's answer, which wins.
     :raises GuidedAlignError: the folder says something unknown.
@@ -56,7 +56,7 @@ def subword_kind(data: str, given: str | None, option: str) -> str:
 
     :param given: the user's answer, which wins.
     :param option: what it is called, for the message.
-    :raises GuidedAlignError: nobody says it, or the data folder says something unknown.
+    :raises GuidedAlignError: neither says it, or the data folder says something unknown.
     """
     kind = subword_settings(data).get("subwords") if given is None else str(given)
     if kind not in KINDS:

@@ -163,14 +163,14 @@ def _nfkc(line: bytes) -> bytes | None:
     return changed if changed.count(b" ") == line.count(b" ") and not has_rare_space(changed) else None
 
 
-# --- one line whose text the pieces spell otherwise ------------------------------------------------------------
+# One line whose text the pieces spell otherwise
 
 
 def _walk_bpe(words: Sequence[str], pieces: Sequence[str]) -> WordPieces | None:
     """Pieces of each word in turn; None if they differ.
 
-    It also understands words that themselves end in ``@@``, and white space within words, at which fairseq splits
-    pieces, so that nothing but its mark may be left of one.
+    Words may end in ``@@`` themselves. They may hold white space: fairseq splits pieces there, and may leave of a piece
+    nothing but its mark.
     """
     counts = []
     position = 0

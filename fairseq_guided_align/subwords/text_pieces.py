@@ -98,9 +98,9 @@ def _matched(words: Sequence[str], pieces: list[str], kind: str, model: PieceEnc
 class SplitWords:
     """Which words the pieces of a binarised split spell, in one language.
 
-    The text that ``preprocess`` keeps in the data folder says so. Without it the words are read off the pieces, which
-    show another word wherever a normaliser put a space into one, as NFKC does for ``᾽`` and ``´``, and no words at all
-    where the text has no spaces.
+    The text that ``preprocess`` keeps in the data folder says so. Without it, the words are read off the pieces. Pieces
+    show one word more wherever a normaliser put a space into a word, as NFKC does for ``᾽`` and ``´``. They show no
+    words at all where the text has no spaces.
 
     :param data: the data folder.
     :param kind: one of ``subwords.pieces.KINDS``.

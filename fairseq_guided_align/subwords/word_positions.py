@@ -1,4 +1,4 @@
-"""Links that count words where the text is in subword pieces: nothing fails, and nearly every link is a wrong one."""
+"""Links that count words where the text is in subword pieces: nothing fails, but nearly every link is wrong."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MORE_PIECES = 3
 """Pieces that a sentence must have beyond its words: the last one or two are often a full stop without links."""
 
 MANY = 20
-"""With so many sentences, it means something that no link lies beyond the number of words."""
+"""In so many sentences, it is no accident that no link lies beyond the number of words."""
 
 
 def word_ends(symbols: Sequence[str]) -> np.ndarray | None:

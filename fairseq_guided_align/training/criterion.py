@@ -72,7 +72,7 @@ class GuidedAlignmentCrossEntropy(FairseqCriterion):
         self.attention_observer: Callable[[list[Tensor], GuidedHeads, dict[str, Any]], None] | None = None
 
     @classmethod
-    def build_criterion(cls, cfg: GuidedAlignmentCrossEntropyConfig, task: Any) -> "GuidedAlignmentCrossEntropy":
+    def build_criterion(cls, cfg: GuidedAlignmentCrossEntropyConfig, task: Any) -> GuidedAlignmentCrossEntropy:
         """The criterion for ``cfg``; called by fairseq."""
         return cls(cfg, task)
 
