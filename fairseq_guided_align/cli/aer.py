@@ -15,8 +15,8 @@ import numpy as np
 from fairseq_guided_align import __version__
 from fairseq_guided_align.cli.options import add, add_sampling, chosen_sampling, texts_to_read
 from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError
+from fairseq_guided_align.files.arguments import between_commas
 from fairseq_guided_align.files.byte_lines import PathLike, is_pipe, raise_length_error
-from fairseq_guided_align.files.named import between_commas
 from fairseq_guided_align.links.end_links import last_positions, pairs_that_end_beyond, told_end_links
 from fairseq_guided_align.links.link import CorpusLinks
 from fairseq_guided_align.links.linked_text import LinkedText

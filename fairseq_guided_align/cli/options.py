@@ -10,9 +10,9 @@ from typing import Any
 
 from fairseq_guided_align.corpus.link_counts import LinkCounts
 from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.files.arguments import files_by_name, name_and_file
 from fairseq_guided_align.files.atomic import STANDARD_OUTPUT
 from fairseq_guided_align.files.byte_lines import STANDARD_INPUT, PathLike
-from fairseq_guided_align.files.named import files_by_name, name_and_file
 from fairseq_guided_align.files.progress import say
 from fairseq_guided_align.links.symmetrisation import SYMMETRISATIONS
 from fairseq_guided_align.links.words import DEFAULT_SPLIT, WORD_SPLITS

@@ -10,8 +10,8 @@ from fairseq_guided_align.corpus.dictionaries import read_symbols
 from fairseq_guided_align.corpus.fairseq_options import FairseqOptions
 from fairseq_guided_align.corpus.subword_links import ConversionSettings
 from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.files.arguments import between_commas
 from fairseq_guided_align.files.byte_lines import PathLike, count_lines, raise_length_error
-from fairseq_guided_align.files.named import between_commas
 from fairseq_guided_align.links.aligner import AlignerSettings
 
 SPLITS = ("train", "valid", "test")

@@ -17,7 +17,7 @@ from fairseq_guided_align.links.outside import is_outside
 from fairseq_guided_align.links.pharaoh import parse_block, parse_line
 from fairseq_guided_align.links.reading import as_pharaoh
 from fairseq_guided_align.links.split_evidence import SplitEvidence, evidence_of
-from fairseq_guided_align.links.words import DEFAULT_SPLIT, count_other_words, count_words, separated
+from fairseq_guided_align.links.words import DEFAULT_SPLIT, count_both, separated
 from fairseq_guided_align.subwords.pieces import CONTINUATION, SPACE_MARK, goes_on
 from fairseq_guided_align.subwords.word_positions import WordPositions
 
@@ -141,15 +141,11 @@ class _Block:
         links, text = self._readable(blocks[0]), blocks[1:]
         for name, block in zip(self.names[1:], text):
             self._check_text(name, block)
-        source, target = (count_words(block, word_split) for block in text)
-        other_words = (
-            count_other_words(text[0], source, word_split),
-            count_other_words(text[1], target, word_split),
-        )
-        same_words = (source == other_words[0]) & (target == other_words[1])
+        (source, other_source), (target, other_target) = (count_both(block, word_split) for block in text)
+        same_words = (source == other_source) & (target == other_target)
         links, end_links = take_off_end_links(links, source, target, same_words)
         report.end_links += end_links
-        report.split_evidence += evidence_of(links, (source, target), other_words)[0]
+        report.split_evidence += evidence_of(links, (source, target), (other_source, other_target))[0]
         self._count_text(source, target)
         self._count_inside(links.where(self._inside(links, source, target)), source, target)
         sentence = links.sentence()

@@ -15,7 +15,7 @@ from fairseq_guided_align.links.link import CorpusLinks
 from fairseq_guided_align.links.outside import first_outside, is_outside, outside_message
 from fairseq_guided_align.links.reading import read_link_file
 from fairseq_guided_align.links.split_evidence import evidence_of, split_contradiction_warning, split_warning
-from fairseq_guided_align.links.words import count_other_words, count_words, split_words
+from fairseq_guided_align.links.words import count_both, split_words
 
 PIECES_SPLIT = "whitespace"
 """What separates pieces: any white space, as for fairseq."""
@@ -65,8 +65,7 @@ class LinkedText:
         for paths in zip(sources, targets):
             pairs = 0
             for first_line, blocks in read_blocks_together(paths, 2000):
-                own = [count_words(block, word_split) for block in blocks]
-                others = [count_other_words(block, words, word_split) for block, words in zip(blocks, own)]
+                own, others = zip(*(count_both(block, word_split) for block in blocks))
                 for column, words in zip(sizes, (*own, *others)):
                     column.append(words)
                 pairs += len(own[0])

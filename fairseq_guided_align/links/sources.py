@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError
-from fairseq_guided_align.files.named import between_commas, files_by_name, name_and_file
+from fairseq_guided_align.files.arguments import between_commas, files_by_name, name_and_file
 from fairseq_guided_align.links.link import CorpusLinks, InvertedLinks, SentenceLinks
 from fairseq_guided_align.links.reading import read_link_file
 from fairseq_guided_align.links.store import LinkStore, links_path

@@ -10,7 +10,7 @@ import numpy as np
 
 from fairseq_guided_align.errors import GuidedAlignError, SubwordMismatchError
 from fairseq_guided_align.files.byte_lines import NumberedLines, lines_of, raise_length_error, read_blocks
-from fairseq_guided_align.links.words import DEFAULT_SPLIT, count_other_words, count_words, has_rare_space, split_words
+from fairseq_guided_align.links.words import DEFAULT_SPLIT, count_both, has_rare_space, split_words
 from fairseq_guided_align.subwords.pieces import text_of, without_mark, word_of_piece
 from fairseq_guided_align.subwords.sentencepiece_models import PieceEncoder
 from fairseq_guided_align.subwords.settings import settings_path, subword_kind, subword_settings, word_split_of
@@ -159,11 +159,9 @@ class SplitWords:
         if self._text is None:
             words = np.array([PiecedSentence.of_pieces(one, self._kind).words for one in pieces], np.int64)
             return words, words
-        own, others = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-        for _, block in read_blocks(self._files[0]):
-            block = lines_of(block)
-            own.append(count_words(block, self._word_split))
-            others.append(count_other_words(block, own[-1], self._word_split))
+        none = np.zeros(0, np.int64)
+        blocks = (lines_of(block) for _, block in read_blocks(self._files[0]))
+        own, others = zip((none, none), *(count_both(block, self._word_split) for block in blocks))
         return np.concatenate(own), np.concatenate(others)
 
 

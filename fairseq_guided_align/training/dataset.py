@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,15 +19,8 @@ from fairseq.data import (
 )
 
 from fairseq_guided_align.links.link import SentenceLinks
+from fairseq_guided_align.links.sources import ConcatenatedLinks, Links
 from fairseq_guided_align.losses.batching import collate_links
-
-
-class SentenceLinkSequence(Protocol):
-    """Links by sentence number."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int) -> SentenceLinks: ...
 
 
 class TokenCounts(NamedTuple):
@@ -82,7 +75,7 @@ class GuidedPairDataset(BaseWrapperDataset):
     :param links: links of every sentence pair, in the same order.
     """
 
-    def __init__(self, pairs: LanguagePairDataset, links: SentenceLinkSequence) -> None:
+    def __init__(self, pairs: LanguagePairDataset, links: Links | ConcatenatedLinks) -> None:
         super().__init__(pairs)
         self.links = links
         self._source, self._target = pair_counts(pairs)

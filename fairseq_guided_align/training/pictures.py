@@ -15,26 +15,13 @@ from fairseq.logging import progress_bar
 from fairseq_guided_align.attention.forced import forced_attentions, heads_to_read, lengths_of
 from fairseq_guided_align.attention.guided_heads import GuidedHeads
 from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.files.arguments import sentence_numbers
 from fairseq_guided_align.subwords.special_tokens import pieces_of
 
 logger = logging.getLogger(__name__)
 
 FOLDER = "attention"
 """Of the event files below ``--tensorboard-logdir``; fairseq's own are ``train``, ``train_inner``, ``valid``."""
-
-
-def parse_sentence_numbers(text: str) -> tuple[int, ...]:
-    """Sentence numbers, from 1, of ``1,5,9``.
-
-    :raises GuidedAlignError: something else, or a number twice.
-    """
-    parts = [part.strip() for part in str(text).split(",")]
-    numbers = [int(part) for part in parts if part.isdecimal()]
-    if len(numbers) != len(parts) or 0 in numbers or len(set(numbers)) != len(numbers):
-        raise GuidedAlignError(
-            f"--attention-images: expected numbers of validation sentences, from 1, such as 1,5,9; got {text!r}"
-        )
-    return tuple(numbers)
 
 
 class PicturedPairs(NamedTuple):
@@ -61,7 +48,7 @@ class AttentionImages:
 
     def __init__(self, options: Any) -> None:
         self._options = options
-        self._numbers = parse_sentence_numbers(options.attention_images)
+        self._numbers = sentence_numbers(options.attention_images, "--attention-images")
         self._interval = options.attention_images_interval
         if self._interval < 1:
             raise GuidedAlignError(f"--attention-images-interval: expected at least 1; got {self._interval}")

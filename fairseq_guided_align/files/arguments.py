@@ -1,4 +1,4 @@
-"""``NAME=FILE`` and ``A,B``, as options and arguments give them."""
+"""What options and arguments hold: ``NAME=FILE``, ``A,B``, and numbers of sentences."""
 
 from __future__ import annotations
 
@@ -46,3 +46,22 @@ def between_commas(text: str, is_there: Callable[[str], bool]) -> list[str]:
         found.append(",".join(parts[:taken]).strip())
         parts = parts[taken:]
     return [part for part in found if part]
+
+
+def sentence_numbers(text: str, option: str) -> list[int]:
+    """The numbers, from 1, of ``1,7,20-22``, in this order.
+
+    :param option: which gave the text, for the message.
+    :raises GuidedAlignError: something else, or a number twice.
+    """
+    numbers: list[int] = []
+    for part in str(text).split(","):
+        first, dash, last = part.strip().partition("-")
+        is_range = first.isdecimal() and (last.isdecimal() or not dash)
+        # What is no number, and a range of none, stand for 0, which is refused.
+        numbers += (is_range and range(int(first), int(last or first) + 1)) or [0]
+    if not numbers or 0 in numbers or len(set(numbers)) != len(numbers):
+        raise GuidedAlignError(
+            f"{option}: expected numbers of sentences from 1, each once, such as 1,7,20-22; got {text!r}"
+        )
+    return numbers
