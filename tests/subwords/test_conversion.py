@@ -341,7 +341,9 @@ def test_the_mark_of_sentencepiece_is_text_elsewhere() -> None:
 
 
 def test_spaces_beyond_one() -> None:
-    for words, pieces in (("a  b", "▁a ▁ ▁b"), (" a b ", "▁ ▁a ▁b ▁"), ("a\tb", "▁a ▁b"), ("a b", "▁a  ▁b")):
+    for words, pieces in (
+        ("a  b", "▁a ▁ ▁b"), (" a b ", "▁ ▁a ▁b ▁"), ("a\tb", "▁a ▁b"), ("a\tb", "▁a\tb"), ("a b", "▁a  ▁b"),
+    ):  # fmt: skip
         sets = as_sets(match_lines(words.encode(), pieces.encode(), "sentencepiece"))
         assert sets == [by_characters(words.split(), pieces.split(), "▁")]
     for pieces in ("a@@  b c", "a@@ b  c ", " a@@ b\tc"):
@@ -354,6 +356,44 @@ def test_spaces_beyond_one() -> None:
 def test_words_that_end_in_the_mark_of_bpe() -> None:
     assert as_sets(match_sentence(["a@@", "b"], ["a@@", "b"], "bpe")) == [[{0}, {1}]]
     assert as_sets(match_lines(b"a@@ b\nab c\n", b"a@@ b\na@@ b c\n", "bpe")) == [[{0}, {1}], [{0, 1}, {2}]]
+
+
+def test_a_piece_that_is_nothing_but_the_mark_of_bpe_is_text() -> None:
+    for line in (b"@@", b"@@ a", b"a @@", b"a @@ b"):
+        assert match_lines(b"x\n" + line + b"\ny\n", b"x\n" + line + b"\ny\n", "bpe").count.tolist() == [1] * (
+            2 + len(line.split())
+        )
+        # Taken for a mark, it would spell nothing, as the words do.
+        without = b" ".join(line.replace(b"@@", b"").split())
+        for before in (b"", b"x\n"):
+            with pytest.raises(SubwordMismatchError):
+                match_lines(before + without + b"\n", before + line + b"\n", "bpe")
+
+
+def test_a_word_without_letters_within_a_piece() -> None:
+    side = match_sentence(["a", "\u200b", "b"], ["ab"], "words")
+    assert as_sets(side) == [[{0}, set(), {0}]]
+
+
+def test_a_word_that_a_model_turned_into_a_space() -> None:
+    """Its piece is its first, though that has no text."""
+    side = match_sentence(
+        ["a", "x"], ["▁a", "▁"], "sentencepiece", lambda line, pieces: (np.array([0, 2]), np.array([1, 3]))
+    )
+    assert (side.count.tolist(), side.first.tolist()) == ([1, 1], [0, 1])
+
+
+def test_links_of_words_without_pieces_and_of_pieces_without_words() -> None:
+    cut, whole = match_sentence(["a", "\u200b"], ["a"], "words"), match_sentence(["b"], ["b"], "words")
+    links = CorpusLinks.from_sentences([SentenceLinks.from_pairs([(0, 0), (1, 0)])])
+    for found in (
+        word_links_to_subword_links(links, cut, whole),
+        word_links_to_subword_links(links.inverted(), whole, cut),
+    ):
+        assert found.links[0].pairs() == [(0, 0)]
+        assert (found.kept.tolist(), found.out_of_range, found.without_pieces) == ([True, False], 0, 1)
+    pieces = SentenceLinks.from_pairs([(0, 0), (0, 1), (1, 0)])
+    assert subword_links_to_word_links(pieces, np.array([0, -1]), np.array([0, -1])).pairs() == [(0, 0)]
 
 
 def test_whitespace_that_only_fairseq_splits_at() -> None:
