@@ -171,12 +171,13 @@ model:
 @contextlib.contextmanager
 def forked_preprocess() -> Iterator[None]:
     """Inside, the package runs ``fairseq-preprocess`` in a fork of this process, which has imported it already."""
-    import subprocess
     from types import SimpleNamespace
 
-    from fairseq_guided_align.corpus import fairseq_data
+    from fairseq_guided_align.corpus import binarized_text
 
     def forked(command: Sequence[str], cwd: Any, env: dict[str, str], **_: Any) -> SimpleNamespace:
+        import fairseq_cli.preprocess  # noqa: F401
+
         assert command[1:3] == ["-m", "fairseq_cli.preprocess"]
         with tempfile.TemporaryFile() as output:
             child = os.fork()
@@ -197,8 +198,26 @@ def forked_preprocess() -> Iterator[None]:
             output.seek(0)
             return SimpleNamespace(returncode=code, stdout=output.read())
 
-    fairseq_data.subprocess = SimpleNamespace(run=forked, PIPE=-1, STDOUT=-2)  # type: ignore[assignment]
+    with _subprocess_of(binarized_text, SimpleNamespace(run=forked, PIPE=-1, STDOUT=-2)):
+        yield
+
+
+@contextlib.contextmanager
+def started_preprocess() -> Iterator[None]:
+    """Inside, the package starts ``fairseq-preprocess`` as it does for users, which takes seconds."""
+    import subprocess
+
+    from fairseq_guided_align.corpus import binarized_text
+
+    with _subprocess_of(binarized_text, subprocess):
+        yield
+
+
+@contextlib.contextmanager
+def _subprocess_of(module: Any, replacement: Any) -> Iterator[None]:
+    before = module.subprocess
+    module.subprocess = replacement
     try:
         yield
     finally:
-        fairseq_data.subprocess = subprocess
+        module.subprocess = before
