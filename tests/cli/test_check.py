@@ -40,6 +40,14 @@ def test_a_good_corpus(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "no problems" in out
 
 
+def test_a_pair_with_an_empty_side_counts_once(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    corpus.with_suffix(".xx").write_text("a b c\n\n\nf\n")
+    corpus.with_suffix(".yy").write_text("A B\n\nG\n\n")
+    corpus.with_suffix(".align").write_text("0-0\n\n\n\n")
+    assert check(corpus, "-s", "xx", "-t", "yy") == 0
+    assert "with links, 3 with an empty side" in capsys.readouterr().out
+
+
 def test_every_broken_line_is_counted_and_the_first_are_shown(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
     corpus.with_suffix(".align").write_text("0-0 2-1 3-0 0-2\n1-2 1:0\nx\n0-0\n")
     assert check(corpus, "-s", "xx", "-t", "yy", "--examples", "1") == 1

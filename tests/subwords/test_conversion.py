@@ -314,6 +314,15 @@ def test_words_tokenised_otherwise_than_the_text() -> None:
     assert as_sets(side) == [[{0}, {1}, {2}]]
 
 
+def test_case_and_invisible_characters_that_both_differ() -> None:
+    assert as_sets(match_sentence(["Au\u200bs", "b"], ["aus", "b"], "words")) == [[{0}, {1}]]
+
+
+def test_a_line_in_which_normalisation_moves_borders_of_words() -> None:
+    side = match_lines("δι᾽ x\n".encode(), "▁δι ▁\u0313 ▁x\n".encode(), "sentencepiece")
+    assert as_sets(side) == [[{0, 1}, {2}]]
+
+
 def test_words_of_invisible_characters() -> None:
     """The model says which pieces are a joiner's; characters alone would find it invisible, and without pieces."""
     model = encoder("byte-fallback")
