@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 import fairseq_guided_align
-from fairseq_guided_align.checkpoints.files import read_light, refuse_if_cut_off, updates_of
+from fairseq_guided_align.checkpoints.files import raise_unreadable, read_light, refuse_if_cut_off, updates_of
 from fairseq_guided_align.checkpoints.fingerprints import KEY as DICTIONARIES
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.atomic import atomic_file
@@ -127,9 +127,7 @@ def _read(path: PathLike) -> dict[str, Any]:
     except (
         OSError, EOFError, KeyError, TypeError, AttributeError, IndexError, RuntimeError, pickle.UnpicklingError
     ) as error:  # fmt: skip
-        # Torch's reasons go on with advice to read such files without any check.
-        reason = (str(error).splitlines() or [type(error).__name__])[0].partition(" In PyTorch 2.6")[0]
-        raise GuidedAlignError(f"{path}: cannot be read as a checkpoint: {reason}") from error
+        raise_unreadable(path, error)
 
 
 def _check_finite(path: PathLike, name: str, weight: Tensor) -> None:

@@ -30,7 +30,6 @@ from fairseq_guided_align.links.reading import as_pharaoh
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the command and add its options."""
     parser.description = (
         "Turns links between words into links between subword pieces, or back. Words and pieces are matched by their"
         " characters, so that they may come from differently tokenised text. Files are text or gzip, one line a"
@@ -57,7 +56,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command and return its exit code."""
     keep_freed_memory()
     source, target = (_side(args, name) for name in ("source", "target"))
     settings = ConversionSettings(
