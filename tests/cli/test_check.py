@@ -89,6 +89,14 @@ def test_files_that_look_inverted_or_one_based(tmp_path: Path, capsys: pytest.Ca
     assert check(*one_based, "--one-based") == 0
 
 
+def test_links_outside_are_named_as_the_file_counts(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    corpus.with_suffix(".align").write_text("1-1 4-1\n\n\n\n")
+    assert check(corpus, "-s", "xx", "-t", "yy", "--one-based", "--json") == 1
+    (report,) = json.loads(capsys.readouterr().out)
+    assert (report["out_of_range"], report["out_of_range_if_one_based"]) == (1, 1)
+    assert "train.align:1: link 4-1 points outside" in report["problems"][0]
+
+
 def test_missing_files_and_half_an_order(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert check(corpus, "-s", "xx", "-t", "zz") == 2
     assert "train.zz: cannot be read" in capsys.readouterr().err
