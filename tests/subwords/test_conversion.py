@@ -362,6 +362,11 @@ def test_spaces_beyond_one() -> None:
     assert as_sets(match_lines(b"a b c\n", b"a@@  b c\n", "bpe")) == [[{0}, {1}, {2}]]
 
 
+def test_a_lone_space_at_the_end_of_a_line_is_of_no_word_of_the_next() -> None:
+    side = match_lines(b"a b\nc\n", "▁a b ▁\n▁c\n".encode(), "sentencepiece")
+    assert as_sets(side) == [[{0}, {1}], [{0}]]
+
+
 def test_words_that_end_in_the_mark_of_bpe() -> None:
     assert as_sets(match_sentence(["a@@", "b"], ["a@@", "b"], "bpe")) == [[{0}, {1}]]
     assert as_sets(match_lines(b"a@@ b\nab c\n", b"a@@ b\na@@ b c\n", "bpe")) == [[{0}, {1}], [{0, 1}, {2}]]
