@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -95,6 +97,32 @@ def test_links_outside_are_named_as_the_file_counts(corpus: Path, capsys: pytest
     (report,) = json.loads(capsys.readouterr().out)
     assert (report["out_of_range"], report["out_of_range_if_one_based"]) == (1, 1)
     assert "train.align:1: link 4-1 points outside" in report["problems"][0]
+
+
+@pytest.mark.parametrize("pieces", ["▁a b c d", "a@@ b@@ c@@ d"])
+def test_text_in_pieces_and_links_of_words(tmp_path: Path, capsys: pytest.CaptureFixture[str], pieces: str) -> None:
+    for number, warns in ((20, True), (19, False)):
+        (tmp_path / "train.xx").write_text(f"{pieces}\n" * number, encoding="utf-8")
+        (tmp_path / "train.yy").write_text("A\n" * number)
+        (tmp_path / "train.align").write_text("0-0\n" * number)
+        assert check(tmp_path / "train", "-s", "xx", "-t", "yy") == 0
+        assert ("the text is in subword pieces" in capsys.readouterr().out) == warns
+
+
+def test_a_pipe_with_another_number_of_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is seen after thousands of lines that were counted."""
+    for lang in ("xx", "yy"):
+        (tmp_path / f"train.{lang}").write_text("a\n" * 2001)
+    links = tmp_path / "links"
+    os.mkfifo(links)
+    writer = threading.Thread(target=links.write_text, args=("0-0\n" * 2000,))
+    writer.start()
+    files = ["--links", links, "--source", tmp_path / "train.xx", "--target", tmp_path / "train.yy"]
+    assert check(*files) == 1
+    writer.join()
+    out = capsys.readouterr().out
+    assert "expected files with the same number of lines" in out
+    assert "problems found" in out
 
 
 def test_missing_files_and_half_an_order(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -473,6 +473,12 @@ def test_bytes_that_are_no_text(words: bytes, pieces: bytes, kind: str) -> None:
         match_lines(words, pieces, kind)
 
 
+def test_the_same_letters_on_other_lines() -> None:
+    for kind in ("words", "bpe", "sentencepiece"):
+        with pytest.raises(SubwordMismatchError):
+            match_lines(b"a b\nc\n", b"a\nb c\n", kind)
+
+
 def test_other_number_of_lines() -> None:
     with pytest.raises(AlignmentLengthError, match="expected 2 lines of pieces"):
         match_lines(b"a\nb\n", b"a\n", "words")
