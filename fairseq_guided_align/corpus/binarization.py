@@ -85,13 +85,13 @@ def _inside(
     :param sizes: (sentences,) tokens of each source and of each target.
     """
     sources, targets = sizes
-    first = first_outside(links, sources, targets)
+    outside = is_outside(links, sources, targets)
+    first = first_outside(links, sources, targets) if outside.any() else None
     if first is None:
         return links
     seen.examples.append(
         f"{path}:{first_line + first.sentence}: link {first.source}-{first.target} (from 0) was dropped: the pair has"
         f" {sources[first.sentence]} source and {targets[first.sentence]} target tokens"
     )
-    outside = is_outside(links, sources, targets)
     seen.out_of_range = int(outside.sum())
     return links.where(~outside)

@@ -28,8 +28,8 @@ def is_outside(links: CorpusLinks, sources: np.ndarray, targets: np.ndarray) -> 
     :param sources: (pairs,) source tokens of each pair.
     :param targets: (pairs,) target tokens of each pair.
     """
-    sentence = links.sentence()
-    found: np.ndarray = (links.source >= sources[sentence]) | (links.target >= targets[sentence])
+    counts = np.diff(links.offsets)
+    found: np.ndarray = (links.source >= np.repeat(sources, counts)) | (links.target >= np.repeat(targets, counts))
     return found
 
 
