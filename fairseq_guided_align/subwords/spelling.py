@@ -180,8 +180,7 @@ def _walk_bpe(words: Sequence[str], pieces: Sequence[str]) -> WordPieces | None:
         for number, part in enumerate(parts):
             if number or word[0].isspace():
                 position = _after_lone_marks(pieces, position, part)
-            space_follows = number < len(parts) - 1 or word[-1].isspace()
-            ended = _walk_part(part, pieces, position, space_follows)
+            ended = _walk_part(part, pieces, position)
             if ended is None:
                 return None
             position = ended
@@ -202,11 +201,8 @@ def _after_lone_marks(pieces: Sequence[str], position: int, text: str) -> int:
     return ended - 1 if ended > position and text == CONTINUATION else ended
 
 
-def _walk_part(text: str, pieces: Sequence[str], position: int, space_follows: bool) -> int | None:
-    """The position after the pieces that spell a text without white space; None if they do not.
-
-    :param space_follows: white space of the same word, so that the last piece may be marked as going on.
-    """
+def _walk_part(text: str, pieces: Sequence[str], position: int) -> int | None:
+    """The position after the pieces that spell a text without white space; None if they do not."""
     while text:
         if position == len(pieces):
             return None
@@ -215,7 +211,7 @@ def _walk_part(text: str, pieces: Sequence[str], position: int, space_follows: b
         if piece == text:
             break
         spelt = without_mark(piece, "bpe")
-        if spelt is piece or not text.startswith(spelt) or (spelt == text and not space_follows):
+        if spelt is piece or not text.startswith(spelt):
             return None
         text = text[len(spelt) :]
     return position

@@ -339,6 +339,8 @@ def test_byte_pieces() -> None:
     side = match_sentence(["a", "中", "😀"], pieces, "sentencepiece")
     assert as_sets(side) == [[{0}, {1, 2, 3}, {4, 5, 6, 7, 8}]]
     assert side.first.tolist() == [0, 1, 5]
+    with pytest.raises(SubwordMismatchError):
+        match_sentence(["a"], ["<0xE4>", "a"], "sentencepiece")
     # Text that only looks like a byte is text.
     assert as_sets(match_sentence(["<0x41>", "b"], ["▁<0x41>", "▁b"], "sentencepiece")) == [[{0}, {1}]]
 
@@ -369,6 +371,8 @@ def test_a_lone_space_at_the_end_of_a_line_is_of_no_word_of_the_next() -> None:
 
 def test_words_that_end_in_the_mark_of_bpe() -> None:
     assert as_sets(match_sentence(["a@@", "b"], ["a@@", "b"], "bpe")) == [[{0}, {1}]]
+    # A mark before the end of a word moves nothing.
+    assert as_sets(match_sentence(["a", "b@@"], ["a@@", "b@@"], "bpe")) == [[{0}, {1}]]
     assert as_sets(match_lines(b"a@@ b\nab c\n", b"a@@ b\na@@ b c\n", "bpe")) == [[{0}, {1}], [{0, 1}, {2}]]
 
 
