@@ -417,6 +417,8 @@ def test_links_of_words_without_pieces_and_of_pieces_without_words() -> None:
 def test_whitespace_that_only_fairseq_splits_at() -> None:
     side = match_sentence(["10\u00a0000", "x"], ["▁10", "000", "▁x"], "sentencepiece")
     assert as_sets(side) == [[{0, 1}, {2}]]
+    side = match_sentence(["x\u00a0@@", "a@@"], ["x", "@@", "a@@"], "bpe")
+    assert as_sets(side) == [[{0, 1}, {2}]]
     lines = match_lines("10\u00a0000 x\n".encode(), "10\u00a0000 x\n".encode(), "words")
     assert as_sets(lines) == [[{0, 1}, {2}]]
 
