@@ -17,7 +17,6 @@ EXIT_PROBLEMS = 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the command and add its options."""
     parser.description = (
         "Checks alignment files against the texts that they align: number of lines, links and text that cannot be read,"
         " links that point outside their sentence, coverage, files that look 1-based, inverted or of words where the"
@@ -36,7 +35,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command and return its exit code."""
     reports = [
         (str(links), report_on(links, source, target, args.one_based, args.examples, args.word_split))
         for links, source, target in _files(args)

@@ -10,6 +10,7 @@ from typing import Any
 
 from fairseq_guided_align.corpus.link_counts import LinkCounts
 from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.files.arguments import files_by_name, name_and_file
 from fairseq_guided_align.files.atomic import STANDARD_OUTPUT
 from fairseq_guided_align.files.byte_lines import STANDARD_INPUT, PathLike
 from fairseq_guided_align.files.progress import say
@@ -29,8 +30,8 @@ def text_to_read(argument: str) -> str:
 
 def named_text_to_read(argument: str) -> str:
     """``NAME=FILE`` or ``FILE``: a text file that a command reads."""
-    name, equals, path = argument.rpartition("=")
-    return name + equals + text_to_read(path)
+    name, path = name_and_file(argument)
+    return f"{name}={text_to_read(path)}" if name or argument.startswith("=") else text_to_read(path)
 
 
 def texts_to_read(argument: str) -> str:
@@ -77,22 +78,18 @@ def check_streams(args: argparse.Namespace) -> None:
             )
 
 
-def named_file(argument: str, option: str) -> tuple[str, str]:
-    """Name and file of ``NAME=FILE``.
+def named_files(arguments: Sequence[str], option: str) -> dict[str, str]:
+    """Files by name, of ``NAME=FILE`` arguments.
 
-    :param option: for the message.
-    :raises GuidedAlignError: one of them is missing.
+    :param option: for messages.
+    :raises GuidedAlignError: a name or a file is missing, or a name was given before.
     """
-    name, _, path = argument.partition("=")
-    if not (name and path):
-        raise GuidedAlignError(f"{option}: expected NAME=FILE, such as guided=guided.align; got {argument!r}")
-    return name, path
+    return files_by_name(arguments, "NAME", "guided=guided.align", option)
 
 
 def perhaps_named_file(argument: str) -> tuple[str, str]:
     """Name and file of ``NAME=FILE`` or ``FILE``, whose name is empty. A file whose own name has ``=`` is that file."""
-    name, equals, path = argument.partition("=")
-    return (name, path) if equals and not Path(argument).exists() else ("", argument)
+    return ("", argument) if Path(argument).exists() else name_and_file(argument)
 
 
 # Options

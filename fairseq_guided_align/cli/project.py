@@ -24,13 +24,12 @@ from fairseq_guided_align.corpus.subword_links import (
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.atomic import atomic_file
 from fairseq_guided_align.files.byte_lines import count_lines
-from fairseq_guided_align.files.progress import line_counter, say
+from fairseq_guided_align.files.progress import line_counter
 from fairseq_guided_align.files.workers import keep_freed_memory
 from fairseq_guided_align.links.reading import as_pharaoh
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the command and add its options."""
     parser.description = (
         "Turns links between words into links between subword pieces, or back. Words and pieces are matched by their"
         " characters, so that they may come from differently tokenised text. Files are text or gzip, one line a"
@@ -57,7 +56,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command and return its exit code."""
     keep_freed_memory()
     source, target = (_side(args, name) for name in ("source", "target"))
     settings = ConversionSettings(
@@ -81,10 +79,7 @@ def run(args: argparse.Namespace) -> int:
             stream.write(lines)
             counts.add(seen)
             bar.update(seen.sentences)
-        counts.check_words(args.links, args.word_split)
         counts.check(args.links, settings.max_dropped)
-    for warning in counts.word_warnings(args.links, args.word_split):
-        say(f"warning: {warning}")
     tell_if_empty(counts.sentences, args.source_words)
     tell_counts(counts, args.links, args.links, args.one_based)
     return 0

@@ -10,7 +10,6 @@ from __future__ import annotations
 import html
 import re
 from html.parser import HTMLParser
-from typing import Optional
 
 from fairseq_guided_align.markup.blocks import APART, BREAKS
 from fairseq_guided_align.markup.builder import TextBuilder
@@ -118,21 +117,21 @@ class _Events(HTMLParser):
 
     def __init__(self, raw: str) -> None:
         super().__init__(convert_charrefs=False)
-        self.events: list[tuple[int, int, str, dict[str, Optional[str]]]] = []
+        self.events: list[tuple[int, int, str, dict[str, str | None]]] = []
         self._line_starts = [0]
         for line in raw.split("\n"):
             self._line_starts.append(self._line_starts[-1] + len(line) + 1)
         self.feed(raw)
         self.close()
 
-    def _add(self, kind: int, name: str = "", attributes: Optional[dict[str, Optional[str]]] = None) -> None:
+    def _add(self, kind: int, name: str = "", attributes: dict[str, str | None] | None = None) -> None:
         line, column = self.getpos()
         self.events.append((self._line_starts[line - 1] + column, kind, name, attributes or {}))
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, Optional[str]]]) -> None:
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self._add(_ALONE if tag in _VOID else _START, tag, dict(attrs))
 
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, Optional[str]]]) -> None:
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self._add(_ALONE, tag, dict(attrs))
 
     def handle_endtag(self, tag: str) -> None:
@@ -166,7 +165,7 @@ class _Element:
     :param kept: whether its text stays as it is: True, False, or None where it does not say.
     """
 
-    def __init__(self, name: str, tag: int, kept: Optional[bool]) -> None:
+    def __init__(self, name: str, tag: int, kept: bool | None) -> None:
         self.name = name
         self.tag = tag
         self.kept = kept
@@ -179,7 +178,7 @@ class _Reader:
         self._builder = TextBuilder()
         self._open: list[_Element] = []
 
-    def add(self, raw: str, kind: int, name: str, attributes: dict[str, Optional[str]]) -> None:
+    def add(self, raw: str, kind: int, name: str, attributes: dict[str, str | None]) -> None:
         if kind == _TEXT:
             # Browsers and the parser pass over an end tag without a name, without a word.
             for number, part in enumerate(raw.split(_NAMELESS)):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Optional
 
 from fairseq_guided_align.markup.breaks import break_gaps, break_points
 from fairseq_guided_align.markup.edges import SourceEdges, with_edges
@@ -147,7 +146,7 @@ def _place_spans(
             runs = [(chosen.start, chosen.stop)] if chosen else []
         support = sum([weight for source, _, weight in links if element.start <= source < element.stop])
         wanted.append((-support, number, runs))
-    placed: list[Optional[Placed]] = [None] * len(spans)
+    placed: list[Placed | None] = [None] * len(spans)
     for _, number, runs in sorted(wanted):
         element = spans[number]
         kept = _free_runs(element, runs, owner, links, parts, rules.split)
@@ -188,7 +187,7 @@ def _free_runs(
 
 
 def _win_back(
-    element: Element, spans: list[Element], placed: list[Optional[Placed]], owner: list[int], links: Sequence[Link]
+    element: Element, spans: list[Element], placed: list[Placed | None], owner: list[int], links: Sequence[Link]
 ) -> list[Part]:
     """The words linked to an element that lie inside one sibling's span, so that no element loses all of its words.
 
@@ -251,7 +250,7 @@ def _whole_words(span: Part, element: Element, target: Units, room: Part) -> Par
     return start, stop
 
 
-def _room(span: Part, owner: list[int], parts: list[Part], among: Optional[Sequence[bool]] = None) -> Part:
+def _room(span: Part, owner: list[int], parts: list[Part], among: Sequence[bool] | None = None) -> Part:
     """How far a span may grow.
 
     :param among: the units that it may grow over; all where None.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import tee
-from typing import NamedTuple, Optional, Union
+from typing import NamedTuple
 
 from fairseq_guided_align.errors import AlignmentFormatError, GuidedAlignError, MarkupError
 from fairseq_guided_align.files.byte_lines import PathLike, decode_line, raise_length_error, read_blocks_together
@@ -39,9 +39,9 @@ class TagFiles:
 
     source: PathLike
     target: PathLike
-    links: Union[PathLike, Linker]
-    source_words: Optional[PathLike] = None
-    target_words: Optional[PathLike] = None
+    links: PathLike | Linker
+    source_words: PathLike | None = None
+    target_words: PathLike | None = None
     one_based: bool = False
     word_split: str = DEFAULT_SPLIT
 
@@ -58,7 +58,7 @@ class TagSettings:
     quotes: str
     on_error: str = STOP
     finders: Sequence[tuple[str, Finder]] = ()
-    terms: Optional[Terms] = None
+    terms: Terms | None = None
 
 
 class Note(NamedTuple):
@@ -165,7 +165,7 @@ def _with_links_of_file(
         raise_length_error([files.source, files.target, path])
 
 
-def _words_between_spaces(text: str, word_split: str) -> Optional[list[str]]:
+def _words_between_spaces(text: str, word_split: str) -> list[str] | None:
     return None if word_split == "whitespace" or text.isascii() else split_words(text, word_split)
 
 
@@ -188,7 +188,7 @@ def _tagged(segment: _Segment, linked: SegmentLinks, files: TagFiles, settings: 
     return done.text
 
 
-def _places(text: str, words: Optional[Sequence[str]], path: PathLike, line: int) -> Optional[list[tuple[int, int]]]:
+def _places(text: str, words: Sequence[str] | None, path: PathLike, line: int) -> list[tuple[int, int]] | None:
     """Ranges of the words that the links count; None for what stands between white space."""
     if words is None:
         return None
@@ -203,11 +203,11 @@ def _mended(
     tagged: TaggedText,
     target: str,
     links: list[tuple[int, int, float]],
-    source_places: Optional[list[tuple[int, int]]],
-    target_places: Optional[list[tuple[int, int]]],
+    source_places: list[tuple[int, int]] | None,
+    target_places: list[tuple[int, int]] | None,
     settings: TagSettings,
     notes: list[Note],
-) -> tuple[str, Optional[list[tuple[int, int]]]]:
+) -> tuple[str, list[tuple[int, int]] | None]:
     """The translation, and ranges of its words, after what was missing has been put in."""
     kept = [("kept", lambda _: tagged.protected)] if tagged.protected else []
     items = items_of(tagged.text, [*kept, *settings.finders], settings.terms)

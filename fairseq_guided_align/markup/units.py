@@ -9,7 +9,7 @@ import re
 import unicodedata
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 from fairseq_guided_align.markup.tagged_text import words_of
 
@@ -55,7 +55,7 @@ class Units(NamedTuple):
 
 
 def units_of(
-    text: str, words: Optional[Sequence[tuple[int, int]]] = None, protected: Sequence[tuple[int, int]] = ()
+    text: str, words: Sequence[tuple[int, int]] | None = None, protected: Sequence[tuple[int, int]] = ()
 ) -> Units:
     """A text cut into units.
 

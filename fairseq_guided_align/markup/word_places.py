@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from typing import Optional
 
 from fairseq_guided_align.errors import GuidedAlignError
 
@@ -47,7 +46,7 @@ def _spellings(word: str) -> list[str]:
     return spellings
 
 
-def _found(text: str, position: int, word: str) -> Optional[tuple[int, int]]:
+def _found(text: str, position: int, word: str) -> tuple[int, int] | None:
     """The range of a word that begins at a position, or after white space there."""
     while position < len(text) and text[position].isspace():
         position += 1
