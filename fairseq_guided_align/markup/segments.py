@@ -1,0 +1,107 @@
+"""One segment after the other: tags taken out, protected text put right in the translation, tags put in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Optional
+
+from fairseq_guided_align.errors import MarkupError
+from fairseq_guided_align.markup.carrying import carried
+from fairseq_guided_align.markup.notes import Note
+from fairseq_guided_align.markup.protected import items_of, mend
+from fairseq_guided_align.markup.settings import DROP_TAGS, STOP, TagSettings
+from fairseq_guided_align.markup.tagged_text import TaggedText, words_of
+from fairseq_guided_align.markup.units import units_of
+
+Ranges = Sequence[tuple[int, int]]
+Links = list[tuple[int, int, float]]
+
+
+class Finished(NamedTuple):
+    """A translation with its tags.
+
+    :param text: it.
+    :param plain: the translation without tags, in which protected text was put right.
+    :param words: the range in ``plain`` of each word that the links count; empty where it was replaced together with
+        the word before it. None for what stands between white space.
+    :param guessed: how many tags no link speaks for; a pair is one.
+    :param notes: what there is to say.
+    """
+
+    text: str
+    plain: str
+    words: Optional[Ranges]
+    guessed: int
+    notes: list[Note]
+
+
+def taken_apart(raw: str, line: int, settings: TagSettings, path: object = None) -> tuple[TaggedText, list[Note]]:
+    """A segment without its tags, and what there is to say of them.
+
+    :param line: the segment's number, from 1.
+    :param path: for the message.
+    :raises MarkupError: the tags do not fit together, and ``on_error`` is ``stop``.
+    """
+    notes: list[Note] = []
+    try:
+        tagged = settings.markup.read(raw)
+    except MarkupError as error:
+        if settings.on_error == STOP:
+            raise MarkupError(error.reason, line, error.column, path) from None
+        notes.append(Note(line, "error", f"column {error.column}: {error.reason}"))
+        tagged = settings.markup.read(raw, lenient=True)
+        if settings.on_error == DROP_TAGS:
+            tagged = tagged._replace(tags=())
+    if tagged.repaired:
+        notes.append(Note(line, "repaired", str(tagged.repaired)))
+    return tagged, notes
+
+
+def finished(
+    tagged: TaggedText,
+    target: str,
+    links: Links,
+    settings: TagSettings,
+    source_words: Optional[Ranges] = None,
+    target_words: Optional[Ranges] = None,
+    line: int = 1,
+) -> Finished:
+    """The translation of a segment, with what must survive and with its tags.
+
+    :param target: the translation, plain text.
+    :param links: ``(source, target, weight)``: 0-based positions of words; weights > 0.
+    :param source_words: ranges of the words that the links count; what stands between white space when None;
+        ``target_words`` likewise.
+    :param line: the segment's number, from 1.
+    :raises AlignmentRangeError: a link points outside the words.
+    """
+    notes: list[Note] = []
+    if settings.finders or settings.terms or tagged.protected:
+        target, target_words = _mended(tagged, target, links, settings, source_words, target_words, line, notes)
+    how = settings.pairs, settings.quotes
+    done = carried(tagged, target, links, settings.markup, source_words, target_words, *how)
+    notes += [Note(line, "guessed", tagged.tags[position].raw) for position in done.guessed]
+    return Finished(done.text, target, target_words, len(done.guessed), notes)
+
+
+def _mended(
+    tagged: TaggedText,
+    target: str,
+    links: Links,
+    settings: TagSettings,
+    source_words: Optional[Ranges],
+    target_words: Optional[Ranges],
+    line: int,
+    notes: list[Note],
+) -> tuple[str, Optional[Ranges]]:
+    """The translation, and ranges of its words, after what was missing has been put in."""
+    kept = [("kept", lambda _: tagged.protected)] if tagged.protected else []
+    items = items_of(tagged.text, [*kept, *settings.finders], settings.terms)
+    if not items:
+        return target, target_words
+    places = words_of(target) if target_words is None else target_words
+    source_units = units_of(tagged.text, source_words, tagged.protected)
+    done = mend(items, source_units, units_of(target, places), places, links)
+    notes += [Note(line, "replaced", wanted) for wanted in done.replaced]
+    notes += [Note(line, "lost", wanted) for wanted in done.lost]
+    return (done.text, done.words) if done.replaced else (target, target_words)
