@@ -15,57 +15,35 @@ words, as the data folder separates them, or pieces; positions count from 0.
 
 from __future__ import annotations
 
-import re
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-
-from fairseq_guided_align.aligning.extraction import AlignedText, AlignmentModel, read_links_off
-from fairseq_guided_align.aligning.tag_links import tag_links
-from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError, MarkupError
+from fairseq_guided_align.aligning.extraction import AlignmentModel, read_links_off
+from fairseq_guided_align.aligning.fairseq_search import FairseqSearch, generated
+from fairseq_guided_align.aligning.search import Search
+from fairseq_guided_align.aligning.translating import (
+    LinkReading,
+    SearchWidth,
+    Segment,
+    SentenceSplitter,
+    Translation,
+    Translator,
+)
+from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError
 from fairseq_guided_align.links.link import SentenceLinks
-from fairseq_guided_align.markup.carrying import Transferred, carried
-from fairseq_guided_align.markup.kinds import Markup, markup_of
-from fairseq_guided_align.markup.tagged_text import TaggedText
-from fairseq_guided_align.markup.word_places import places_of_words
-from fairseq_guided_align.subwords.pieces import text_of
-from fairseq_guided_align.subwords.special_tokens import pieces_of
+from fairseq_guided_align.markup.carrying import DEFAULT_QUOTES
+from fairseq_guided_align.markup.carrying import KEEP as KEEP_PAIRS
+from fairseq_guided_align.markup.segments import taken_apart
+from fairseq_guided_align.markup.settings import STOP, TagSettings, tag_settings
 from fairseq_guided_align.subwords.text_pieces import PiecedSentence, text_cutters
 
 __all__ = ["Model", "Score", "Translation", "load"]
 
 LEVELS = ("words", "pieces")
-SEARCH_OPTIONS = (
-    "diverse_beam_groups", "diverse_beam_strength", "diversity_rate", "lenpen", "match_source_len", "max_len_a",
-    "max_len_b", "min_len", "no_repeat_ngram_size", "prefix_allowed_tokens_fn", "sampling", "sampling_topk",
-    "sampling_topp", "temperature", "unkpen", "unnormalized",
-)  # fmt: skip
-"""What fairseq's search reads besides the arguments of :meth:`Model.translate`."""
-
-
-@dataclass(frozen=True)
-class Translation:
-    """A hypothesis.
-
-    :param text: the translation in words; with its tags, where markup was named.
-    :param pieces: the translation in the model's pieces, without ``</s>``.
-    :param score: log-probability in nats, normalised as the search does.
-    :param links: between words or pieces of source and target, as asked for; both without tags.
-    :param attention: (target, source + 1) probabilities between them; the last column is ``</s>``'s.
-    :param plain_text: the translation in words, without tags.
-    :param guessed_tags: how many tags no link speaks for; a pair is one.
-    """
-
-    text: str
-    pieces: list[str]
-    score: float
-    links: SentenceLinks
-    attention: np.ndarray
-    plain_text: str
-    guessed_tags: int
+SKIP = "skip"
+TOO_LONG = (STOP, SKIP)
 
 
 @dataclass(frozen=True)
@@ -102,7 +80,7 @@ def load(
     :raises GuidedAlignError: the checkpoint cannot be read, or it is unknown how text is cut.
     """
     model = AlignmentModel(checkpoint, data, device=device, lang_pair=lang_pair)
-    return Model(model, subwords, sentencepiece_models, word_split)
+    return Model(FairseqSearch(checkpoint, model), subwords, sentencepiece_models, word_split)
 
 
 class Model:
@@ -110,20 +88,16 @@ class Model:
 
     def __init__(
         self,
-        model: AlignmentModel,
+        search: Search,
         subwords: str | None,
         sentencepiece_models: Sequence[str | None],
         word_split: str | None = None,
     ) -> None:
-        self._model = model
-        self._cut_source, self._cut_target = text_cutters(
-            model.data,
-            (model.options.source_lang, model.options.target_lang),
-            subwords,
-            sentencepiece_models,
-            kind_option="subwords",
-            word_split=word_split,
+        cutters = text_cutters(
+            search.data, search.langs, subwords, sentencepiece_models, kind_option="subwords", word_split=word_split
         )
+        self._search = search
+        self._translator = Translator(search, cutters)
 
     def translate(
         self,
@@ -135,12 +109,25 @@ class Model:
         threshold: float | None = None,
         max_tokens: int = 4000,
         markup: str | None = None,
+        *,
+        placeholders: Sequence[str] = (),
+        pairs: str = KEEP_PAIRS,
+        quotes: str = DEFAULT_QUOTES,
+        on_error: str = STOP,
+        protect: str = "",
+        terms: Iterable[tuple[str, str]] | None = None,
+        inflected_terms: bool = False,
+        split: SentenceSplitter | None = None,
+        too_long: str = STOP,
         **search: Any,
     ) -> list[list[Translation]]:
         """The best translations of each sentence, in the order of the sentences.
 
         With ``markup``, sentences are segments with tags. The model reads them without tags, and each translation gets
-        the tags, along the probabilities of links between words.
+        the tags, along the probabilities of links between words. What must survive translation, such as ``code`` in
+        HTML, placeholders and what ``protect`` and ``terms`` name, is put right in the translation.
+
+        A sentence without text, or with nothing but protected text, is its own translation.
 
         :param beam: width of the beam.
         :param nbest: translations of each sentence, at most ``beam``.
@@ -150,29 +137,43 @@ class Model:
         :param max_tokens: source tokens of a batch, padding included.
         :param markup: the kinds of markup in the sentences, as in ``html,placeholders=printf``; None: they are text
             without tags.
-        :param search: more of fairseq's options of generation, :data:`SEARCH_OPTIONS`, such as ``lenpen=0.6``.
+        :param placeholders: regular expressions of what is a placeholder too.
+        :param pairs: ``keep``: each tag comes out once. ``split``: a pair may be repeated around parts that are not
+            adjacent.
+        :param quotes: ``inside`` or ``outside``: where quotation marks go that only the translation has, right around
+            a span.
+        :param on_error: where tags do not fit together: ``stop``; ``keep``: tags without a partner are placed alone;
+            ``drop-tags``: the translation alone.
+        :param protect: what must survive: names out of ``numbers``, ``urls``, ``emails``, ``placeholders``, joined by
+            commas.
+        :param terms: ``(source term, target term)``, which must survive too.
+        :param inflected_terms: another form of a term counts as the term.
+        :param split: gives the ``(start, stop)`` ranges of the sentences in a text. Each of ``sentences`` is then cut
+            into them, and they are translated one by one; tags may span them. It needs ``nbest`` 1.
+        :param too_long: a sentence that is too long for the model is an error (``stop``), or has no translations
+            (``skip``).
+        :param search: more options of the engine's search, such as ``lenpen=0.6`` of fairseq's:
+            ``fairseq_search.SEARCH_OPTIONS``.
         :raises MarkupError: the tags of a sentence do not fit together; with its number as the line.
         :raises GuidedAlignError: arguments out of range, or a sentence that is too long for the model.
         """
         _check_level(level)
         if not 1 <= nbest <= beam:
             raise GuidedAlignError(f"expected 1 <= nbest <= beam; got nbest {nbest} and beam {beam}")
-        unknown = sorted(set(search) - set(SEARCH_OPTIONS))
-        if unknown:
-            raise GuidedAlignError(
-                f"expected options of fairseq's search, {', '.join(SEARCH_OPTIONS)}; got {', '.join(unknown)}"
-            )
+        if too_long not in TOO_LONG:
+            raise GuidedAlignError(f"wanted one of {', '.join(TOO_LONG)}; got {too_long!r}")
+        if split is not None and nbest > 1:
+            raise GuidedAlignError(f"expected nbest 1 for text that is cut into sentences; got {nbest}")
         _check_list(sentences)
-        tags = None if markup is None else self._tags(sentences, markup)
-        sources = self._cut_source(sentences if tags is None else [one.segment.text for one in tags])
-        model = self._model
-        options = Namespace(beam=beam, nbest=nbest, print_alignment="soft", **search)
-        generator = model.task.build_generator([model.model], options)
-        found: list[list[Translation] | None] = [None] * len(sources)
-        for number, source, hypotheses in self._generated(generator, sources, None, max_tokens):
-            how = level, method, threshold, None if tags is None else tags[number]
-            found[number] = [self._translation(source, hypothesis, *how) for hypothesis in hypotheses[:nbest]]
-        return _complete(found)
+        settings = tag_settings(markup, placeholders, pairs, quotes, on_error, protect, terms, inflected_terms)
+        self._check_raw_text(settings)
+        segments = [
+            Segment(raw, *taken_apart(raw, line, settings, "sentences"), line)
+            for line, raw in enumerate(sentences, start=1)
+        ]
+        width = SearchWidth(beam, nbest, max_tokens, search)
+        found = self._translator(segments, settings, LinkReading(level, method, threshold), width, split)
+        return found if too_long == SKIP else _complete([some or None for some in found])
 
     def align(
         self,
@@ -188,10 +189,11 @@ class Model:
         :raises GuidedAlignError: arguments out of range, or a sentence that is too long for the model.
         """
         _check_level(level)
+        model = self._checkpoint("align")
         pairs = zip(*self._cut(sources, targets))
         return [
-            read_links_off(pair.words() if level == "words" else pair.attention, self._model.guided, method, threshold)
-            for pair in _complete(list(self._model.align_text(pairs, max_tokens)))
+            read_links_off(pair.words() if level == "words" else pair.attention, model.guided, method, threshold)
+            for pair in _complete(list(model.align_text(pairs, max_tokens)))
         ]
 
     def score(self, sources: Sequence[str], targets: Sequence[str], max_tokens: int = 4000) -> list[Score]:
@@ -199,11 +201,11 @@ class Model:
 
         :raises GuidedAlignError: a sentence is too long for the model.
         """
-        model = self._model
+        model = self._checkpoint("score")
         scorer = model.task.build_generator([model.model], Namespace(score_reference=True))
         cut = self._cut(sources, targets)
         found: list[Score | None] = [None] * len(cut[0])
-        for number, _, hypotheses in self._generated(scorer, *cut, max_tokens):
+        for number, hypotheses in generated(model, scorer, *cut, max_tokens):
             scores = hypotheses[0]["positional_scores"]
             found[number] = Score(float(scores.double().sum()), len(scores))
         return _complete(found)
@@ -215,84 +217,25 @@ class Model:
             raise AlignmentLengthError(
                 f"expected as many translations as sentences; got {len(sources)} and {len(targets)}"
             )
-        return self._cut_source(sources), self._cut_target(targets)
+        return self._translator.cut_source(sources), self._translator.cut_target(targets)
 
-    def _generated(
-        self,
-        generator: Any,
-        sources: list[PiecedSentence],
-        targets: list[PiecedSentence] | None,
-        max_tokens: int,
-    ) -> Iterator[tuple[int, PiecedSentence, list[Any]]]:
-        """(number, source, hypotheses) of each sentence that is not too long for the model, by length."""
-        model = self._model
-        if not sources:
-            return
-        dataset = model.text_dataset(sources, targets)
-        for batch in model.batches(dataset, np.arange(len(sources)), max_tokens):
-            found = model.task.inference_step(generator, [model.model], batch)
-            for number, hypotheses in zip(batch["id"].tolist(), found):
-                yield number, sources[number], hypotheses
+    def _checkpoint(self, what: str) -> AlignmentModel:
+        """The model of fairseq's, for what only it does."""
+        if isinstance(self._search, FairseqSearch):
+            return self._search.model
+        raise GuidedAlignError(f"{self._search.name}: {what}: expected a checkpoint; CTranslate2 only translates")
 
-    def _tags(self, sentences: Sequence[str], markup: str) -> list[_Tags]:
-        """What carries the tags of each segment."""
-        if self._cut_source.kind == "bpe":
+    def _check_raw_text(self, settings: TagSettings) -> None:
+        """:raises GuidedAlignError: the model takes pieces, and text as it is was to be looked at."""
+        markup = settings.markup
+        if self._translator.cut_source.kind == "bpe" and (
+            markup.reader or markup.finder or settings.finders or settings.terms
+        ):
             raise GuidedAlignError(
-                f"{self._model.data}: markup: expected a model that takes text as it is; this one takes BPE pieces"
+                f"{self._search.data}: markup: expected a model that takes text as it is; this one takes BPE pieces"
                 " (@@), which text with tags is not: translate pieces without tags, and give the links to"
                 " markup.transfer"
             )
-        kinds = markup_of(markup)
-        found = []
-        for number, sentence in enumerate(sentences, start=1):
-            try:
-                segment = kinds.read(sentence)
-            except MarkupError as error:
-                raise MarkupError(error.reason, number, error.column, "sentences") from None
-            found.append(_Tags(kinds, segment, places_of_words(segment.text, self._cut_source.words(segment.text))))
-        return found
-
-    def _translation(
-        self,
-        source: PiecedSentence,
-        hypothesis: Any,
-        level: str,
-        method: str,
-        threshold: float | None,
-        tags: _Tags | None,
-    ) -> Translation:
-        pieces = pieces_of(hypothesis["tokens"], self._model.task.target_dictionary)
-        target = PiecedSentence.of_pieces(pieces, self._cut_target.kind)
-        attention = hypothesis["attention"].t()[:-1].float().cpu().numpy()
-        # Without the columns of padding, which fairseq puts on the left by default.
-        width = len(source.pieces) + 1
-        attention = attention[:, -width:] if self._model.options.left_pad_source else attention[:, :width]
-        guided = self._model.guided
-        by_words = AlignedText(source, target, attention).words()
-        chosen = by_words if level == "words" else attention
-        links = read_links_off(chosen, guided, method, threshold)
-        plain = text_of(pieces, self._cut_target.kind)
-        done = Transferred(plain, ()) if tags is None else tags.carried(plain, tag_links(by_words, guided))
-        return Translation(done.text, pieces, float(hypothesis["score"]), links, chosen, plain, len(done.guessed))
-
-
-class _Tags(NamedTuple):
-    """What carries the tags of a segment to its translations.
-
-    :param words: ``(start, stop)`` ranges of the segment's words in its plain text.
-    """
-
-    markup: Markup
-    segment: TaggedText
-    words: list[tuple[int, int]]
-
-    def carried(self, target: str, links: list[tuple[int, int, float]]) -> Transferred:
-        """A translation with the tags.
-
-        :param target: words with a space between them, as pieces spell them.
-        """
-        target_words = [match.span() for match in re.finditer("[^ ]+", target)]
-        return carried(self.segment, target, links, self.markup, self.words, target_words)
 
 
 def _check_level(level: str) -> None:
