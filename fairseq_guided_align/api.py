@@ -15,11 +15,13 @@ words, as the data folder separates them, or pieces; positions count from 0.
 
 from __future__ import annotations
 
+import os
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fairseq_guided_align.aligning.ctranslate2_search import CTranslate2Search, is_converted
 from fairseq_guided_align.aligning.extraction import AlignmentModel, read_links_off
 from fairseq_guided_align.aligning.fairseq_search import FairseqSearch, generated
 from fairseq_guided_align.aligning.search import Search
@@ -67,20 +69,34 @@ def load(
     lang_pair: str | None = None,
     word_split: str | None = None,
 ) -> Model:
-    """A model out of a checkpoint.
+    """A model out of a checkpoint, or out of a folder that ``fairseq-guided-align ctranslate2`` made of one.
 
-    :param checkpoint: of fairseq's, trained with this package or without; what was guided is in it.
+    :param checkpoint: of fairseq's, trained with this package or without; what was guided is in it. A folder for
+        CTranslate2 is known by its content; its model translates, and does neither align nor score.
     :param data: the data folder; None: the one that the checkpoint was trained on.
     :param device: where the model runs, such as ``cuda:0``; None: a GPU where there is one.
     :param subwords: how pieces make up words, ``sentencepiece``, ``bpe`` (text has to be cut already) or ``words``;
         None: as the data folder says.
     :param sentencepiece_models: of source and target, instead of the data folder's.
-    :param lang_pair: such as ``de-en``, for a model of several language pairs.
+    :param lang_pair: such as ``de-en``, for a checkpoint of several language pairs.
     :param word_split: what separates the words of a text, ``spaces`` or ``whitespace``; None: as the data folder says.
     :raises GuidedAlignError: the checkpoint cannot be read, or it is unknown how text is cut.
     """
-    model = AlignmentModel(checkpoint, data, device=device, lang_pair=lang_pair)
-    return Model(FairseqSearch(checkpoint, model), subwords, sentencepiece_models, word_split)
+    return Model(_search(checkpoint, data, device, lang_pair), subwords, sentencepiece_models, word_split)
+
+
+def _search(model: str, data: str | None, device: str | None, lang_pair: str | None) -> Search:
+    """The engine that the model is for."""
+    if is_converted(model):
+        if lang_pair is not None:
+            raise GuidedAlignError(f"{model}: a folder for CTranslate2 has one language pair; leave --lang-pair out")
+        return CTranslate2Search(model, data, device)
+    if os.path.isdir(model):
+        raise GuidedAlignError(
+            f"{model}: expected a checkpoint, such as checkpoint_best.pt, or a folder that `fairseq-guided-align"
+            " ctranslate2` made; got another folder"
+        )
+    return FairseqSearch(model, AlignmentModel(model, data, device=device, lang_pair=lang_pair))
 
 
 class Model:
