@@ -110,10 +110,25 @@ class Model:
         word_split: str | None = None,
     ) -> None:
         cutters = text_cutters(
-            search.data, search.langs, subwords, sentencepiece_models, kind_option="subwords", word_split=word_split
+            search.data,
+            search.langs,
+            subwords,
+            sentencepiece_models,
+            kind_option="subwords (--subwords)",
+            word_split=word_split,
         )
         self._search = search
         self._translator = Translator(search, cutters)
+
+    @property
+    def subwords(self) -> str:
+        """How the source's pieces make up words: ``sentencepiece``, ``bpe`` or ``words``."""
+        return self._translator.cut_source.kind
+
+    @property
+    def languages(self) -> tuple[str, str]:
+        """Source and target language, as the data folder calls them."""
+        return self._search.langs
 
     def translate(
         self,

@@ -27,6 +27,7 @@ COMMANDS = {
     "align": "make word links with eflomal, in both directions, symmetrised",
     "average": "average the weights of several checkpoints of one training",
     "extract": "write the links that a trained model sees in given text",
+    "translate": "translate raw text, with tags or without, or a whole HTML or XLIFF document",
     "tags": "carry the tags of the source to its translation, along links",
     "tag-score": "score tagged translations against a reference: tags at their place",
     "aer": "score alignment files against gold links: precision, recall, F1, AER",

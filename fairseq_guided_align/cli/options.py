@@ -21,7 +21,7 @@ from fairseq_guided_align.markup.edges import QUOTE_SIDES
 from fairseq_guided_align.markup.kinds import DEFAULT_KINDS
 from fairseq_guided_align.markup.placeholders import READY_SETS
 from fairseq_guided_align.markup.protected import KINDS as PROTECTED
-from fairseq_guided_align.markup.settings import ON_ERROR, STOP, TagSettings, tag_settings
+from fairseq_guided_align.markup.settings import ON_ERROR, STOP
 from fairseq_guided_align.markup.term_files import read_terms
 from fairseq_guided_align.subwords.conversion import POLICIES
 from fairseq_guided_align.subwords.pieces import KINDS
@@ -268,18 +268,24 @@ def chosen_sampling(args: argparse.Namespace) -> dict[str, Any]:
     return {"level": 0.95, "samples": 1000, "seed": 12345, **given}
 
 
-def chosen_tag_settings(args: argparse.Namespace) -> TagSettings:
-    """How tags are to be carried.
+def chosen_tags(args: argparse.Namespace) -> dict[str, Any]:
+    """How tags are to be carried, as arguments of ``markup.settings.tag_settings``.
 
     :param args: with ``--markup`` and the options of :data:`TAGS`.
-    :raises GuidedAlignError: a value is none of its option's, options do not go together, or the list of terms cannot
-        be read.
+    :raises GuidedAlignError: options do not go together, or the list of terms cannot be read.
     """
     if args.inflected_terms and args.terms is None:
         raise GuidedAlignError("--inflected-terms says how terms count; name a list of them with --terms")
-    terms = None if args.terms is None else read_terms(args.terms)
-    how = args.pairs, args.quotes, args.on_error, args.protect
-    return tag_settings(args.markup, args.placeholder, *how, terms, args.inflected_terms)
+    return {
+        "markup": args.markup,
+        "placeholders": args.placeholder,
+        "pairs": args.pairs,
+        "quotes": args.quotes,
+        "on_error": args.on_error,
+        "protect": args.protect,
+        "terms": None if args.terms is None else read_terms(args.terms),
+        "inflected_terms": args.inflected_terms,
+    }
 
 
 # Messages

@@ -11,7 +11,7 @@ from fairseq_guided_align.cli.options import (
     SENTENCEPIECE_MODELS,
     TAGS,
     add,
-    chosen_tag_settings,
+    chosen_tags,
     text_to_read,
     text_to_write,
 )
@@ -22,6 +22,7 @@ from fairseq_guided_align.files.progress import line_counter, say
 from fairseq_guided_align.links.reading import as_pharaoh
 from fairseq_guided_align.links.words import DEFAULT_SPLIT
 from fairseq_guided_align.markup.notes import TagCounts
+from fairseq_guided_align.markup.settings import tag_settings
 from fairseq_guided_align.markup.tag_files import TagFiles, tagged_lines
 from fairseq_guided_align.subwords.settings import SETTINGS
 
@@ -68,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Carry the command out; returns its exit code."""
     _check(args)
-    settings = chosen_tag_settings(args)
+    settings = tag_settings(**chosen_tags(args))
     linker = _linker(args) if args.checkpoint is not None else None
     counts = TagCounts()
     with ExitStack() as stack:

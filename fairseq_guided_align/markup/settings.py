@@ -37,7 +37,7 @@ class TagSettings:
 
 
 def tag_settings(
-    kinds: Optional[str],
+    markup: Optional[str],
     placeholders: Sequence[str] = (),
     pairs: str = KEEP_PAIRS,
     quotes: str = DEFAULT_QUOTES,
@@ -48,7 +48,7 @@ def tag_settings(
 ) -> TagSettings:
     """The settings that a user names.
 
-    :param kinds: of markup, as in ``html,placeholders=printf``; None: text without tags.
+    :param markup: the kinds of markup, as in ``html,placeholders=printf``; None: text without tags.
     :param placeholders: regular expressions of what is a placeholder too.
     :param protect: what must survive translation: names of ``protected.KINDS``, joined by commas.
     :param terms: ``(source term, target term)``, which must survive too.
@@ -58,12 +58,12 @@ def tag_settings(
     for value, values in ((pairs, PAIRS), (quotes, QUOTE_SIDES), (on_error, ON_ERROR)):
         if value not in values:
             raise GuidedAlignError(f"wanted one of {', '.join(values)}; got {value!r}")
-    if kinds is None:
-        markup = Markup("", None, placeholder_finder([], placeholders) if placeholders else None)
+    if markup is None:
+        kinds = Markup("", None, placeholder_finder([], placeholders) if placeholders else None)
     else:
-        markup = markup_of(kinds, placeholders)
+        kinds = markup_of(markup, placeholders)
     listed = None if terms is None else Terms(terms, inflected_terms)
-    return TagSettings(markup, pairs, quotes, on_error, _finders(protect, markup), listed)
+    return TagSettings(kinds, pairs, quotes, on_error, _finders(protect, kinds), listed)
 
 
 def _finders(protect: str, markup: Markup) -> list[tuple[str, Finder]]:
