@@ -17,14 +17,16 @@ from __future__ import annotations
 
 import os
 from argparse import Namespace
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from fairseq_guided_align.aligning.ctranslate2_search import CTranslate2Search, is_converted
+from fairseq_guided_align.aligning.document_translation import TranslatedDocument, Translates, translated_document
 from fairseq_guided_align.aligning.extraction import AlignmentModel, read_links_off
 from fairseq_guided_align.aligning.fairseq_search import FairseqSearch, generated
 from fairseq_guided_align.aligning.search import Search
+from fairseq_guided_align.aligning.sentences import sentence_splitter
 from fairseq_guided_align.aligning.translating import (
     LinkReading,
     SearchWidth,
@@ -37,11 +39,12 @@ from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError
 from fairseq_guided_align.links.link import SentenceLinks
 from fairseq_guided_align.markup.carrying import DEFAULT_QUOTES
 from fairseq_guided_align.markup.carrying import KEEP as KEEP_PAIRS
+from fairseq_guided_align.markup.kinds import markup_of
 from fairseq_guided_align.markup.segments import taken_apart
 from fairseq_guided_align.markup.settings import STOP, TagSettings, tag_settings
 from fairseq_guided_align.subwords.text_pieces import PiecedSentence, text_cutters
 
-__all__ = ["Model", "Score", "Translation", "load"]
+__all__ = ["Model", "Score", "TranslatedDocument", "Translation", "load"]
 
 LEVELS = ("words", "pieces")
 SKIP = "skip"
@@ -205,6 +208,47 @@ class Model:
         width = SearchWidth(beam, nbest, max_tokens, search)
         found = self._translator(segments, settings, LinkReading(level, method, threshold), width, split)
         return found if too_long == SKIP else _complete([some or None for some in found])
+
+    def translate_document(
+        self,
+        raw: str,
+        kind: str,
+        markup: str | None = None,
+        progress: Callable[[int], object] = lambda blocks: None,
+        **how: Any,
+    ) -> TranslatedDocument:
+        """A whole document: its text is translated sentence by sentence, all else stays as it is, byte for byte.
+
+        In HTML, ``script``, ``style``, ``pre``, ``textarea``, ``svg``, ``math`` and elements with ``translate="no"``
+        stay; the attributes ``alt``, ``title``, ``placeholder`` and ``aria-label``, and the descriptions of ``meta``,
+        are translated. In XLIFF, 1.2 or 2, sources without a translation get one.
+
+        :param kind: ``html`` or ``xliff``.
+        :param markup: the kind, and with a comma ``placeholders``, as in ``html,placeholders=printf``; None: the kind.
+        :param progress: is told the number of blocks of text that are done since the last time.
+        :param how: more arguments of :meth:`translate`: ``beam``, ``max_tokens``, ``pairs``, ``quotes``, ``on_error``,
+            ``protect``, ``terms``, ``inflected_terms``, ``placeholders`` and options of the search.
+        :raises MarkupError: the document, or tags in it, are not what the kind asks for; with line and column.
+        :raises GuidedAlignError: sentencex, which finds sentences, is not installed; or as :meth:`translate`.
+        """
+        source, target = self.languages
+        kinds = [one.strip() for one in (markup or kind).split(",")]
+        if kind not in kinds:
+            raise GuidedAlignError(f"a document of the kind {kind} has that markup; got {markup!r}")
+        how = {**how, "split": sentence_splitter(source), "too_long": SKIP}
+        plain = ",".join(one for one in kinds if one != kind) or None
+        return translated_document(
+            raw,
+            kind,
+            Translates(
+                lambda texts: self.translate(texts, markup=",".join(kinds), **how),
+                lambda texts: self.translate(texts, markup=plain, **how),
+            ),
+            markup_of(",".join(kinds), how.get("placeholders", ())),
+            how.get("on_error", STOP),
+            target,
+            progress,
+        )
 
     def align(
         self,

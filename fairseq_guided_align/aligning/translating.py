@@ -179,7 +179,7 @@ class Translator:
         if not _has_text(tagged):
             return []
         text = tagged.text
-        ranges = split(text) if split else [(0, len(text))]
+        ranges = _outside(split(text), tagged.protected) if split else [(0, len(text))]
         parts = [text[start:stop] for start, stop in ranges]
         return [
             _Sentence(source, self._places(part, start) if with_words else None)
@@ -251,6 +251,17 @@ def _has_text(tagged: TaggedText) -> bool:
             return True
         done = stop
     return False
+
+
+def _outside(sentences: Sequence[Range], protected: Sequence[Range]) -> list[Range]:
+    """Sentences, where those that part protected text are one."""
+    found: list[Range] = []
+    for start, stop in sentences:
+        if found and any(first < start < last for first, last in protected):
+            found[-1] = found[-1][0], stop
+        else:
+            found.append((start, stop))
+    return found
 
 
 def _words(text: str) -> list[Range]:

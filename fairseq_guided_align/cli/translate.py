@@ -21,6 +21,7 @@ from fairseq_guided_align.errors import GuidedAlignError, MarkupError
 from fairseq_guided_align.files.arriving import arriving_lines
 from fairseq_guided_align.files.atomic import atomic_file
 from fairseq_guided_align.files.byte_lines import STANDARD_INPUT
+from fairseq_guided_align.files.document_bytes import read_document
 from fairseq_guided_align.files.progress import line_counter, say
 from fairseq_guided_align.links.pharaoh import format_line
 from fairseq_guided_align.markup.notes import TagCounts
@@ -69,6 +70,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     search.add_argument(
         "--max-tokens", metavar="N", type=int, default=4000, help="source tokens of a batch (default: 4000)"
     )
+    document = parser.add_argument_group("documents")
+    document.add_argument(
+        "--document", choices=("html", "xliff"),
+        help="translate one whole document. Its blocks are cut into sentences; everything but text stays byte for byte."
+        " html: script, style, pre, textarea, svg, math and translate=no stay; the attributes alt, title, placeholder"
+        " and aria-label are translated, others stay. xliff: 1.2 or 2; targets that are missing, empty or marked as new"
+        " are written",
+    )  # fmt: skip
     tags = parser.add_argument_group("tags and protected text")
     add(tags, "--markup", default=None, note="default: text without tags")
     add(tags, *TAGS)
@@ -81,7 +90,10 @@ def run(args: argparse.Namespace) -> int:
     """Carry the command out; returns its exit code."""
     _check(args)
     choices = {**_search(args), **chosen_tags(args)}
-    lines = _Lines(_model(args), choices, args.files)
+    model = _model(args)
+    if args.document is not None:
+        return _translate_document(args, model, choices)
+    lines = _Lines(model, choices, args.files)
     with ExitStack() as stack:
         output = stack.enter_context(atomic_file(args.output))
         links = stack.enter_context(atomic_file(args.links_output)) if args.links_output is not None else None
@@ -111,6 +123,12 @@ def _check(args: argparse.Namespace) -> None:
         raise GuidedAlignError("--nbest goes with --json, which writes a list of translations a line")
     if not 1 <= args.nbest <= args.beam:
         raise GuidedAlignError(f"expected 1 <= --nbest <= --beam; got {args.nbest} and {args.beam}")
+    if args.document is not None:
+        given = [name for name in ("json", "links_output") if getattr(args, name)]
+        if given:
+            raise GuidedAlignError(f"--{given[0].replace('_', '-')}: of lines of text; --document writes a document")
+        if len(args.files) != 1:
+            raise GuidedAlignError(f"--document: expected one document; got {len(args.files)} files")
     if args.max_tokens < 1:
         raise GuidedAlignError(f"--max-tokens: expected 1 or more; got {args.max_tokens}")
 
@@ -127,6 +145,33 @@ def _model(args: argparse.Namespace) -> Model:
             " into them: cut it with subword-nmt for fairseq-interactive, or train on SentencePiece's pieces"
         )
     return model
+
+
+def _translate_document(args: argparse.Namespace, model: Model, choices: dict[str, Any]) -> int:
+    (path,) = args.files
+    document = read_document(path)
+    choices = {name: value for name, value in choices.items() if name not in ("nbest", "too_long")}
+    with ExitStack() as stack:
+        output = stack.enter_context(atomic_file(args.output))
+        report = stack.enter_context(atomic_file(args.report)) if args.report is not None else None
+        bar = stack.enter_context(line_counter("translate"))
+        try:
+            done = model.translate_document(document.text, args.document, progress=bar.update, **choices)
+        except MarkupError as error:
+            raise MarkupError(error.reason, error.line, error.column, path) from None
+        output.write(document.encoded(done.text))
+        if report is not None:
+            report.writelines(note.row() for note in done.notes)
+    counts = TagCounts()
+    for one in done.translations:
+        counts.add(one.tags if one else 0, ())
+    counts.add_notes(done.notes)
+    for line in done.too_long[:SHOWN]:
+        say(f"warning: {path}:{line}: a text that begins here is too long for the model; written as it is")
+    if done.there:
+        say(f"{args.output}: {done.there} targets were there already, and stay")
+    say(counts.summary(args.output))
+    return 0
 
 
 class _Lines:

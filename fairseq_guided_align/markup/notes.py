@@ -52,6 +52,10 @@ class TagCounts:
         self.lines += 1
         self.tags += tags
         self.tagged_lines += bool(tags)
+        self.add_notes(notes)
+
+    def add_notes(self, notes: Iterable[Note]) -> None:
+        """Count what there is to say."""
         for note in notes:
             self.notes[note.kind] = self.notes.get(note.kind, 0) + 1
 
