@@ -42,6 +42,7 @@ from fairseq_guided_align.markup.carrying import KEEP as KEEP_PAIRS
 from fairseq_guided_align.markup.kinds import markup_of
 from fairseq_guided_align.markup.segments import taken_apart
 from fairseq_guided_align.markup.settings import STOP, TagSettings, tag_settings
+from fairseq_guided_align.subwords.settings import subword_settings
 from fairseq_guided_align.subwords.text_pieces import PiecedSentence, text_cutters
 
 __all__ = ["Model", "Score", "TranslatedDocument", "Translation", "load"]
@@ -85,7 +86,13 @@ def load(
     :param word_split: what separates the words of a text, ``spaces`` or ``whitespace``; None: as the data folder says.
     :raises GuidedAlignError: the checkpoint cannot be read, or it is unknown how text is cut.
     """
-    return Model(_search(checkpoint, data, device, lang_pair), subwords, sentencepiece_models, word_split)
+    search = _search(checkpoint, data, device, lang_pair)
+    if subwords is None and "subwords" not in subword_settings(search.data) and is_converted(search.data):
+        raise GuidedAlignError(
+            f"{checkpoint}: does not say how text is cut into pieces; name the data folder with --data, or convert the"
+            " checkpoint again"
+        )
+    return Model(search, subwords, sentencepiece_models, word_split)
 
 
 def _search(model: str, data: str | None, device: str | None, lang_pair: str | None) -> Search:

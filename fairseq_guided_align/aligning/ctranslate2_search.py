@@ -34,10 +34,9 @@ class CTranslate2Search:
     """A ``search.Search`` with a converted model.
 
     :param folder: of the model.
-    :param data: the data folder; None: the model's folder says how text is cut.
+    :param data: the data folder; None: the model's own folder, which says how text is cut.
     :param device: such as ``cpu`` or ``cuda:0``; None: a GPU where there is one.
-    :raises GuidedAlignError: another converter made the folder, it does not say how text is cut, or CTranslate2 is
-        missing or cannot load it.
+    :raises GuidedAlignError: another converter made the folder, or CTranslate2 is missing or cannot load it.
     """
 
     def __init__(self, folder: str, data: str | None = None, device: str | None = None) -> None:
@@ -50,11 +49,6 @@ class CTranslate2Search:
         settings = converted_settings(folder)
         self.data = data or folder
         of_data = subword_settings(self.data)
-        if data is None and "subwords" not in of_data:
-            raise GuidedAlignError(
-                f"{folder}: does not say how text is cut into pieces; name the data folder with --data, or convert the"
-                " checkpoint again"
-            )
         langs = [str(settings.get(side) or of_data.get(side)) for side in ("source_lang", "target_lang")]
         self.langs = (langs[0], langs[1])
         self._longest = int(settings.get("max_source_positions", FAIRSEQS_POSITIONS))

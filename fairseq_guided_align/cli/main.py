@@ -132,7 +132,8 @@ def _run(command: str, arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog=f"{PROG} {command}", formatter_class=_Paragraphs)
     module.add_arguments(parser)
     parser.epilog = dash_help(parser)
-    args = parser.parse_args(arguments)
+    # Files may follow options also where a command takes any number of them.
+    args = parser.parse_intermixed_args(arguments)
     check_streams(args)
     code: int = module.run(args)
     return code

@@ -25,6 +25,7 @@ from fairseq_guided_align.files.document_bytes import read_document
 from fairseq_guided_align.files.progress import line_counter, say
 from fairseq_guided_align.links.pharaoh import format_line
 from fairseq_guided_align.markup.notes import TagCounts
+from fairseq_guided_align.markup.settings import tag_settings
 from fairseq_guided_align.subwords.settings import SETTINGS
 
 if TYPE_CHECKING:
@@ -89,7 +90,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Carry the command out; returns its exit code."""
     _check(args)
-    choices = {**_search(args), **chosen_tags(args)}
+    tags = chosen_tags(args)
+    # What is wrong with them is told before a model is loaded, which takes seconds.
+    tag_settings(**tags)
+    choices = {**_search(args), **tags}
     model = _model(args)
     if args.document is not None:
         return _translate_document(args, model, choices)
@@ -129,6 +133,11 @@ def _check(args: argparse.Namespace) -> None:
             raise GuidedAlignError(f"--{given[0].replace('_', '-')}: of lines of text; --document writes a document")
         if len(args.files) != 1:
             raise GuidedAlignError(f"--document: expected one document; got {len(args.files)} files")
+        if args.markup is not None and args.document not in [kind.strip() for kind in args.markup.split(",")]:
+            raise GuidedAlignError(
+                f"--document {args.document} reads {args.document}; --markup may add placeholders to it, as in"
+                f" {args.document},placeholders=printf; got {args.markup!r}"
+            )
     if args.max_tokens < 1:
         raise GuidedAlignError(f"--max-tokens: expected 1 or more; got {args.max_tokens}")
 

@@ -95,12 +95,19 @@ def _runs(read: HtmlText, partner: Mapping[int, int]) -> Iterator[tuple[int, int
         if token.kind == TEXT:
             continue
         position += 1
-        # Text that is kept ends with its element, also where that began before this run.
-        ends_kept = token.kind == END and partner.get(number, number) < first and read.kept[number - 1]
-        if written[position] in breaks or token.name in _PARTING or ends_kept:
+        if written[position] in breaks or token.name in _PARTING or _is_edge(number, first, read, partner):
             yield first, number
             first = number + 1
     yield first, len(read.tokens)
+
+
+def _is_edge(number: int, first: int, read: HtmlText, partner: Mapping[int, int]) -> bool:
+    """Whether text that stays as it is begins or ends at a tag, by what stands before its run: a block that is read by
+    itself does not show that.
+    """
+    changes = number > 0 and read.kept[number] != read.kept[number - 1]
+    begun_before = read.tokens[number].kind == END and partner.get(number, number) < first
+    return changes and (begun_before or (first > 0 and read.kept[first - 1]))
 
 
 def _core(raw: str, read: HtmlText, partner: Mapping[int, int], first: int, last: int) -> Optional[tuple[int, int]]:
