@@ -158,6 +158,7 @@ class Model:
         protect: str = "",
         terms: Iterable[tuple[str, str]] | None = None,
         inflected_terms: bool = False,
+        insert_kept: bool = False,
         split: SentenceSplitter | None = None,
         too_long: str = STOP,
         **search: Any,
@@ -189,6 +190,8 @@ class Model:
             commas.
         :param terms: ``(source term, target term)``, which must survive too.
         :param inflected_terms: another form of a term counts as the term.
+        :param insert_kept: what the markup protects, such as ``code`` and placeholders, is put in where the fewest
+            links cross, if it is missing and has no links; otherwise that is only noted.
         :param split: gives the ``(start, stop)`` ranges of the sentences in a text. Each of ``sentences`` is then cut
             into them, and they are translated one by one; tags may span them. It needs ``nbest`` 1.
         :param too_long: a sentence that is too long for the model is an error (``stop``), or has no translations
@@ -206,7 +209,9 @@ class Model:
         if split is not None and nbest > 1:
             raise GuidedAlignError(f"expected nbest 1 for text that is cut into sentences; got {nbest}")
         _check_list(sentences)
-        settings = tag_settings(markup, placeholders, pairs, quotes, on_error, protect, terms, inflected_terms)
+        settings = tag_settings(
+            markup, placeholders, pairs, quotes, on_error, protect, terms, inflected_terms, insert_kept
+        )
         self._check_raw_text(settings)
         segments = [
             Segment(raw, *taken_apart(raw, line, settings, "sentences"), line)
@@ -242,7 +247,7 @@ class Model:
         kinds = [one.strip() for one in (markup or kind).split(",")]
         if kind not in kinds:
             raise GuidedAlignError(f"a document of the kind {kind} has that markup; got {markup!r}")
-        how = {**how, "split": sentence_splitter(source), "too_long": SKIP}
+        how = {**how, "insert_kept": True, "split": sentence_splitter(source), "too_long": SKIP}
         plain = ",".join(one for one in kinds if one != kind) or None
         return translated_document(
             raw,

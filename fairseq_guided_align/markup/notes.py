@@ -12,7 +12,7 @@ class Note(NamedTuple):
     """Something of a segment that the user may want to look at.
 
     :param line: of the segment, from 1.
-    :param kind: ``guessed``, ``repaired``, ``error``, ``replaced`` or ``lost``.
+    :param kind: ``guessed``, ``repaired``, ``error``, ``replaced``, ``inserted`` or ``lost``.
     :param text: the tag, the number of repaired tags, the error, or the protected text.
     """
 
@@ -31,6 +31,7 @@ _TOLD = {
     "repaired": "segments with tags repaired",
     "error": "segments whose tags do not fit together",
     "replaced": "protected texts put in place of linked words",
+    "inserted": "protected texts put in by a guess",
     "lost": "protected texts missing, without links",
 }
 

@@ -78,8 +78,13 @@ def finished(
     notes: list[Note] = []
     if settings.finders or settings.terms or tagged.protected:
         target, target_words = _mended(tagged, target, links, settings, source_words, target_words, line, notes)
+    words = target_words
+    if settings.insert_kept and any(note.kind == "lost" for note in notes):
+        target, target_words, words, links, notes = _with_kept_text(
+            tagged, target, links, source_words, target_words, notes
+        )
     how = settings.pairs, settings.quotes
-    done = carried(tagged, target, links, settings.markup, source_words, target_words, *how)
+    done = carried(tagged, target, links, settings.markup, source_words, words, *how)
     notes += [Note(line, "guessed", tagged.tags[position].raw) for position in done.guessed]
     return Finished(done.text, target, target_words, len(done.guessed), notes)
 
@@ -105,3 +110,82 @@ def _mended(
     notes += [Note(line, "replaced", wanted) for wanted in done.replaced]
     notes += [Note(line, "lost", wanted) for wanted in done.lost]
     return (done.text, done.words) if done.replaced else (target, target_words)
+
+
+class _PutIn(NamedTuple):
+    """A translation with what was put in by a guess.
+
+    :param words: ranges of the words that the given links count.
+    :param all_words: of these and of what was put in, in order.
+    :param links: between all words.
+    """
+
+    target: str
+    words: Ranges
+    all_words: Ranges
+    links: Links
+    notes: list[Note]
+
+
+def _with_kept_text(
+    tagged: TaggedText,
+    target: str,
+    links: Links,
+    source_words: Optional[Ranges],
+    target_words: Optional[Ranges],
+    notes: list[Note],
+) -> _PutIn:
+    """The translation with what the markup protects, such as ``code``, that is missing in it, and that no link places.
+
+    :param notes: that say what is missing.
+    """
+    from_words = words_of(tagged.text) if source_words is None else source_words
+    words = list(words_of(target) if target_words is None else target_words)
+    positions = list(range(len(words)))
+    missing = list(tagged.protected)
+    told = []
+    # Of the same text in several places, the last is what is missing.
+    for note in reversed(notes):
+        alike = [one for one in missing if note.kind == "lost" and tagged.text[slice(*one)] == note.text]
+        place = alike[-1] if alike else None
+        if place is None:
+            told.append(note)
+            continue
+        missing.remove(place)
+        told.append(note._replace(kind="inserted"))
+        gap = _gap_of(place[0], from_words, links, len(words))
+        target, words = _inserted(target, words, gap, note.text.strip())
+        positions = [one + (one >= gap) for one in positions]
+        links = [(source, one + (one >= gap), weight) for source, one, weight in links]
+        links += [(number, gap, 1.0) for number, (a, b) in enumerate(from_words) if a < place[1] and b > place[0]]
+    return _PutIn(target, [words[one] for one in positions], words, links, told[::-1])
+
+
+def _gap_of(place: int, source_words: Ranges, links: Links, words: int) -> int:
+    """The word of the translation before which the fewest links cross what stands at a character of the source; of
+    several, the nearest to its share of the sentence.
+    """
+    before = sum(stop <= place for _, stop in source_words)
+    share = before / max(len(source_words), 1) * words
+
+    def cost(gap: int) -> tuple[float, float]:
+        crossing = sum(weight for source, target, weight in links if (source < before) != (target < gap))
+        return crossing, abs(gap - share)
+
+    return min(range(words + 1), key=cost)
+
+
+def _inserted(target: str, words: list[tuple[int, int]], gap: int, text: str) -> tuple[str, list[tuple[int, int]]]:
+    """The translation with a text before a word, with white space around it, and the ranges of all words."""
+    if not words:
+        return text, [(0, len(text))]
+    if gap == len(words):
+        place, text, lead = words[-1][1], f" {text}", 1
+        size = len(text)
+    else:
+        place, lead = words[gap][0], 0
+        size = len(text) + 1
+        text = f"{text} "
+    moved = [(a + size, b + size) if a >= place and number >= gap else (a, b) for number, (a, b) in enumerate(words)]
+    start = place + lead
+    return target[:place] + text + target[place:], [*moved[:gap], (start, start + len(text) - 1), *moved[gap:]]

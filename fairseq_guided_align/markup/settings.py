@@ -26,6 +26,8 @@ class TagSettings:
     :param quotes: one of ``edges.QUOTE_SIDES``.
     :param on_error: one of :data:`ON_ERROR`, where the tags of a segment do not fit together.
     :param finders: of what must survive translation, by kind.
+    :param insert_kept: whether what the markup protects, such as ``code`` and placeholders, is put in where the fewest
+        links cross, if it is missing and has no links.
     """
 
     markup: Markup
@@ -34,6 +36,7 @@ class TagSettings:
     on_error: str = STOP
     finders: Sequence[tuple[str, Finder]] = ()
     terms: Optional[Terms] = None
+    insert_kept: bool = False
 
 
 def tag_settings(
@@ -45,6 +48,7 @@ def tag_settings(
     protect: str = "",
     terms: Optional[Iterable[tuple[str, str]]] = None,
     inflected_terms: bool = False,
+    insert_kept: bool = False,
 ) -> TagSettings:
     """The settings that a user names.
 
@@ -53,6 +57,7 @@ def tag_settings(
     :param protect: what must survive translation: names of ``protected.KINDS``, joined by commas.
     :param terms: ``(source term, target term)``, which must survive too.
     :param inflected_terms: another form of a term counts as the term.
+    :param insert_kept: see :class:`TagSettings`.
     :raises GuidedAlignError: a name is unknown, or a regular expression is none.
     """
     for value, values in ((pairs, PAIRS), (quotes, QUOTE_SIDES), (on_error, ON_ERROR)):
@@ -63,7 +68,7 @@ def tag_settings(
     else:
         kinds = markup_of(markup, placeholders)
     listed = None if terms is None else Terms(terms, inflected_terms)
-    return TagSettings(kinds, pairs, quotes, on_error, _finders(protect, kinds), listed)
+    return TagSettings(kinds, pairs, quotes, on_error, _finders(protect, kinds), listed, insert_kept)
 
 
 def _finders(protect: str, markup: Markup) -> list[tuple[str, Finder]]:
