@@ -299,8 +299,10 @@ def _moved(links: Links, ranges: Sequence[Range], text: str) -> Links:
     words = _words(text)
     if list(ranges) == words:
         return links
+    # A word that was replaced together with the one before it has no letters left: it is where that one ends.
     overlapping = [
-        [word for word, (first, last) in enumerate(words) if first < stop and last > start] for start, stop in ranges
+        [word for word, (first, last) in enumerate(words) if first < stop and last >= start + (stop > start)]
+        for start, stop in ranges
     ]
     return [
         (source, word, weight)

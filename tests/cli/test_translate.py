@@ -83,11 +83,11 @@ def test_tags_and_protected_text(
         words = line.split()
         words[1] = f"<b>{words[1]} {number}.5</b>"
         tagged.append(" ".join(words))
-    source = write(tmp_path / "in", tagged)
+    files = write(tmp_path / "in", tagged[:2]), write(tmp_path / "more", tagged[2:])
     term = lines[3].split()[2]
     write(tmp_path / "terms", [f"{term}\tTERM"])
     options = ["--markup=html", "--protect=numbers", f"--terms={tmp_path / 'terms'}", f"--report={tmp_path / 'report'}"]
-    found = translate(trained, tmp_path, source, *options)
+    found = translate(trained, tmp_path, *files, *options)
     told = capsys.readouterr().err
     choices: dict[str, Any] = {"markup": "html", "protect": "numbers", "terms": [(term, "TERM")]}
     alone = [model.translate([line], **choices)[0][0] for line in tagged]

@@ -236,6 +236,8 @@ def test_a_folder_for_ctranslate2(
         loaded.translate(["a"], unkpen=1)
     with pytest.raises(GuidedAlignError, match="leave --lang-pair out"):
         load(str(folder), lang_pair="a-b")
+    with pytest.raises(GuidedAlignError, match="CTranslate2 cannot load it on 'gpu'"):
+        load(str(folder), device="gpu")
     assert loaded.translate(["a " * 1200], too_long="skip") == [[]]
     capsys.readouterr()
     settings = json.loads((folder / "guided_alignment.json").read_text())
