@@ -19,12 +19,14 @@ from fairseq_guided_align.links.link import SentenceLinks
 from fairseq_guided_align.markup.carrying import carried
 from fairseq_guided_align.markup.html_document import attribute_blocks, html_blocks
 from fairseq_guided_align.markup.kinds import markup_of
+from fairseq_guided_align.markup.notes import Note
 from fairseq_guided_align.markup.xliff_document import xliff_parts
 
 
-def made(text: str) -> list[Translation]:
+def made(text: str, repaired: int = 0) -> list[Translation]:
     nothing = SentenceLinks.from_pairs([]), np.zeros((0, 1), np.float32)
-    return [Translation(text, [], 0.0, *nothing, text, 0)]
+    notes = (Note(1, "repaired", str(repaired)),) if repaired else ()
+    return [Translation(text, [], 0.0, *nothing, text, 0, 0, notes)]
 
 
 def word_by_word(kind: str) -> Translates:
@@ -36,7 +38,8 @@ def word_by_word(kind: str) -> Translates:
             segment = markup_of(kind).read(text, lenient=True)
             words = segment.text.split()
             links = [(k, k, 1.0) for k in range(len(words))]
-            found.append(made(carried(segment, " ".join(map(str.upper, words)), links, markup_of(kind)).text))
+            text = carried(segment, " ".join(map(str.upper, words)), links, markup_of(kind)).text
+            found.append(made(text, segment.repaired))
         return found
 
     return Translates(tagged, lambda texts: [made(text.upper()) for text in texts])
@@ -62,6 +65,7 @@ HTML = [
     ("<pre>one\n two</pre>three<textarea>four</textarea>", "<pre>one\n two</pre>THREE<textarea>four</textarea>"),
     ("<div translate=no>one<p>two</div>three", "<div translate=no>one<p>two</div>THREE"),
     ("<p translate=no>one <b translate=yes>two</b>", "<p translate=no>one <b translate=yes>TWO</b>"),
+    ("<p translate=no>one <b translate=yes>two</b> three", "<p translate=no>one <b translate=yes>TWO</b> three"),
     ("<span translate='no'>a<br>b</span> c", "<span translate='no'>a<br>b</span> C"),
     ("<p><code>x</code></p>", "<p><code>x</code></p>"),
     ("<svg><title>a</title><text>b</text></svg> c", "<svg><title>a</title><text>b</text></svg> C"),
@@ -91,7 +95,7 @@ def test_code_stays_in_its_sentence() -> None:
 
 
 def test_repairs_are_counted_once_for_a_whole_page() -> None:
-    assert done("<b>one<br>two<br>three</b>").notes == []
+    assert done("x <b>one<br>two<br>three</b> y").notes == []
     assert [(note.kind, note.text) for note in done("<p>one</i>").notes] == [("repaired", "1")]
 
 
