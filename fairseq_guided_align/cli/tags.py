@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
         report = stack.enter_context(atomic_file(args.report)) if args.report is not None else None
         bar = stack.enter_context(line_counter("tags"))
         for text, notes in tagged_lines(files, settings, counts):
-            output.write(text.encode() + b"\n")
+            output.write(settings.markup.in_one_line(text).encode() + b"\n")
             if report is not None:
                 report.writelines(note.row() for note in notes)
             bar.update(1)

@@ -24,6 +24,7 @@ from fairseq_guided_align.files.byte_lines import STANDARD_INPUT
 from fairseq_guided_align.files.document_bytes import read_document
 from fairseq_guided_align.files.progress import line_counter, say
 from fairseq_guided_align.links.pharaoh import format_line
+from fairseq_guided_align.markup.kinds import Markup
 from fairseq_guided_align.markup.notes import TagCounts
 from fairseq_guided_align.markup.settings import tag_settings
 from fairseq_guided_align.subwords.settings import SETTINGS
@@ -92,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
     _check(args)
     tags = chosen_tags(args)
     # What is wrong with them is told before a model is loaded, which takes seconds.
-    tag_settings(**tags)
+    markup = tag_settings(**tags).markup
     choices = {**_search(args), **tags}
     model = _model(args)
     if args.document is not None:
@@ -105,7 +106,8 @@ def run(args: argparse.Namespace) -> int:
         bar = stack.enter_context(line_counter("translate"))
         for block in lines.blocks():
             for raw, translations in block:
-                output.write(_line(raw, translations, args))
+                text = _object(raw, translations, args.nbest) if args.json else _text(raw, translations, markup)
+                output.write(f"{text}\n".encode())
                 if links is not None:
                     links.write(f"{format_line(translations[0].links) if translations else ''}\n".encode())
                 if report is not None:
@@ -225,15 +227,17 @@ def _search(args: argparse.Namespace) -> dict[str, Any]:
     return {"beam": args.beam, "nbest": args.nbest, "max_tokens": args.max_tokens, "too_long": "skip", **more}
 
 
-def _line(raw: str, translations: Sequence[Translation], args: argparse.Namespace) -> bytes:
-    """What is written for a line."""
-    if not args.json:
-        return f"{translations[0].text if translations else raw}\n".encode()
+def _text(raw: str, translations: Sequence[Translation], markup: Markup) -> str:
+    return markup.in_one_line(translations[0].text) if translations else raw
+
+
+def _object(raw: str, translations: Sequence[Translation], nbest: int) -> str:
+    """A line's translation in JSON, or the list of them."""
     objects = [
         {"text": one.text, "links": one.links.pairs(), "score": one.score, "guessed_tags": one.guessed_tags}
         for one in translations
     ] or [{"text": raw, "links": [], "score": None, "guessed_tags": 0}]
-    return json.dumps(objects if args.nbest > 1 else objects[0], ensure_ascii=False).encode() + b"\n"
+    return json.dumps(objects if nbest > 1 else objects[0], ensure_ascii=False)
 
 
 def _flush(*streams: BinaryIO | None) -> None:

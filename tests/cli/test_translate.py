@@ -145,6 +145,12 @@ def test_tags_that_do_not_fit_together(
     dropped = translate(trained, tmp_path, *files, "--markup=xml", "--on-error=drop-tags")
     assert (kept[4].count("<b>"), dropped[4].count("<b>")) == (1, 0)
     assert kept[4].replace("<b>", "").split() == dropped[4].split()
+    # A line break that a reference stands for does not become one.
+    broken = write(tmp_path / "broken", [f"{lines[0]} <code>a&#10;b</code>", "<b>&#10;"])
+    for markup, how in (("html", "stop"), ("xml", "drop-tags")):
+        found = translate(trained, tmp_path, broken, f"--markup={markup}", f"--on-error={how}")
+        assert len(found) == 2
+        assert found[1] == ("<b>&#10;" if how == "stop" else "&#10;")
     plain = [line.replace("<", "&lt;").replace(">", "&gt;") for line in translate(trained, tmp_path, first)]
     assert kept[:3] == dropped[:3] == plain
 

@@ -193,9 +193,9 @@ def test_xliff_2() -> None:
 
 
 def test_targets_that_are_there_are_counted() -> None:
-    document = V1.format(unit("<source>a</source><target>b</target>") + unit("<source>c</source>"))
+    document = V1.format(unit("<source>a</source><target>b</target>") * 2 + unit("<source>c</source>"))
     found = done(document, "xliff")
-    assert (found.there, len(found.translations)) == (1, 1)
+    assert (found.there, len(found.translations)) == (2, 1)
 
 
 @pytest.mark.parametrize(
