@@ -91,6 +91,9 @@ def test_html(page: str, expected: str) -> None:
 def test_code_stays_in_its_sentence() -> None:
     (block,) = html_blocks("<p>run <code>ls -l</code> now</p>")[0]
     assert block.text == "run <code>ls -l</code> now"
+    # Tags that pair inside a block belong to it; those around it, and single ones at its edges, do not.
+    (block,) = html_blocks("<p><u> <hr-x><b>one</b> two <i>three</i> <img> </u>")[0]
+    assert block.text == "<b>one</b> two <i>three</i>"
     assert [one.text for one in attribute_blocks("<img alt='one &quot;two&quot;'>")] == ['one "two"']
 
 
