@@ -50,7 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "files", metavar="FILE", nargs="*", type=text_to_read, default=[STANDARD_INPUT],
         help="text or gzip, read one after the other (default: -)",
     )  # fmt: skip
-    parser.add_argument("--output", "-o", metavar="FILE", type=text_to_write, default="-", help="(default: -)")
+    parser.add_argument(
+        "--output", "-o", metavar="FILE", type=text_to_write, default="-", help="translation (default: -)"
+    )
     parser.add_argument(
         "--links-output", metavar="FILE", type=text_to_write,
         help="write the links between words here, Pharaoh text, a line for each line. They count the words of source"
@@ -77,7 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--document", choices=("html", "xliff"),
         help="translate one whole document. Its blocks are cut into sentences; everything but text stays byte for byte."
         " html: script, style, pre, textarea, svg, math and translate=no stay; the attributes alt, title, placeholder"
-        " and aria-label are translated, others stay. xliff: 1.2 or 2; targets that are missing, empty or marked as new"
+        " and aria-label and the descriptions of meta are translated, others stay. xliff: 1.2 or 2; targets that are missing, empty or marked as new"
         " are written",
     )  # fmt: skip
     tags = parser.add_argument_group("tags and protected text")
