@@ -199,7 +199,8 @@ SHARED: dict[str, dict[str, Any]] = {
     "--inflected-terms": {**_FLAG, "help": "another form of a term counts as the term"},
     "--report": {
         "metavar": "FILE", "type": text_to_write,
-        "help": "write what was guessed, repaired, replaced, inserted or lost here: line, kind and text, with tabs between them",
+        "help": "write what was guessed, repaired, replaced, inserted or lost here: line, kind and text, with tabs"
+        " between them",
     },
     "--workers": {"type": int, "default": 1, "metavar": "N", "help": "processes (default: 1)"},
 }  # fmt: skip

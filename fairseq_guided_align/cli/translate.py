@@ -79,7 +79,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--document", choices=("html", "xliff"),
         help="translate one whole document. Its blocks are cut into sentences; everything but text stays byte for byte."
         " html: script, style, pre, textarea, svg, math and translate=no stay; the attributes alt, title, placeholder"
-        " and aria-label and the descriptions of meta are translated, others stay. xliff: 1.2 or 2; targets that are missing, empty or marked as new"
+        " and aria-label and the descriptions of meta are translated, others stay. xliff: 1.2 or 2; targets that are"
+        " missing, empty or marked as new"
         " are written",
     )  # fmt: skip
     tags = parser.add_argument_group("tags and protected text")
