@@ -241,8 +241,10 @@ class Example:
     def extract(self, folder: Path) -> None:
         """Links of the test verses; how to read them is learnt from the validation verses where ``READ_TUNED``."""
         for name, model, attention in self.readings():
-            command = ["fairseq-guided-align", "extract", self.checkpoint(model), "--data", self.data]
-            reverse = ["--reverse-checkpoint", self.checkpoint("reverse")] if name == "both" else []
+            command: list[str | Path] = ["fairseq-guided-align", "extract", self.checkpoint(model), "--data", self.data]
+            reverse: list[str | Path] = []
+            if name == "both":
+                reverse = ["--reverse-checkpoint", self.checkpoint("reverse")]
             if name in READ_TUNED:
                 self.run([*command, *reverse], ["--split", "valid", "--tune", self.guiding / "valid.align"])
             self.run(

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from fairseq_guided_align.files.atomic import atomic_file
 from fairseq_guided_align.files.byte_lines import PathLike
 from fairseq_guided_align.links.link import SentenceLinks
 
+ARRAYS = ("weights", "mean", "deviation")
 Matrices = Sequence[np.ndarray]
 MOST_CELLS = 1_000_000
 """Cells of all matrices that a link model is fitted on, 250 bytes each; further sentence pairs add little."""
@@ -78,14 +80,11 @@ def keep_reader(checkpoint: PathLike, use: str, reader: LinkReader) -> Path:
     :param use: what it was fitted for, such as ``words, one direction``.
     :raises GuidedAlignError: the file cannot be written, or is there and cannot be read.
     """
-    path, model = file_of_readers(checkpoint), reader.model
-    entry = {
-        "threshold": reader.threshold,
-        "directions": model.directions,
-        **{name: getattr(model, name).tolist() for name in ("weights", "mean", "deviation")},
-    }
+    path = file_of_readers(checkpoint)
+    readers = {**_readers(path), use: reader}
     with atomic_file(path) as stream:
-        stream.write((json.dumps({**_kept(path), use: entry}, indent=1) + "\n").encode("utf-8"))
+        entries = {name: _entry(one) for name, one in readers.items()}
+        stream.write((json.dumps(entries, indent=1) + "\n").encode("utf-8"))
     return path
 
 
@@ -94,26 +93,29 @@ def kept_reader(checkpoint: PathLike, use: str) -> LinkReader | None:
 
     :raises GuidedAlignError: the file cannot be read.
     """
-    path = file_of_readers(checkpoint)
-    entry = _kept(path).get(use)
-    if entry is None:
-        return None
-    try:
-        weights, mean, deviation = (np.array(entry[name], dtype=float) for name in ("weights", "mean", "deviation"))
-        model = LinkModel(weights, mean, deviation, int(entry["directions"]))
-        return LinkReader(model, float(entry["threshold"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise _unreadable(path, error) from error
+    return _readers(file_of_readers(checkpoint)).get(use)
 
 
-def _kept(path: Path) -> dict[str, dict]:
+def _entry(reader: LinkReader) -> dict[str, Any]:
+    model = reader.model
+    return {
+        "threshold": reader.threshold,
+        "directions": model.directions,
+        **{name: getattr(model, name).tolist() for name in ARRAYS},
+    }
+
+
+def _readers(path: Path) -> dict[str, LinkReader]:
+    found = {}
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+        for use, entry in json.loads(path.read_text(encoding="utf-8")).items():
+            weights, mean, deviation = (np.array(entry[name], dtype=float) for name in ARRAYS)
+            model = LinkModel(weights, mean, deviation, int(entry["directions"]))
+            found[use] = LinkReader(model, float(entry["threshold"]))
     except FileNotFoundError:
         return {}
-    except (OSError, TypeError, ValueError) as error:
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: Path, error: Exception) -> GuidedAlignError:
-    return GuidedAlignError(f"{path}: cannot be read: {error!r}; delete it, and make it anew with extract --tune")
+    except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
+        raise GuidedAlignError(
+            f"{path}: cannot be read: {error!r}; delete it, and make it anew with extract --tune"
+        ) from error
+    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Tuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -33,7 +33,7 @@ from fairseq_guided_align.subwords.settings import SETTINGS, subword_settings
 if TYPE_CHECKING:
     from fairseq_guided_align.aligning.extraction import AlignmentModel
 
-Matrices = Tuple[np.ndarray, ...]
+Matrices = tuple[np.ndarray, ...]
 HEADS = ["links are read", "links", "precision", "recall", "AER"]
 
 
