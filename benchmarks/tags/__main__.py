@@ -1,9 +1,10 @@
 """Where tags land in real translations, against the places that translators chose.
 
-    python -m benchmarks.tags [--languages de,fr,ja] [--half test] [--json FILE]
+    python -m benchmarks.tags [--languages de,fr,ja] [--half test] [--model-links de] [--json FILE]
 
 Messages with tags come from the gettext catalogues of packages, see ``packages.py``: their tags are taken out, eflomal
-links the words of all messages, and every candidate puts the tags back. Needs polib and eflomal.
+links the words of all messages, and every candidate puts the tags back. Needs polib and eflomal. With ``--model-links``
+a small guided model gives the links as well, a column of its own; that needs fairseq and sentencepiece.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from tqdm import tqdm
 from benchmarks.results import write_json
 from benchmarks.tags.candidates import CANDIDATES, DEFAULT, Candidate
 from benchmarks.tags.catalogues import LANGUAGES
-from benchmarks.tags.corpus import HALVES, TEST, LinkedMessage, read_corpus
+from benchmarks.tags.corpus import HALVES, TEST, Corpus, LinkedMessage, read_corpus
 from benchmarks.tags.tagged import MARKUP
 from fairseq_guided_align.errors import MarkupError
 from fairseq_guided_align.markup.score import COLUMNS, TAG_MEASURES, counts_row, score_segment
@@ -71,6 +72,18 @@ def speed(candidate: Candidate, messages: Sequence[LinkedMessage], rounds: int =
     return len(messages) / min(seconds)
 
 
+def measured(corpus: Corpus) -> dict[str, Any]:
+    """A column of the table."""
+    tables = {name: counts(candidate, corpus.tagged) for name, candidate in CANDIDATES.items()}
+    return {
+        "messages": corpus.messages,
+        "tagged": len(corpus.tagged),
+        "tags": int(tables[BASELINE][:, COLUMNS.index("tags")].sum()),
+        "candidates": {name: figures(table, tables[BASELINE]) for name, table in tables.items()},
+        "per_second": speed(CANDIDATES[DEFAULT], corpus.tagged),
+    }
+
+
 def table_lines(results: dict[str, Any]) -> list[str]:
     """Accuracy in per cent with its 95 % interval; in brackets above the baseline."""
     lines = ["| | " + " | ".join(results) + " |", "|---" * (1 + len(results)) + "|"]
@@ -105,20 +118,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--cache", type=Path, default=Path("benchmarks/tags/work"), help="for wheels and links (default: %(default)s)"
     )
+    parser.add_argument(
+        "--model-links", metavar="LANGUAGES", help="of these languages, measure links of a guided model too"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
     args = parser.parse_args(argv)
+    languages, with_model = args.languages.split(","), args.model_links.split(",") if args.model_links else []
+    for language in with_model:
+        if language not in languages:
+            parser.error(f"--model-links: expected one of {', '.join(languages)}; got {language!r}")
     args.cache.mkdir(parents=True, exist_ok=True)
     results: dict[str, Any] = {}
-    for language in tqdm(args.languages.split(","), file=sys.stderr, unit="language"):
+    for language in tqdm(languages, file=sys.stderr, unit="language"):
         corpus = read_corpus(language, args.half, args.cache)
-        tables = {name: counts(candidate, corpus.tagged) for name, candidate in CANDIDATES.items()}
-        results[language] = {
-            "messages": corpus.messages,
-            "tagged": len(corpus.tagged),
-            "tags": int(tables[BASELINE][:, COLUMNS.index("tags")].sum()),
-            "candidates": {name: figures(table, tables[BASELINE]) for name, table in tables.items()},
-            "per_second": speed(CANDIDATES[DEFAULT], corpus.tagged),
-        }
+        results[language] = measured(corpus)
+        if language in with_model:
+            # Importing torch and fairseq takes seconds, which eflomal's links need not wait for.
+            from benchmarks.tags.guided_model import with_model_links
+
+            results[f"{language}, links of a model"] = measured(with_model_links(corpus, language, args.cache))
         if args.json:
             write_json(args.json, results)
     print("\n".join(table_lines(results)))

@@ -47,8 +47,7 @@ def read_corpus(language: str, half: str, folder: Path) -> Corpus:
 
     :param half: which half of the tagged messages, by their English text, so that it is the same in all languages.
     """
-    messages = list(_distinct(language, folder))
-    links = _links(messages, folder / f"{language}.align")
+    messages, links = all_messages(language, folder)
     found = []
     for message, pair in zip(messages, links):
         tagged = tagged_message(message)
@@ -57,6 +56,12 @@ def read_corpus(language: str, half: str, folder: Path) -> Corpus:
             words = [marks_apart(side.text) for side in (tagged.source, tagged.target)]
             found.append(LinkedMessage(tagged, one_link, *words))
     return Corpus(len(messages), found)
+
+
+def all_messages(language: str, folder: Path) -> tuple[list[Message], CorpusLinks]:
+    """All messages of a language, tagged or not, with eflomal's links of their :func:`aligned_text`."""
+    messages = list(_distinct(language, folder))
+    return messages, _links(messages, folder / f"{language}.align")
 
 
 def half_of(text: str) -> str:
@@ -73,7 +78,10 @@ def _distinct(language: str, folder: Path) -> list[Message]:
 
 def _links(messages: list[Message], path: Path) -> CorpusLinks:
     if not path.exists():
-        sides = ([_aligned(message.source) for message in messages], [_aligned(message.target) for message in messages])
+        sides = (
+            [aligned_text(message.source) for message in messages],
+            [aligned_text(message.target) for message in messages],
+        )
         with atomic_file(path) as stream:
             for chunk in align_with_eflomal(*sides, AlignerSettings()):
                 stream.write(format_block(chunk))
@@ -83,7 +91,7 @@ def _links(messages: list[Message], path: Path) -> CorpusLinks:
     return links
 
 
-def _aligned(text: str) -> str:
+def aligned_text(text: str) -> str:
     """A message as the aligner gets it: without tags, in words, in small letters."""
     tagged = take_apart(text)
     plain = text if tagged is None else tagged.text
