@@ -125,6 +125,22 @@ class Model:
             word_split=word_split,
         )
 
+    @property
+    def languages(self) -> tuple[str, str]:
+        """Source and target language, by their codes."""
+        return self._model.options.source_lang, self._model.options.target_lang
+
+    def source_words(self, sentences: Sequence[str], markup: str | None = None) -> list[list[str]]:
+        """The words of each sentence that links between words count.
+
+        :param markup: as of :meth:`translate`.
+        :raises MarkupError: the tags of a sentence do not fit together.
+        """
+        _check_list(sentences)
+        kinds = None if markup is None else markup_of(markup)
+        texts = sentences if kinds is None else [kinds.read(sentence).text for sentence in sentences]
+        return [self._cut_source.words(text) for text in texts]
+
     def translate(
         self,
         sentences: Sequence[str],
