@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Optional
+from typing import NamedTuple, Optional
 
 from fairseq_guided_align.markup.breaks import break_gaps, break_points
 from fairseq_guided_align.markup.edges import SourceEdges, with_edges
@@ -15,8 +15,7 @@ from fairseq_guided_align.markup.spans import Choice
 from fairseq_guided_align.markup.units import Units
 
 
-@dataclass(frozen=True)
-class Rules:
+class Rules(NamedTuple):
     """What is chosen by option.
 
     :param choice: gives the span of a pair.
@@ -157,9 +156,8 @@ def _place_spans(
         guessed = not trimmed
         if guessed:
             trimmed = [_guess(element, region, parts, segment, links, owner)]
-        edges = SourceEdges(segment.source, element.start, element.stop, region)
         grown = [
-            with_edges(span, edges, segment.target, _room(span, owner, parts, marks), rules.quotes) for span in trimmed
+            _with_marks(span, element, region, segment, _room(span, owner, parts, marks), rules) for span in trimmed
         ]
         if segment.target.inner:
             grown = [_whole_words(span, element, segment.target, _room(span, owner, parts)) for span in grown]
@@ -221,6 +219,9 @@ def _free(start: int, stop: int, owner: list[int], parts: list[Part]) -> Iterabl
     for first, last in parts:
         position = max(start, first)
         end = min(stop, last)
+        if position < end and max(owner[position:end]) < 0:
+            yield position, end
+            continue
         while position < end:
             if owner[position] >= 0:
                 position += 1
@@ -238,6 +239,17 @@ def _without_marks(span: Part, marks: Sequence[bool]) -> Part:
     while start < stop and marks[stop - 1]:
         stop -= 1
     return start, stop
+
+
+def _with_marks(span: Part, element: Element, region: Part, segment: Segment, room: Part, rules: Rules) -> Part:
+    """The span with the punctuation at its edges that belongs to it.
+
+    :param room: as far as there is punctuation.
+    """
+    if room == span:
+        return span
+    edges = SourceEdges(segment.source, element.start, element.stop, region)
+    return with_edges(span, edges, segment.target, room, rules.quotes)
 
 
 def _whole_words(span: Part, element: Element, target: Units, room: Part) -> Part:

@@ -111,6 +111,12 @@ def _add_all(units: Units) -> None:
             marks.append(False)
             of_word.append([position])
             continue
+        if word[-1] in MARKS and word[:-1].isalnum():
+            starts += start, stop - 1
+            stops += stop - 1, stop
+            marks += False, True
+            of_word.append([position])
+            continue
         for match in _UNIT.finditer(word):
             first, last = match.span()
             starts.append(start + first)
