@@ -10,6 +10,7 @@ from fairseq_guided_align.markup.breaks import break_gaps, break_points
 from fairseq_guided_align.markup.edges import SourceEdges, with_edges
 from fairseq_guided_align.markup.elements import Element
 from fairseq_guided_align.markup.linked_sentence import LinkedSentence
+from fairseq_guided_align.markup.quoted_words import fill_quotes, has_quotes
 from fairseq_guided_align.markup.segment import Link, Part, Segment
 from fairseq_guided_align.markup.spans import Choice
 from fairseq_guided_align.markup.units import Units
@@ -146,6 +147,7 @@ def _place_spans(
             runs = [(chosen.start, chosen.stop)] if chosen else []
         support = sum([weight for source, _, weight in links if element.start <= source < element.stop])
         wanted.append((-support, number, runs))
+    quoted = not rules.split and has_quotes(segment.target, *sentence.target_part)
     placed: list[Optional[Placed]] = [None] * len(spans)
     for _, number, runs in sorted(wanted):
         element = spans[number]
@@ -156,6 +158,9 @@ def _place_spans(
         guessed = not trimmed
         if guessed:
             trimmed = [_guess(element, region, parts, segment, links, owner)]
+        elif quoted and not has_quotes(segment.source, max(0, element.start - 1), element.stop + 1):
+            others = [other for other in spans if other is not element]
+            trimmed = [_filled(span, others, segment, links, _room(span, owner, parts)) for span in trimmed]
         grown = [
             _with_marks(span, element, region, segment, _room(span, owner, parts, marks), rules) for span in trimmed
         ]
@@ -238,6 +243,16 @@ def _without_marks(span: Part, marks: Sequence[bool]) -> Part:
         start += 1
     while start < stop and marks[stop - 1]:
         stop -= 1
+    return start, stop
+
+
+def _filled(span: Part, others: list[Element], segment: Segment, links: Sequence[Link], room: Part) -> Part:
+    """The span with all between the quotation marks around it, unless words there are linked into its siblings."""
+    start, stop = fill_quotes(span, segment.target, room)
+    more = {*range(start, span[0]), *range(span[1], stop)}
+    reached = [source for source, target, _ in links if target in more]
+    if any(other.start <= source < other.stop for other in others for source in reached):
+        return span
     return start, stop
 
 

@@ -14,6 +14,7 @@ from typing import NamedTuple, Optional
 from fairseq_guided_align.markup.tagged_text import words_of
 
 QUOTES = "\"'“”„‟«»‹›‘’‚‛「」『』《》〈〉"
+QUOTE = re.compile(f"[{QUOTES}]")
 BRACKETS = "()[]（）【】〔〕［］"
 _STOPS = ".,:;!?…¿¡·。、，：；！？・،؛؟।"
 _CLOSING = ".!?:)]»”…"
