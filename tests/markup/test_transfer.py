@@ -91,9 +91,9 @@ QUOTED = [
     # Nor where the source has quotation marks itself, or what looks like them are apostrophes.
     ("say '<b>no</b>' now", "sag «doch nein» jetzt", "0-0 1-2 2-3", "sag «doch <b>nein</b>» jetzt"),
     ("to <b>Ali</b> from <i>me</i>", "benden Ali'nin ev'e", "1-1 3-0", "<i>benden</i> <b>Ali'nin</b> ev'e"),
-    ("from <b>%a</b> to <b>%b</b> on", "%a 'dan %b 'ye var", "1-0 3-2 4-4", "<b>%a</b> 'dan <b>%b</b> 'ye var"),
     # A mark that is not closed, and one with a space inside.
     ("press <b>it</b> now", "жми «это все скорее", "0-0 1-1 2-3", "жми «<b>это</b> все скорее"),
+    ("press <b>it</b> now", "жми « это все» скорее", "0-0 1-2 2-4", "жми « <b>это</b> все» скорее"),
     ("press <b>it</b> now", "жми « это все » скорее", "0-0 1-2 2-5", "жми « <b>это</b> все » скорее"),
 ]  # fmt: skip
 
@@ -103,6 +103,12 @@ def test_words_in_quotation_marks_that_only_the_translation_has(
     source: str, target: str, given: str, expected: str
 ) -> None:
     assert transfer(source, target, links(given)).text == expected
+
+
+def test_apostrophes_after_a_placeholder_are_no_quotation_marks() -> None:
+    words = ["%a", "'", "dan", "%b", "'", "ye", "var"]
+    found = transfer("from <b>%a</b> to <b>%b</b> on", "%a'dan %b'ye var", links("1-0 3-3 4-6"), target_words=words)
+    assert found.text == "<b>%a</b>'dan <b>%b</b>'ye var"
 
 
 def test_corner_brackets_stay_outside_the_words_between_them() -> None:
