@@ -31,6 +31,8 @@ FAIRSEQ = [
 SENTENCEPIECE = ["sentencepiece>=0.2.2"]
 PLOTS = ["matplotlib>=3.6"]
 ALIGNER = ["eflomal==2.0.0"]
+# From 1.0 on it is compiled; wheels for Linux, macOS and Windows.
+DOCUMENTS = ["sentencex>=1.0"]
 
 setup(
     name="fairseq-guided-align",
@@ -51,6 +53,7 @@ setup(
         "sentencepiece": SENTENCEPIECE,
         "plots": PLOTS,
         "aligner": ALIGNER,
+        "documents": DOCUMENTS,
         "browser": ["selenium"],
         "test": [
             *SENTENCEPIECE,

@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = """\
 Serves a page to try a model: type or paste text with tags, and see its translation, the tags in it and the links
 between the words. The page is for browsers on this machine alone, and needs no network. Ctrl-C ends it."""
-    parser.add_argument("model", metavar="MODEL", help="checkpoint of fairseq-train")
+    parser.add_argument("model", metavar="MODEL", help="checkpoint, or a folder that `ctranslate2` made of one")
     parser.add_argument(
         "--markup",
         metavar="KINDS",

@@ -15,6 +15,14 @@ from fairseq_guided_align.files.byte_lines import STANDARD_INPUT, PathLike
 from fairseq_guided_align.files.progress import say
 from fairseq_guided_align.links.symmetrisation import SYMMETRISATIONS
 from fairseq_guided_align.links.words import DEFAULT_SPLIT, WORD_SPLITS
+from fairseq_guided_align.markup.carrying import DEFAULT_QUOTES, PAIRS
+from fairseq_guided_align.markup.carrying import KEEP as KEEP_PAIRS
+from fairseq_guided_align.markup.edges import QUOTE_SIDES
+from fairseq_guided_align.markup.kinds import DEFAULT_KINDS
+from fairseq_guided_align.markup.placeholders import READY_SETS
+from fairseq_guided_align.markup.protected import KINDS as PROTECTED
+from fairseq_guided_align.markup.settings import ON_ERROR, STOP
+from fairseq_guided_align.markup.term_files import read_terms
 from fairseq_guided_align.subwords.conversion import POLICIES
 from fairseq_guided_align.subwords.pieces import KINDS
 from fairseq_guided_align.subwords.settings import SETTINGS
@@ -158,6 +166,41 @@ SHARED: dict[str, dict[str, Any]] = {
         "help": "guided: the heads that were guided, as the checkpoint says; last-layer: all heads of the last layer,"
         " averaged, which is what stock fairseq reads (default: guided)",
     },
+    # Tags.
+    "--markup": {
+        "metavar": "KINDS", "default": DEFAULT_KINDS, "note": f"default: {DEFAULT_KINDS}",
+        "help": "xml, html or xliff; with a comma also placeholders, or placeholders=SET with sets joined by +:"
+        f" {', '.join(READY_SETS)} ({{note}})",
+    },
+    "--placeholder": {
+        "metavar": "REGEX", "action": "append", "default": [],
+        "help": "what is a placeholder too; may be given several times",
+    },
+    "--pairs": {
+        "choices": PAIRS, "default": KEEP_PAIRS,
+        "help": "keep a pair of tags one span, or split it around words that stand apart (default: keep)",
+    },
+    "--quotes": {
+        "choices": QUOTE_SIDES, "default": DEFAULT_QUOTES,
+        "help": "where quotation marks go that only the translation has, right around the words of a pair of tags"
+        f" (default: {DEFAULT_QUOTES})",
+    },
+    "--on-error": {
+        "choices": ON_ERROR, "default": STOP,
+        "help": "where tags do not fit together: stop; keep: tags without a partner are placed alone; drop-tags: the"
+        " translation alone (default: stop)",
+    },
+    "--protect": {
+        "metavar": "KINDS", "default": "",
+        "help": f"what must survive translation: {', '.join(PROTECTED)}, joined by commas; what is missing takes the"
+        " place of the words that are linked to it",
+    },
+    "--terms": {**_TEXT, "help": "terms to protect: source term, tab, target term"},
+    "--inflected-terms": {**_FLAG, "help": "another form of a term counts as the term"},
+    "--report": {
+        "metavar": "FILE", "type": text_to_write,
+        "help": "write what was guessed, repaired, replaced or lost here: line, kind and text, with tabs between them",
+    },
     "--workers": {"type": int, "default": 1, "metavar": "N", "help": "processes (default: 1)"},
 }  # fmt: skip
 """Arguments of ``add_argument``; ``{note}`` in a help is what a command adds, or ``note``."""
@@ -167,6 +210,10 @@ SHORT = {"--source-lang": "-s", "--target-lang": "-t", "--output": "-o"}
 LINK_READING = ("--one-based", "--inverted", "--max-dropped")
 SENTENCEPIECE_MODELS = ("--source-sentencepiece-model", "--target-sentencepiece-model")
 MODEL = ("--data", "--lang-pair", "--device")
+TAGS = (
+    "--placeholder", "--pairs", "--quotes", "--on-error", "--protect", "--terms", "--inflected-terms", "--report"
+)  # fmt: skip
+"""How tags are carried, besides ``--markup``."""
 
 
 def add(options: Any, *names: str, note: str | None = None, **changes: Any) -> None:
@@ -219,6 +266,26 @@ def chosen_sampling(args: argparse.Namespace) -> dict[str, Any]:
         named = " and ".join(f"--{name}" for name in given)
         raise GuidedAlignError(f"{named}: of resampling, which --confidence or a second system asks for")
     return {"level": 0.95, "samples": 1000, "seed": 12345, **given}
+
+
+def chosen_tags(args: argparse.Namespace) -> dict[str, Any]:
+    """How tags are to be carried, as arguments of ``markup.settings.tag_settings``.
+
+    :param args: with ``--markup`` and the options of :data:`TAGS`.
+    :raises GuidedAlignError: options do not go together, or the list of terms cannot be read.
+    """
+    if args.inflected_terms and args.terms is None:
+        raise GuidedAlignError("--inflected-terms says how terms count; name a list of them with --terms")
+    return {
+        "markup": args.markup,
+        "placeholders": args.placeholder,
+        "pairs": args.pairs,
+        "quotes": args.quotes,
+        "on_error": args.on_error,
+        "protect": args.protect,
+        "terms": None if args.terms is None else read_terms(args.terms),
+        "inflected_terms": args.inflected_terms,
+    }
 
 
 # Messages

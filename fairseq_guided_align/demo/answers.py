@@ -81,9 +81,11 @@ class Answers:
         if time.monotonic() > until:
             raise Refusal(503, f"not done after {self._seconds:.0f} seconds: translate less at once", line=number)
         try:
-            best = self._model.translate([line], beam=question.beam, markup=question.markup)[0][0]
+            found = self._model.translate([line], beam=question.beam, markup=question.markup, too_long="skip")[0]
+            if not found:
+                raise Refusal(422, "the line is too long for the model", line=number)
             source = self._model.source_words([line], question.markup)[0]
-            return _shown(best, source, None if question.markup is None else markup_of(question.markup))
+            return _shown(found[0], source, None if question.markup is None else markup_of(question.markup))
         except GuidedAlignError as error:
             raise Refusal(422, str(error), line=number) from None
 

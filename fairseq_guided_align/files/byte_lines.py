@@ -22,7 +22,7 @@ STANDARD_INPUT = "/dev/stdin"
 """The path that stands for standard input, which is read once, as a pipe is."""
 
 BLOCK_BYTES = 1 << 19  # The arrays of a block then stay in the processor's cache.
-_BOM = b"\xef\xbb\xbf"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _GZIP = b"\x1f\x8b"
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 """Byte order marks, which no UTF-8 text begins with."""
@@ -116,7 +116,7 @@ class BegunPipe(str):
         try:
             if whole:
                 self.beginning = self._stream.read()
-            while not (whole or self.beginning.removeprefix(_BOM).strip()):
+            while not (whole or self.beginning.removeprefix(BYTE_ORDER_MARK).strip()):
                 line = self._stream.readline()
                 if not line:
                     break
@@ -131,7 +131,7 @@ class BegunPipe(str):
 
     def first_lines(self) -> list[bytes]:
         """Lines from the first one on, the first that is not empty among them."""
-        return self.beginning.removeprefix(_BOM).split(b"\n")
+        return self.beginning.removeprefix(BYTE_ORDER_MARK).split(b"\n")
 
     def from_the_beginning(self) -> BinaryIO:
         """All its bytes; if it is not whole, nothing is left afterwards."""
@@ -195,7 +195,7 @@ def read_blocks(path: PathLike, block_bytes: int = BLOCK_BYTES) -> Iterator[tupl
                 raise GuidedAlignError(f"{path}: cannot be read from line {line_number} on: {error}") from error
             if not data:
                 break
-            data = data.removeprefix(_BOM) if at_start else data
+            data = data.removeprefix(BYTE_ORDER_MARK) if at_start else data
             at_start = False
             cut = data.rfind(b"\n") + 1
             if not cut:
@@ -220,7 +220,7 @@ def _text_start(path: PathLike) -> int | None:
     with open_bytes(path) as stream:
         if isinstance(stream, gzip.GzipFile):
             return None
-        return len(_BOM) if stream.read(len(_BOM)) == _BOM else 0
+        return len(BYTE_ORDER_MARK) if stream.read(len(BYTE_ORDER_MARK)) == BYTE_ORDER_MARK else 0
 
 
 class _Locator:

@@ -53,6 +53,10 @@ class Markup(NamedTuple):
             return text
         return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
+    def in_one_line(self, segment: str) -> str:
+        """A segment as it was written, for a file with a segment a line: a reference such as ``&#10;`` stays one."""
+        return segment.replace("\n", "&#10;" if self.reader else " ")
+
 
 def markup_of(kinds: str = DEFAULT_KINDS, patterns: Sequence[str] = ()) -> Markup:
     """The kinds of markup that a user names.

@@ -120,7 +120,7 @@ class SplitWords:
             self._text = [NumberedLines(path) for path in self._files]
             if len(self._text[0]) != len(self._text[1]):
                 raise_length_error(self._files)
-            model = _model_in_folder(data, lang)
+            model = model_in_folder(data, lang)
             self._model = None if model is None else PieceEncoder(model)
         elif word_split is not None:
             raise GuidedAlignError(
@@ -168,7 +168,7 @@ class SplitWords:
         return np.concatenate(own), np.concatenate(others)
 
 
-def _model_in_folder(data: str, lang: str) -> Optional[Path]:
+def model_in_folder(data: str, lang: str) -> Optional[Path]:
     """The SentencePiece model of a language; None where the folder's settings name none."""
     settings = subword_settings(data)
     for side in ("source", "target"):
@@ -203,7 +203,7 @@ def text_cutters(
         return (TextCutter(kind, word_split=words),) * 2
 
     def cutter(lang: str, given: Optional[str]) -> TextCutter:
-        path = given or _model_in_folder(data, lang)
+        path = given or model_in_folder(data, lang)
         if path is None:
             raise GuidedAlignError(
                 f"{settings_path(data)}: expected the name of the SentencePiece model of {lang}; give the model, or"
