@@ -140,6 +140,17 @@ class Model:
         """Source and target language, as the data folder calls them."""
         return self._search.langs
 
+    def source_words(self, sentences: Sequence[str], markup: str | None = None) -> list[list[str]]:
+        """The words of each sentence that links between words count.
+
+        :param markup: as of :meth:`translate`.
+        :raises MarkupError: the tags of a sentence do not fit together.
+        """
+        _check_list(sentences)
+        kinds = None if markup is None else markup_of(markup)
+        texts = sentences if kinds is None else [kinds.read(sentence).text for sentence in sentences]
+        return [self._translator.cut_source.words(text) for text in texts]
+
     def translate(
         self,
         sentences: Sequence[str],

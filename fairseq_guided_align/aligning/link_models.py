@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fairseq_guided_align.attention.link_model import LinkModel, best_threshold, fit
+from fairseq_guided_align.attention.link_model import LinkModel, best_threshold, features, fit
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.atomic import atomic_file
 from fairseq_guided_align.files.byte_lines import PathLike
@@ -111,6 +111,9 @@ def _readers(path: Path) -> dict[str, LinkReader]:
         for use, entry in json.loads(path.read_text(encoding="utf-8")).items():
             weights, mean, deviation = (np.array(entry[name], dtype=float) for name in ARRAYS)
             model = LinkModel(weights, mean, deviation, int(entry["directions"]))
+            wanted = features([np.zeros((1, 2))] * model.directions).shape[-1]
+            if {len(weights), len(mean), len(deviation)} != {wanted}:
+                raise ValueError(f"expected {wanted} weights; got {len(weights)}")
             found[use] = LinkReader(model, float(entry["threshold"]))
     except FileNotFoundError:
         return {}

@@ -29,6 +29,7 @@ COMMANDS = {
     "extract": "write the links that a trained model sees in given text",
     "translate": "translate raw text, with tags or without, or a whole HTML or XLIFF document",
     "tags": "carry the tags of the source to its translation, along links",
+    "demo": "serve a page on this machine to try a model: translation, tags and links",
     "tag-score": "score tagged translations against a reference: tags at their place",
     "aer": "score alignment files against gold links: precision, recall, F1, AER",
     "plot": "draw attention matrices of sentences, of one or several checkpoints",

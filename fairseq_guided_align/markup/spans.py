@@ -34,12 +34,16 @@ def weighed_hull(inside: range, sentence: LinkedSentence) -> range | None:
     """
     first, last = inside.start, inside.stop
     inner: dict[int, float] = {}
-    outer: dict[int, float] = {}
     for source, target, weight in sentence.links:
-        side = inner if first <= source < last else outer
-        side[target] = side.get(target, 0.0) + weight
-    strong = [target for target, weight in inner.items() if weight >= LEAST_SHARE * outer.get(target, 0.0)]
-    linked = strong or list(inner)
+        if first <= source < last:
+            inner[target] = inner.get(target, 0.0) + weight
+    others = [link for link in sentence.links if link[1] in inner and not first <= link[0] < last]
+    linked = list(inner)
+    if others:
+        outer = dict.fromkeys(inner, 0.0)
+        for _, target, weight in others:
+            outer[target] += weight
+        linked = [target for target, weight in inner.items() if weight >= LEAST_SHARE * outer[target]] or linked
     return range(min(linked), max(linked) + 1) if linked else None
 
 

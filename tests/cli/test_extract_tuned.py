@@ -104,7 +104,8 @@ def test_links_that_are_not_the_texts_are_refused(
 
 
 def test_a_file_that_cannot_be_read_says_what_to_do(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for content in ("{", '{"words, one direction": {}}', '{"words, one direction": 3}'):
+    few = {"threshold": 0.4, "directions": 1, **{name: [1.0, 2.0] for name in ("weights", "mean", "deviation")}}
+    for content in ("{", *(json.dumps({"words, one direction": one}) for one in ({}, 3, few))):
         file_of_readers(checkpoint).write_text(content, encoding="utf-8")
         assert run(checkpoint) == 2
         assert "delete it, and make it anew with extract --tune" in capsys.readouterr().err
