@@ -17,6 +17,7 @@ from fairseq_guided_align.files.byte_lines import PathLike
 from fairseq_guided_align.links.link import SentenceLinks
 
 ARRAYS = ("weights", "mean", "deviation")
+ONE_DIRECTION, TWO_DIRECTIONS = "one direction", "two directions"
 Matrices = Sequence[np.ndarray]
 MOST_CELLS = 1_000_000
 """Cells of all matrices that a link model is fitted on, 250 bytes each; further sentence pairs add little."""

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fairseq_guided_align.aligning.link_models import LinkReader, file_of_readers, keep_reader, kept_reader
+from fairseq_guided_align.aligning.link_models import (
+    ONE_DIRECTION,
+    TWO_DIRECTIONS,
+    LinkReader,
+    file_of_readers,
+    keep_reader,
+    kept_reader,
+)
 from fairseq_guided_align.cli.options import (
     MODEL,
     SENTENCEPIECE_MODELS,
@@ -171,7 +178,7 @@ def _check(args: argparse.Namespace) -> None:
 
 def _use(args: argparse.Namespace) -> str:
     """What ``--tune`` learns for, as the file beside the checkpoint names it."""
-    return f"{args.level}, {'two directions' if args.reverse_checkpoint else 'one direction'}"
+    return f"{args.level}, {TWO_DIRECTIONS if args.reverse_checkpoint else ONE_DIRECTION}"
 
 
 def _kept_reader(args: argparse.Namespace) -> LinkReader | None:

@@ -11,7 +11,9 @@ from conftest import MadeUpData, TrainedModel
 from decoding_reference import SlowModels
 
 from fairseq_guided_align.aligning.link_models import LinkedAttention, LinkReader, file_of_readers
+from fairseq_guided_align.api import load
 from fairseq_guided_align.cli.main import main
+from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.links.reading import read_link_file
 from fairseq_guided_align.scores.metrics import AlignmentCounts, count_links
 
@@ -75,6 +77,24 @@ def test_what_is_learnt_is_shown_kept_and_followed(
     capsys.readouterr()
     assert run(checkpoint, "--split", "test", "--level", "pieces", "--output", output) == 0
     assert "links are read as" not in capsys.readouterr().err
+
+
+def test_python_follows_it(
+    made_up: MadeUpData, checkpoint: Path, pairs: list[LinkedAttention], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Given translations, and the model's own."""
+    model = load(str(checkpoint), device="cpu", subwords="words")
+    with pytest.raises(GuidedAlignError, match="method tuned: nothing is known of words, one direction"):
+        model.translate(["a"], method="tuned")
+    assert run(checkpoint, "--split", "test", "--tune", made_up.text / "test.align") == 0
+    sides = [(made_up.text / f"test.{one}").read_text(encoding="utf-8").splitlines() for one in ("src", "tgt")]
+    reader = LinkReader.fitted(pairs)
+    for links, pair in zip(model.align(*sides), pairs):
+        assert links.pairs() == reader.links(pair.matrices).pairs()
+    for threshold in (None, 0.9):
+        wanted = reader if threshold is None else LinkReader(reader.model, threshold)
+        for (best,) in model.translate(sides[0][:5], nbest=1, threshold=threshold, method="tuned"):
+            assert best.links.pairs() == wanted.links([best.attention]).pairs()
 
 
 def test_pieces_are_kept_beside_words(
