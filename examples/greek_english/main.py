@@ -95,7 +95,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         dest="size",
         action="store_const",
         const="thorough",
-        help="better links and a better translation, in an hour on two processors",
+        help="better links and a better translation, in twenty minutes on two processors",
     )
     args = parser.parse_args(argv)
     if args.work is None:

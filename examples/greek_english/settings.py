@@ -69,11 +69,11 @@ MAIN = Settings(
     picture=1,
 )
 
-# An hour on two processors.
+# Twenty minutes on two processors.
 THOROUGH = replace(
     MAIN,
-    updates=6000,
-    optimisation=MAIN.optimisation.replace("--total-num-update 1400", "--total-num-update 6000").replace(
+    updates=3000,
+    optimisation=MAIN.optimisation.replace("--total-num-update 1400", "--total-num-update 3000").replace(
         "--dropout 0.2", "--dropout 0.3"
     ),
 )
