@@ -45,7 +45,7 @@ setup(
     package_data={"fairseq_guided_align": ["py.typed", "pictures/assets/*"]},
     python_requires=">=3.10,<3.13",
     # torch comes with the fairseq that is installed: naming it here would replace a chosen build.
-    install_requires=["numpy>=1.21", "tqdm"],
+    install_requires=["numpy>=1.21", "tqdm", "zstandard>=0.21"],
     extras_require={
         "fairseq": FAIRSEQ,
         "sentencepiece": SENTENCEPIECE,

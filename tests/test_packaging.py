@@ -56,7 +56,7 @@ def test_name_version_and_python(metadata: str) -> None:
 
 
 def test_plain_installation_pulls_neither_torch_nor_fairseq(metadata: str) -> None:
-    assert {r.name for r in requirements(metadata) if r.marker is None} == {"numpy", "tqdm"}
+    assert {r.name for r in requirements(metadata) if r.marker is None} == {"numpy", "tqdm", "zstandard"}
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ import numpy as np
 from fairseq_guided_align import __version__
 from fairseq_guided_align.cli.options import add, add_sampling, chosen_sampling, texts_to_read
 from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError
-from fairseq_guided_align.files.byte_lines import PathLike, is_pipe, raise_length_error
+from fairseq_guided_align.files.byte_lines import raise_length_error
+from fairseq_guided_align.files.opening import PathLike, is_pipe
 from fairseq_guided_align.links.end_links import last_positions, pairs_that_end_beyond, told_end_links
 from fairseq_guided_align.links.link import CorpusLinks
 from fairseq_guided_align.links.one_based import MANY, one_based_warning
@@ -40,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = """\
 Scores alignment files against gold links.
 
-Files are Pharaoh text, one line a sentence pair: 3-5 is a sure link, 3?5 or 3p5 a possible one; plain or gzip. NAACL
+Files are Pharaoh text, one line a sentence pair: 3-5 is a sure link, 3?5 or 3p5 a possible one. NAACL
 word alignments, such as 0001 4 6 S, are recognised; their positions always count from 1.
 Every link of a system counts as predicted, whatever its weight and mark. A corpus in several files is given as
 one argument with commas: gold.align,gold1.align. An empty line of GOLD means that nothing is known of its pair: such

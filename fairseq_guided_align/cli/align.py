@@ -7,8 +7,9 @@ import argparse
 import numpy as np
 
 from fairseq_guided_align.cli.options import add, add_old_name, text_to_write
-from fairseq_guided_align.files.atomic import atomic_file
-from fairseq_guided_align.files.byte_lines import count_lines, is_pipe, raise_length_error, read_lines
+from fairseq_guided_align.files.atomic import atomic_text
+from fairseq_guided_align.files.byte_lines import count_lines, raise_length_error, read_lines
+from fairseq_guided_align.files.opening import is_pipe
 from fairseq_guided_align.files.progress import line_counter, say
 from fairseq_guided_align.links.aligner import LONGEST_SENTENCE, AlignerInput, AlignerSettings, align_with_eflomal
 from fairseq_guided_align.links.pharaoh import format_block
@@ -65,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     )
     seen = AlignerInput()
     links = with_links = 0
-    with atomic_file(args.output) as stream, line_counter("symmetrise") as bar:
+    with atomic_text(args.output) as stream, line_counter("symmetrise") as bar:
         for chunk in align_with_eflomal(source, target, settings, seen, args.forward_output, args.reverse_output):
             stream.write(format_block(chunk))
             links += len(chunk.source)

@@ -10,6 +10,7 @@ from fairseq_guided_align.cli.options import add, text_to_read
 from fairseq_guided_align.corpus.link_counts import share
 from fairseq_guided_align.corpus.report import AlignmentReport, report_on
 from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.files.compression import plain_or_compressed
 from fairseq_guided_align.links.end_links import told_end_links
 from fairseq_guided_align.links.split_evidence import split_contradiction_warning, split_warning
 
@@ -61,7 +62,11 @@ def _files(args: argparse.Namespace) -> list[tuple[str, str, str]]:
             "expected PREFIX with --source-lang and --target-lang, or --links, --source and --target"
         )
     return [
-        (f"{prefix}.{args.align_suffix}", f"{prefix}.{args.source_lang}", f"{prefix}.{args.target_lang}")
+        (
+            str(plain_or_compressed(f"{prefix}.{args.align_suffix}")),
+            str(plain_or_compressed(f"{prefix}.{args.source_lang}")),
+            str(plain_or_compressed(f"{prefix}.{args.target_lang}")),
+        )
         for prefix in args.prefixes
     ]
 

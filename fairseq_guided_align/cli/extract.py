@@ -17,8 +17,8 @@ from fairseq_guided_align.cli.options import (
     text_to_write,
 )
 from fairseq_guided_align.errors import GuidedAlignError
-from fairseq_guided_align.files.atomic import atomic_file
-from fairseq_guided_align.files.byte_lines import check_no_pipe
+from fairseq_guided_align.files.atomic import atomic_text
+from fairseq_guided_align.files.opening import check_no_pipe
 from fairseq_guided_align.files.progress import line_counter, say
 from fairseq_guided_align.links.pharaoh import format_line
 from fairseq_guided_align.links.symmetrisation import SYMMETRISATIONS
@@ -100,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         lines = _lines(args, model)
     pairs = too_long = 0
-    with atomic_file(args.output) as output, line_counter("aligning") as bar:
+    with atomic_text(args.output) as output, line_counter("aligning") as bar:
         for line in lines:
             pairs += 1
             too_long += line is None

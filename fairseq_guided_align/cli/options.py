@@ -11,7 +11,7 @@ from typing import Any
 from fairseq_guided_align.corpus.link_counts import LinkCounts
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.atomic import STANDARD_OUTPUT
-from fairseq_guided_align.files.byte_lines import STANDARD_INPUT, PathLike
+from fairseq_guided_align.files.opening import STANDARD_INPUT, PathLike
 from fairseq_guided_align.files.progress import say
 from fairseq_guided_align.links.symmetrisation import SYMMETRISATIONS
 from fairseq_guided_align.links.words import DEFAULT_SPLIT, WORD_SPLITS
@@ -61,9 +61,14 @@ TEXT_TYPES = (text_to_read, named_text_to_read, texts_to_read, text_to_write)
 
 
 def dash_help(parser: argparse.ArgumentParser) -> str | None:
-    """What a command's help says of ``-``; None where it reads and writes no text file."""
+    """What a command's help says of files of text, and of ``-``; None where it reads and writes none."""
     takes_text = any(action.type in TEXT_TYPES for action in parser._actions)
-    return "- as a file of text is standard input or output." if takes_text else None
+    if not takes_text:
+        return None
+    return (
+        "- as a file of text is standard input or output. Files of text may be compressed: what is read in any way of"
+        " gzip, xz and zstd, what is written by its name's ending, .gz, .xz or .zst."
+    )
 
 
 def check_streams(args: argparse.Namespace) -> None:

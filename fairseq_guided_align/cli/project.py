@@ -22,7 +22,7 @@ from fairseq_guided_align.corpus.subword_links import (
     convert_to_text,
 )
 from fairseq_guided_align.errors import GuidedAlignError
-from fairseq_guided_align.files.atomic import atomic_file
+from fairseq_guided_align.files.atomic import atomic_text
 from fairseq_guided_align.files.byte_lines import count_lines
 from fairseq_guided_align.files.progress import line_counter, say
 from fairseq_guided_align.files.workers import keep_freed_memory
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command and add its options."""
     parser.description = (
         "Turns links between words into links between subword pieces, or back. Words and pieces are matched by their"
-        " characters, so that they may come from differently tokenised text. Files are text or gzip, one line a"
+        " characters, so that they may come from differently tokenised text. Files are text, one line a"
         " sentence pair. A summary goes to standard error."
     )
     parser.add_argument(
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
         # Before anything is written: the links may be of a form that is not read.
         words = args.source_pieces if args.back else args.source_words
         text = stack.enter_context(as_pharaoh(args.links, lambda: count_lines(words), args.one_based))
-        stream, bar = stack.enter_context(atomic_file(args.output)), stack.enter_context(line_counter("project"))
+        stream, bar = stack.enter_context(atomic_text(args.output)), stack.enter_context(line_counter("project"))
         files = ConversionFiles(args.links, source, target, settings, text)
         blocks = stack.enter_context(closing(convert_to_text(files, args.workers)))
         for lines, seen in blocks:

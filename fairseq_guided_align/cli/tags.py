@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from fairseq_guided_align.cli.options import MODEL, SENTENCEPIECE_MODELS, add, text_to_read, text_to_write
 from fairseq_guided_align.errors import GuidedAlignError
-from fairseq_guided_align.files.atomic import atomic_file
+from fairseq_guided_align.files.atomic import atomic_text
 from fairseq_guided_align.files.byte_lines import count_lines, read_lines
 from fairseq_guided_align.files.progress import line_counter, say
 from fairseq_guided_align.links.reading import as_pharaoh
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.description = (
         "Puts the tags of a source text into its translation, which has none, along word links: those of a file, or"
-        " those that a model sees. Files are text or gzip, one line a segment. A summary goes to standard error."
+        " those that a model sees. Files are text, one line a segment. A summary goes to standard error."
     )
     parser.add_argument("--source", metavar="FILE", type=text_to_read, required=True, help="source text with its tags")
     parser.add_argument(
@@ -138,8 +138,8 @@ def run(args: argparse.Namespace) -> int:
             args.one_based,
             args.word_split or DEFAULT_SPLIT,
         )
-        output = stack.enter_context(atomic_file(args.output))
-        report = stack.enter_context(atomic_file(args.report)) if args.report is not None else None
+        output = stack.enter_context(atomic_text(args.output))
+        report = stack.enter_context(atomic_text(args.report)) if args.report is not None else None
         bar = stack.enter_context(line_counter("tags"))
         for text, notes in tagged_lines(files, settings, counts):
             output.write(text.encode() + b"\n")

@@ -10,7 +10,7 @@ import numpy as np
 
 from fairseq_guided_align.cli.options import MODEL, add, named_file, named_text_to_read, text_to_read, text_to_write
 from fairseq_guided_align.errors import GuidedAlignError, SubwordMismatchError
-from fairseq_guided_align.files.atomic import STANDARD_OUTPUT, atomic_file
+from fairseq_guided_align.files.atomic import STANDARD_OUTPUT, atomic_text
 from fairseq_guided_align.files.byte_lines import raise_length_error
 from fairseq_guided_align.files.progress import say
 from fairseq_guided_align.links.link import CorpusLinks, SentenceLinks
@@ -100,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
         "systems": systems,
         "pairs": pairs,
     }).encode("utf-8")  # fmt: skip
-    with atomic_file(args.output) as stream:
+    with atomic_text(args.output) as stream:
         stream.write(page)
     rest = "" if len(pairs) == of else f" (the first of {of}; --limit shows more)"
     tell = say if args.output == STANDARD_OUTPUT else print

@@ -12,6 +12,7 @@ from fairseq_guided_align.corpus.fairseq_options import FairseqOptions
 from fairseq_guided_align.corpus.subword_links import ConversionSettings
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.byte_lines import PathLike, count_lines, raise_length_error
+from fairseq_guided_align.files.compression import plain_or_compressed
 from fairseq_guided_align.links.aligner import AlignerSettings
 
 SPLITS = ("train", "valid", "test")
@@ -93,12 +94,12 @@ def find_corpora(prefixes: Mapping[str, Sequence[str]], settings: PreprocessSett
     missing = []
     for split, some in prefixes.items():
         for number, prefix in enumerate(some):
-            text = [_plain_or_gzip(f"{prefix}.{lang}") for lang in settings.langs]
+            text = [plain_or_compressed(f"{prefix}.{lang}") for lang in settings.langs]
             words = [
-                _plain_or_gzip(f"{prefix}.{suffix}") if suffix else path
+                plain_or_compressed(f"{prefix}.{suffix}") if suffix else path
                 for suffix, path in zip(settings.words_suffix, text)
             ]
-            links: Optional[Path] = _plain_or_gzip(f"{prefix}.{settings.align_suffix}")
+            links: Optional[Path] = plain_or_compressed(f"{prefix}.{settings.align_suffix}")
             missing += [str(path) for path in {*text, *words} if not path.is_file()]
             if links is not None and not links.is_file():
                 if settings.aligner is None and not settings.allow_missing:
@@ -124,7 +125,7 @@ def split_prefixes(argument: str, lang: str) -> list[str]:
     parts = argument.split(",")
     prefixes = []
     while parts:
-        whole = (n for n in range(1, len(parts) + 1) if _plain_or_gzip(f"{','.join(parts[:n])}.{lang}").is_file())
+        whole = (n for n in range(1, len(parts) + 1) if plain_or_compressed(f"{','.join(parts[:n])}.{lang}").is_file())
         taken = next(whole, 1)
         prefixes.append(",".join(parts[:taken]))
         parts = parts[taken:]
@@ -158,8 +159,3 @@ def check_lengths(corpora: Sequence[Corpus]) -> None:
                 f"{corpus.text[0]}: expected text of {corpus.split}, which --{kind}pref names; got an empty file;"
                 " fairseq reads no empty text: name another, or leave it out"
             )
-
-
-def _plain_or_gzip(path: str) -> Path:
-    zipped = Path(path + ".gz")
-    return zipped if zipped.is_file() and not Path(path).is_file() else Path(path)

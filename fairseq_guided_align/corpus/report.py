@@ -9,7 +9,8 @@ import numpy as np
 
 from fairseq_guided_align.corpus.link_counts import linked_tokens
 from fairseq_guided_align.errors import AlignmentFormatError, AlignmentLengthError, AlignmentRangeError
-from fairseq_guided_align.files.byte_lines import PathLike, count_lines, decode_line, is_pipe, read_blocks_together
+from fairseq_guided_align.files.byte_lines import count_lines, decode_line, read_blocks_together
+from fairseq_guided_align.files.opening import PathLike, is_pipe
 from fairseq_guided_align.links.end_links import take_off_end_links
 from fairseq_guided_align.links.link import CorpusLinks
 from fairseq_guided_align.links.one_based import looks_one_based

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError
-from fairseq_guided_align.files.atomic import atomic_file
+from fairseq_guided_align.files.atomic import atomic_text
 from fairseq_guided_align.files.byte_lines import PathLike, count_line_feeds, read_blocks, read_blocks_together
 from fairseq_guided_align.links.link import CorpusLinks
 from fairseq_guided_align.links.pharaoh import parse_block
@@ -84,7 +84,7 @@ def align_with_eflomal(
         for path, copy in ((forward, forward_copy), (reverse, reverse_copy)):
             _check_complete(path, seen.sentences, seen.size)
             if copy is not None:
-                with open(path, "rb") as links, atomic_file(copy) as stream:
+                with open(path, "rb") as links, atomic_text(copy) as stream:
                     shutil.copyfileobj(links, stream)
         for first_line, (one, other) in read_blocks_together([forward, reverse], 10_000):
             yield symmetrise_corpus(

@@ -1,0 +1,136 @@
+"""Every option of every command that names a file of text: compressed in each way, as a file and through a pipe."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from compressed import COMPRESS, DECOMPRESS
+from conftest import MadeUpData, TrainedModel
+from streams import parser_of, standard_input
+
+from fairseq_guided_align.cli import options
+from fairseq_guided_align.cli.main import COMMANDS, main
+from fairseq_guided_align.files.compression import KINDS
+
+MODEL = ["CHECKPOINT", "--subwords=words", "--device=cpu"]
+TEXT = ["--source=<test.src", "--target=<test.tgt"]
+RUNS: dict[str, list[str]] = {
+    "check": ["--links=<test.align", *TEXT],
+    "project": [
+        "--links=<test.align", "--source-words=<test.src", "--source-pieces=<test.src", "--target-words=<test.tgt",
+        "--target-pieces=<test.tgt", "--subwords=words", "--output=>links",
+    ],
+    "binarize": ["DATA", "test=<test.align", "-s", "src", "-t", "tgt"],
+    "align": [*TEXT, "--output=>links", "--forward-output=>forward", "--reverse-output=>reverse"],
+    "extract": [*MODEL, *TEXT, "--output=>links"],
+    "tags": [
+        "--source=<tagged.src", "--target=<test.tgt", "--links=<test.align", "--source-words=<test.src",
+        "--target-words=<test.tgt", "--terms=<terms", "--output=>tagged", "--report=>report",
+    ],
+    "tag-score": ["<tagged.src", "<tagged.src"],
+    "aer": ["<test.align", "<test.align", *TEXT],
+    "plot": [*MODEL, "--gold=<test.align", "--sentences=1", "--out=picture.png"],
+    "view": [
+        *TEXT, "--gold=<test.align", "--links=one=<test.align", "--soft=one=<soft.align", "--source-pieces=<test.src",
+        "--target-pieces=<test.tgt", "--subwords=words", "--piece-links=one=<test.align",
+        "--piece-soft=one=<soft.align", "--output=>page",
+    ],
+    "curves": ["one=<log", "--metric=ppl", "--out=picture.png"],
+}  # fmt: skip
+"""A run of each command with all its options of text: ``<`` before what it reads, ``>`` before what it writes."""
+OTHER_FILES = {"plot": "picture.png", "curves": "picture.png", "binarize": "data/test.links.src-tgt"}
+"""What a run makes besides."""
+DRAWN = {"align"}
+"""Whose output differs from run to run: eflomal draws at random."""
+
+
+@pytest.fixture
+def files(made_up: MadeUpData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder, with the folder ``text`` of all that is read."""
+    text = tmp_path / "text"
+    text.mkdir()
+    for name in ("test.src", "test.tgt", "test.align"):
+        shutil.copy(made_up.text / name, text)
+    lines = (text / "test.src").read_text().splitlines()
+    (text / "tagged.src").write_text("".join(f"<b>{line}</b>\n" for line in lines))
+    (text / "soft.align").write_text((text / "test.align").read_text().replace(" ", ":0.5 "))
+    (text / "terms").write_text(f"{lines[0].split()[0]}\tnothing\n")
+    (text / "log").write_text("train_inner | epoch 001: 1 / 9 ppl=2, num_updates=1\n")
+    shutil.copytree(made_up.binarised, tmp_path / "data")
+    monkeypatch.chdir(tmp_path)
+    return text
+
+
+def made(command: str, run: list[str], model: TrainedModel, capfdbinary: pytest.CaptureFixture[bytes]) -> list[bytes]:
+    """What a run prints and writes, decompressed, and as it is."""
+    arguments, written = [], []
+    for argument in run:
+        head, output, name = argument.partition(">")
+        if output:
+            written.append(name)
+        head = head.replace("CHECKPOINT", str(model.checkpoint)).replace("DATA", "data")
+        arguments.append(head.replace("<", "text/") + name)
+    capfdbinary.readouterr()
+    assert main([command, *arguments]) == 0
+    found = [b"" if command == "view" else capfdbinary.readouterr().out]
+    for name in [*written, *([OTHER_FILES[command]] if command in OTHER_FILES else [])]:
+        data = Path(name).read_bytes()
+        kind = next((kind for kind in KINDS if name.endswith(kind.ending)), None)
+        data = data if kind is None else DECOMPRESS[kind.name](data)
+        found.append(b"%d lines" % data.count(b"\n") if command in DRAWN else data)
+        os.remove(name)
+    return found
+
+
+def test_there_is_a_run_with_every_option_of_text() -> None:
+    for command in COMMANDS:
+        parser = parser_of(command)
+        wanted = {
+            (action.option_strings or [action.dest])[0]
+            for action in parser._actions if action.type in options.TEXT_TYPES
+        }  # fmt: skip
+        named = set()
+        given = parser.parse_args(RUNS[command]) if command in RUNS else argparse.Namespace()
+        for action in parser._actions:
+            if any("<" in str(value) or ">" in str(value) for value in [getattr(given, action.dest, "")]):
+                named.add((action.option_strings or [action.dest])[0])
+        assert named == wanted, command
+
+
+@pytest.mark.parametrize("command", RUNS)
+def test_what_is_read_and_written_may_be_compressed(
+    files: Path, trained: TrainedModel, capfdbinary: pytest.CaptureFixture[bytes], command: str
+) -> None:
+    if command == "align":
+        pytest.importorskip("eflomal")
+    run = RUNS[command]
+    expected = made(command, run, trained, capfdbinary)
+    plain = {path.name: path.read_bytes() for path in files.iterdir()}
+    for kind in KINDS:
+        for name, data in plain.items():
+            # Under the same name: the content says it.
+            (files / name).write_bytes(COMPRESS[kind.name](data))
+        ended = [argument + kind.ending if ">" in argument else argument for argument in run]
+        assert made(command, ended, trained, capfdbinary) == expected, kind.name
+    read = [index for index, argument in enumerate(run) if "<" in argument]
+    for number, index in enumerate(read):
+        head, _, name = run[index].partition("<")
+        kind = KINDS[number % len(KINDS)]
+        with standard_input(COMPRESS[kind.name](plain[name])):
+            found = made(command, [*run[:index], head + "-", *run[index + 1 :]], trained, capfdbinary)
+        named = f"text/{name}".encode()
+        assert [one.replace(b"/dev/stdin", named).split() for one in found] == [one.split() for one in expected], name
+
+
+def test_prefixes_find_compressed_files(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number, name in enumerate(("test.src", "test.tgt", "test.align")):
+        kind = KINDS[number]
+        data = (files / name).read_bytes()
+        (files / (name + kind.ending)).write_bytes(COMPRESS[kind.name](data))
+        (files / name).unlink()
+    assert main(["check", "text/test", "-s", "src", "-t", "tgt"]) == 0
+    assert "40 sentence pairs, 40 (100.0 %) with links" in capsys.readouterr().out
