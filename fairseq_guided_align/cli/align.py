@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
-from fairseq_guided_align.cli.options import add, add_old_name, text_to_write
+from fairseq_guided_align.cli.options import add, add_old_name, text_of_columns, text_to_write
+from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.atomic import atomic_text
 from fairseq_guided_align.files.byte_lines import count_lines, raise_length_error, read_lines
-from fairseq_guided_align.files.opening import is_pipe
+from fairseq_guided_align.files.opening import PathLike, is_pipe
 from fairseq_guided_align.files.progress import line_counter, say
 from fairseq_guided_align.links.aligner import LONGEST_SENTENCE, AlignerInput, AlignerSettings, align_with_eflomal
 from fairseq_guided_align.links.pharaoh import format_block
@@ -24,7 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " 'fairseq-guided-align[aligner]'): in both directions, then symmetrised. Give it all the text there is: it"
         " learns from what it aligns."
     )
-    add(parser, "--source", "--target", note=", in words", required=True)
+    add(parser, "--source", "--target", note=", in words")
+    add(parser, "--tsv", note=", in place of --source and --target")
+    add(parser, "--columns")
     add(parser, "--output", note="links to write, Pharaoh text", type=text_to_write, required=True)
     add(parser, "--word-split")
     standard = AlignerSettings()
@@ -55,14 +60,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
     settings = AlignerSettings(args.symmetrisation, args.model, args.samplers, args.length, args.null_prior)
+    with _text(args) as (source, target):
+        return _align(args, settings, source, target)
+
+
+@contextmanager
+def _text(args: argparse.Namespace) -> Iterator[tuple[PathLike, PathLike]]:
+    """Source and target."""
+    if args.tsv is None:
+        if args.source is None or args.target is None or args.columns:
+            raise GuidedAlignError("expected --source and --target, or --tsv, perhaps with --columns")
+        yield args.source, args.target
+        return
+    if args.source is not None or args.target is not None:
+        raise GuidedAlignError("--tsv: holds source and target; leave --source and --target out")
+    with text_of_columns(args.tsv, args.columns, links=False) as (source, target):
+        yield source, target
+
+
+def _align(args: argparse.Namespace, settings: AlignerSettings, source_path: PathLike, target_path: PathLike) -> int:
     # Before the aligner works for hours. The lines of a pipe are counted as eflomal is given the text.
-    lines = [count_lines(path) for path in (args.source, args.target) if not is_pipe(path)]
+    lines = [count_lines(path) for path in (source_path, target_path) if not is_pipe(path)]
     if len(set(lines)) > 1:
-        raise_length_error([args.source, args.target])
+        raise_length_error([source_path, target_path])
     say(f"aligning {lines[0] if lines else 'the'} sentence pairs; eflomal says nothing until it is done")
     source, target = (
         (" ".join(split_words(line, args.word_split)) for line in read_lines(path))
-        for path in (args.source, args.target)
+        for path in (source_path, target_path)
     )
     seen = AlignerInput()
     links = with_links = 0

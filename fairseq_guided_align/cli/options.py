@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from fairseq_guided_align.corpus.link_counts import LinkCounts
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.atomic import STANDARD_OUTPUT
-from fairseq_guided_align.files.opening import STANDARD_INPUT, PathLike
+from fairseq_guided_align.files.opening import STANDARD_INPUT, CopiedText, PathLike
 from fairseq_guided_align.files.progress import say
+from fairseq_guided_align.files.tsv import tsv_columns
 from fairseq_guided_align.links.symmetrisation import SYMMETRISATIONS
 from fairseq_guided_align.links.words import DEFAULT_SPLIT, WORD_SPLITS
 from fairseq_guided_align.subwords.conversion import POLICIES
@@ -55,6 +57,16 @@ def folder_to_write(argument: str) -> str:
     if argument == "-":
         raise argparse.ArgumentTypeError("expected a folder; - is standard output (./- is a folder of that name)")
     return argument
+
+
+def column_numbers(argument: str) -> list[int]:
+    """Numbers, from 1, of the columns of source and target, and perhaps of links."""
+    parts = argument.split(",")
+    if not (2 <= len(parts) <= 3 and all(part.isdecimal() and int(part) for part in parts)):
+        raise argparse.ArgumentTypeError(
+            f"expected SOURCE,TARGET or SOURCE,TARGET,LINKS, columns that count from 1, such as 1,2; got {argument!r}"
+        )
+    return list(map(int, parts))
 
 
 TEXT_TYPES = (text_to_read, named_text_to_read, texts_to_read, text_to_write)
@@ -117,6 +129,11 @@ _AS_FOLDER_SAYS = f"default: as {SETTINGS} in the data folder says"
 SHARED: dict[str, dict[str, Any]] = {
     "--source": {**_TEXT, "help": "source text{note}"},
     "--target": {**_TEXT, "help": "target text{note}"},
+    "--tsv": {**_TEXT, "help": "text of both sides in one file, columns with tabs between them{note}"},
+    "--columns": {
+        "type": column_numbers, "metavar": "SOURCE,TARGET[,LINKS]",
+        "help": "columns of the TSV, counted from 1{note} (default: 1,2)",
+    },
     "--source-lang": {"metavar": "LANG", "help": "source language, the suffix of its texts{note}"},
     "--target-lang": {"metavar": "LANG", "help": "target language, the suffix of its texts{note}"},
     "--gold": {**_TEXT, "help": "gold links of the words{note}"},
@@ -186,6 +203,21 @@ def add(options: Any, *names: str, note: str | None = None, **changes: Any) -> N
         usual = arguments.pop("note", "")
         arguments["help"] = arguments["help"].format(note=usual if note is None else note)
         options.add_argument(name, *([SHORT[name]] if name in SHORT else []), **arguments)
+
+
+@contextmanager
+def text_of_columns(path: PathLike, columns: Sequence[int] | None, links: bool) -> Iterator[list[CopiedText]]:
+    """Source, target and perhaps links out of a TSV, see :func:`files.tsv.tsv_columns`.
+
+    :param columns: what ``--columns`` says.
+    :param links: whether links are read.
+    :raises GuidedAlignError: a column of links is named, and none are read.
+    """
+    chosen = columns or [1, 2]
+    if len(chosen) > 2 and not links:
+        raise GuidedAlignError(f"--columns: expected SOURCE,TARGET; no links are read; got {len(chosen)} columns")
+    with tsv_columns(path, chosen) as copies:
+        yield copies
 
 
 def add_old_name(options: Any, old: str, new: str, choices: Sequence[str]) -> None:

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import ExitStack
 
-from fairseq_guided_align.cli.options import LINK_READING, SENTENCEPIECE_MODELS, add, folder_to_write
+from fairseq_guided_align.cli.options import (
+    LINK_READING,
+    SENTENCEPIECE_MODELS,
+    add,
+    folder_to_write,
+    named_file,
+    named_text_to_read,
+    text_of_columns,
+)
 from fairseq_guided_align.corpus.fairseq_options import DATASET_FORMATS, parse_fairseq_options
 from fairseq_guided_align.corpus.files import SPLITS, PreprocessSettings, find_corpora, split_prefixes
 from fairseq_guided_align.corpus.preprocessing import preprocess
 from fairseq_guided_align.corpus.subword_links import ConversionSettings
 from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.files.opening import CopiedText
 from fairseq_guided_align.files.progress import say
 from fairseq_guided_align.files.workers import keep_freed_memory
 from fairseq_guided_align.links.aligner import AlignerSettings
@@ -31,8 +41,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         files.add_argument(
             f"--{split}pref",
             metavar="PREFIX[,PREFIX]",
-            help=f"{split} files are PREFIX.SOURCE, PREFIX.TARGET, PREFIX.align; further prefixes make {split}1, ...",
+            help=f"{split} files are PREFIX.SOURCE, PREFIX.TARGET, PREFIX.align, each perhaps with .gz, .xz or .zst"
+            f" behind; further prefixes make {split}1, ...",
         )
+    files.add_argument(
+        "--tsv",
+        metavar="SPLIT=FILE",
+        type=named_text_to_read,
+        nargs="+",
+        action="extend",
+        default=[],
+        help="text of both sides of a split in one file, columns with tabs between them, such as train=corpus.tsv.zst;"
+        " further files make SPLIT1, ..., behind those of prefixes",
+    )
+    add(files, "--columns", note=": without LINKS the text has none")
     files.add_argument(
         "--align-suffix", default=standard.align_suffix, metavar="SUFFIX", help="of the word links (default: align)"
     )
@@ -98,10 +120,28 @@ def run(args: argparse.Namespace) -> int:
     keep_freed_memory()
     settings = _settings(args)
     prefixes = {split: split_prefixes(getattr(args, f"{split}pref") or "", args.source_lang) for split in SPLITS}
-    corpora = find_corpora(prefixes, settings)
-    preprocess(corpora, args.destdir, settings)
+    with ExitStack() as stack:
+        corpora = find_corpora(prefixes, settings, _columns(args, stack))
+        preprocess(corpora, args.destdir, settings)
     say(f"{args.destdir}: complete")
     return 0
+
+
+def _columns(args: argparse.Namespace, stack: ExitStack) -> dict[str, list[list[CopiedText]]]:
+    """Source, target and perhaps links of each TSV, by split."""
+    if args.columns and not args.tsv:
+        raise GuidedAlignError("--columns goes with --tsv")
+    if args.tsv and (args.source_words_suffix or args.target_words_suffix):
+        raise GuidedAlignError(
+            "--source-words-suffix and --target-words-suffix: of files that prefixes name, not --tsv"
+        )
+    found: dict[str, list[list[CopiedText]]] = {split: [] for split in SPLITS}
+    for argument in args.tsv:
+        split, path = named_file(argument, "--tsv")
+        if split not in SPLITS:
+            raise GuidedAlignError(f"--tsv: expected SPLIT=FILE, SPLIT one of {', '.join(SPLITS)}; got {argument!r}")
+        found[split].append(stack.enter_context(text_of_columns(path, args.columns, links=True)))
+    return found
 
 
 def _settings(args: argparse.Namespace) -> PreprocessSettings:

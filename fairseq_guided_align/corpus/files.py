@@ -69,9 +69,9 @@ class Corpus:
     """
 
     split: str
-    text: tuple[Path, Path]
-    words: tuple[Path, Path]
-    links: Optional[Path]
+    text: tuple[PathLike, PathLike]
+    words: tuple[PathLike, PathLike]
+    links: Optional[PathLike]
     links_text: Optional[PathLike] = None
 
     @property
@@ -84,10 +84,15 @@ class Corpus:
         return self.split.startswith("train")
 
 
-def find_corpora(prefixes: Mapping[str, Sequence[str]], settings: PreprocessSettings) -> list[Corpus]:
+def find_corpora(
+    prefixes: Mapping[str, Sequence[str]],
+    settings: PreprocessSettings,
+    columns: Mapping[str, Sequence[Sequence[PathLike]]],
+) -> list[Corpus]:
     """The files of every split, ``train``, ``train1``, ..., checked to be there.
 
     :param prefixes: for each of ``SPLITS`` the prefixes of its files, the first of them for the split's own name.
+    :param columns: for each of ``SPLITS`` further files of source, target and perhaps links.
     :raises GuidedAlignError: a file is missing; all missing ones are named.
     """
     corpora = []
@@ -107,6 +112,14 @@ def find_corpora(prefixes: Mapping[str, Sequence[str]], settings: PreprocessSett
                 links = None
             name = split if number == 0 else f"{split}{number}"
             corpora.append(Corpus(name, (text[0], text[1]), (words[0], words[1]), links))
+        for number, (source, target, *some_links) in enumerate(columns[split], start=len(some)):
+            if not some_links and settings.aligner is None and not settings.allow_missing:
+                raise GuidedAlignError(
+                    f"{source}: expected a column of links; got two columns; name it, as in --columns 1,2,3; see also"
+                    " --aligner and --allow-missing-alignments"
+                )
+            name = split if number == 0 else f"{split}{number}"
+            corpora.append(Corpus(name, (source, target), (source, target), next(iter(some_links), None)))
     if missing:
         raise GuidedAlignError("no such file: " + ", ".join(sorted(missing)))
     if not any(corpus.split == "train" for corpus in corpora):

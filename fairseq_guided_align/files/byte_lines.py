@@ -10,7 +10,7 @@ import numpy as np
 
 from fairseq_guided_align.errors import AlignmentFormatError, AlignmentLengthError, GuidedAlignError
 from fairseq_guided_align.files.compression import Decompressed
-from fairseq_guided_align.files.opening import BOM, PathLike, check_no_pipe, is_pipe, open_bytes
+from fairseq_guided_align.files.opening import BOM, PathLike, check_no_pipe, is_pipe, open_bytes, stored_at
 
 BLOCK_BYTES = 1 << 19  # The arrays of a block then stay in the processor's cache.
 
@@ -99,6 +99,7 @@ class _Locator:
     """Where the blocks of a file are, which are given one after the other."""
 
     def __init__(self, path: PathLike) -> None:
+        path = stored_at(path)
         self._path = str(path)
         self._offset = _text_start(path) if os.path.isfile(path) and not is_pipe(path) else None
 

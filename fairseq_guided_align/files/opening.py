@@ -30,6 +30,7 @@ def open_bytes(path: PathLike) -> BinaryIO:
     """
     if isinstance(path, BegunPipe):
         return path.from_the_beginning()
+    path = stored_at(path)
     is_input = str(path) == STANDARD_INPUT
     if is_input and sys.stdin is None:
         raise GuidedAlignError(f"{path}: cannot be read: standard input is closed")
@@ -99,6 +100,30 @@ class BegunPipe(str):
         return cast(BinaryIO, io.BufferedReader(_Continued(self.beginning, self._stream)))
 
 
+class CopiedText(str):
+    """Text out of a file or pipe that holds more, copied into a file of its own.
+
+    As text it is the path of what it was copied from, which messages name.
+
+    :param path: what it was copied from.
+    :param file: where the copy is.
+    """
+
+    def __new__(cls, path: PathLike, file: PathLike) -> CopiedText:
+        return super().__new__(cls, path)
+
+    def __init__(self, path: PathLike, file: PathLike) -> None:
+        self.file = str(file)
+
+    def __getnewargs__(self) -> tuple[str, str]:  # type: ignore[override]
+        return str(self), self.file
+
+
+def stored_at(path: PathLike) -> PathLike:
+    """Where the text is, of a path as messages name it."""
+    return path.file if isinstance(path, CopiedText) else path
+
+
 class _Continued(io.RawIOBase):
     """Bytes that were read from a stream, and its others."""
 
@@ -124,6 +149,7 @@ def is_pipe(path: PathLike) -> bool:
     """Whether it can be read only once: a pipe, or standard input."""
     if isinstance(path, BegunPipe):
         return not path.is_whole
+    path = stored_at(path)
     return str(path) == STANDARD_INPUT or Path(path).is_fifo()
 
 
