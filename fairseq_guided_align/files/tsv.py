@@ -36,7 +36,7 @@ def tsv_columns(path: PathLike, columns: Sequence[int]) -> Iterator[list[CopiedT
 
 
 def _rows(block: bytes, path: PathLike, first_line: int, columns: Sequence[int]) -> list[list[bytes]]:
-    rows = [line.removesuffix(b"\r").split(b"\t") for line in block.removesuffix(b"\n").split(b"\n")]
+    rows = [line.split(b"\t") for line in block.removesuffix(b"\n").split(b"\n")]
     for number, row in enumerate(rows, start=first_line):
         if len(row) < max(columns):
             raise AlignmentFormatError(
