@@ -31,6 +31,8 @@ FAIRSEQ = [
 SENTENCEPIECE = ["sentencepiece>=0.2.2"]
 PLOTS = ["matplotlib>=3.6"]
 ALIGNER = ["eflomal==2.0.0"]
+# The module icu, with ICU itself and wheels for all interpreters; PyICU, the same module, has no wheels.
+ICU = ["pyicu-wheels>=2.15"]
 
 setup(
     name="fairseq-guided-align",
@@ -51,6 +53,7 @@ setup(
         "sentencepiece": SENTENCEPIECE,
         "plots": PLOTS,
         "aligner": ALIGNER,
+        "icu": ICU,
         "browser": ["selenium"],
         "test": [
             *SENTENCEPIECE,

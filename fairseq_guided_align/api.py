@@ -87,7 +87,7 @@ def load(
     subwords: str | None = None,
     sentencepiece_models: Sequence[str | None] = (None, None),
     lang_pair: str | None = None,
-    word_split: str | None = None,
+    word_split: str | Sequence[str | None] | None = None,
 ) -> Model:
     """A model out of a checkpoint.
 
@@ -98,11 +98,13 @@ def load(
         None: as the data folder says.
     :param sentencepiece_models: of source and target, instead of the data folder's.
     :param lang_pair: such as ``de-en``, for a model of several language pairs.
-    :param word_split: what separates the words of a text, ``spaces`` or ``whitespace``; None: as the data folder says.
+    :param word_split: what the words of a text are, one of ``links.words.WORD_SPLITS``, or those of source and target;
+        None: as the data folder says.
     :raises GuidedAlignError: the checkpoint cannot be read, or it is unknown how text is cut.
     """
     model = AlignmentModel(checkpoint, data, device=device, lang_pair=lang_pair)
-    return Model(model, subwords, sentencepiece_models, word_split)
+    both = (word_split, word_split) if word_split is None or isinstance(word_split, str) else word_split
+    return Model(model, subwords, sentencepiece_models, both)
 
 
 class Model:
@@ -113,7 +115,7 @@ class Model:
         model: AlignmentModel,
         subwords: str | None,
         sentencepiece_models: Sequence[str | None],
-        word_split: str | None = None,
+        word_split: Sequence[str | None] = (None, None),
     ) -> None:
         self._model = model
         self._cut_source, self._cut_target = text_cutters(

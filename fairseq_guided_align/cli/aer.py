@@ -13,7 +13,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fairseq_guided_align import __version__
-from fairseq_guided_align.cli.options import add, add_sampling, chosen_sampling, texts_to_read
+from fairseq_guided_align.cli.options import (
+    WORD_SPLIT,
+    add,
+    add_sampling,
+    chosen_sampling,
+    chosen_words,
+    refuse_words,
+    texts_to_read,
+)
 from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError
 from fairseq_guided_align.files.byte_lines import raise_length_error
 from fairseq_guided_align.files.opening import PathLike, is_pipe
@@ -21,7 +29,6 @@ from fairseq_guided_align.links.end_links import last_positions, pairs_that_end_
 from fairseq_guided_align.links.link import CorpusLinks
 from fairseq_guided_align.links.one_based import MANY, one_based_warning
 from fairseq_guided_align.links.reading import begun, count_pairs, form_of, read_link_file
-from fairseq_guided_align.links.words import DEFAULT_SPLIT
 from fairseq_guided_align.scores.metrics import AlignmentCounts, count_corpus
 from fairseq_guided_align.scores.scored_text import ScoredText
 from fairseq_guided_align.scores.significance import Comparison, Interval, bootstrap_interval, paired_bootstrap
@@ -63,7 +70,7 @@ bootstrap resampling (Koehn 2004)."""
     add(parser, "--gold-one-based")
     note = ", to notice links outside it and to take off Marian's links of </s>"
     add(parser, "--source", "--target", note=note, type=texts_to_read)
-    add(parser, "--word-split", note="only with --source and --target; default: spaces", default=None)
+    add(parser, *WORD_SPLIT, note="only with --source and --target; default: spaces")
     parser.add_argument(
         "--score-empty",
         action="store_true",
@@ -170,10 +177,9 @@ def _text(args: argparse.Namespace) -> ScoredText | None:
     if (args.source is None) != (args.target is None):
         raise GuidedAlignError("--source and --target go together: one file for each side")
     if args.source is None:
-        if args.word_split:
-            raise GuidedAlignError("--word-split goes with --source and --target")
+        refuse_words(args, "--source and --target")
         return None
-    return ScoredText.read(_files(args.source), _files(args.target), args.word_split or DEFAULT_SPLIT)
+    return ScoredText.read(_files(args.source), _files(args.target), chosen_words(args))
 
 
 def _sizes(shards: list[list[PathLike]]) -> list[int | None]:

@@ -9,14 +9,28 @@ from contextlib import ExitStack, contextmanager
 
 import numpy as np
 
-from fairseq_guided_align.cli.options import add, add_old_name, text_of_columns, text_to_read, text_to_write
+from fairseq_guided_align.cli.options import (
+    WORD_SPLIT,
+    add,
+    add_old_name,
+    chosen_words,
+    text_of_columns,
+    text_to_read,
+    text_to_write,
+)
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.atomic import atomic_text
 from fairseq_guided_align.files.byte_lines import count_lines, raise_length_error, read_lines
 from fairseq_guided_align.files.copies import readable_again
 from fairseq_guided_align.files.opening import PathLike, is_pipe
 from fairseq_guided_align.files.progress import line_counter, say
-from fairseq_guided_align.links.aligner import LONGEST_SENTENCE, AlignerInput, AlignerSettings, align_with_eflomal
+from fairseq_guided_align.links.aligner import (
+    LONGEST_SENTENCE,
+    AlignerInput,
+    AlignerSettings,
+    align_with_eflomal,
+    spaced,
+)
 from fairseq_guided_align.links.chunks import SAMPLE_PAIRS, ChunkCounts, ChunkedText, Outputs, Part, align_in_chunks
 from fairseq_guided_align.links.pharaoh import format_block
 from fairseq_guided_align.links.symmetrisation import SYMMETRISATIONS
@@ -35,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(parser, "--tsv", note=", in place of --source and --target")
     add(parser, "--columns")
     add(parser, "--output", note="links to write, Pharaoh text", type=text_to_write, required=True)
-    add(parser, "--word-split")
+    add(parser, *WORD_SPLIT)
     standard = AlignerSettings()
     add(parser, "--symmetrisation", note=f" (default: {standard.method})", default=standard.method)
     add_old_name(parser, "--method", "--symmetrisation", SYMMETRISATIONS)
@@ -153,10 +167,8 @@ def _align(args: argparse.Namespace, settings: AlignerSettings, source_path: Pat
     if len(set(lines)) > 1:
         raise_length_error([source_path, target_path])
     say(f"aligning {lines[0] if lines else 'the'} sentence pairs; eflomal says nothing until it is done")
-    source, target = (
-        (" ".join(split_words(line, args.word_split)) for line in read_lines(path))
-        for path in (source_path, target_path)
-    )
+    words = chosen_words(args)
+    source, target = _words(source_path, words.source), _words(target_path, words.target)
     seen = AlignerInput()
     links = with_links = 0
     with atomic_text(args.output) as stream, line_counter("symmetrise") as bar:
@@ -167,6 +179,11 @@ def _align(args: argparse.Namespace, settings: AlignerSettings, source_path: Pat
             bar.update(len(chunk))
     _tell(args.output, ChunkCounts(seen.sentences, links, with_links, len(seen.too_long)))
     return 0
+
+
+def _words(path: PathLike, word_split: str) -> Iterator[str]:
+    """The lines, words with single spaces between them."""
+    return (spaced(split_words(line, word_split)) for line in read_lines(path))
 
 
 def _align_in_chunks(
@@ -183,7 +200,7 @@ def _align_in_chunks(
             source,
             target,
             pairs,
-            (args.word_split,) * 2,
+            chosen_words(args),
             settings,
             chunk,
             args.sample_pairs or max(chunk, SAMPLE_PAIRS),

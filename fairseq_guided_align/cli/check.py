@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 
-from fairseq_guided_align.cli.options import add, text_of_columns, text_to_read
+from fairseq_guided_align.cli.options import WORD_SPLIT, add, chosen_words, text_of_columns, text_to_read
 from fairseq_guided_align.corpus.link_counts import share
 from fairseq_guided_align.corpus.report import AlignmentReport, report_on
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.compression import plain_or_compressed
 from fairseq_guided_align.links.end_links import told_end_links
 from fairseq_guided_align.links.split_evidence import split_contradiction_warning, split_warning
+from fairseq_guided_align.links.words import WordSplits
 
 EXIT_PROBLEMS = 1
 
@@ -35,16 +36,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(parser, "--source", "--target", note=", with --links")
     add(parser, "--tsv", note=", in place of --source and --target; with a third column, also of --links")
     add(parser, "--columns")
-    add(parser, "--one-based", "--word-split")
+    add(parser, "--one-based", *WORD_SPLIT)
     parser.add_argument("--examples", type=int, default=5, metavar="N", help="problems shown of a kind (default: 5)")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
+    words = chosen_words(args)
     with _files(args) as files:
         reports = [
-            (str(links), report_on(links, source, target, args.one_based, args.examples, args.word_split))
+            (str(links), report_on(links, source, target, args.one_based, args.examples, words))
             for links, source, target in files
         ]
     if args.json:
@@ -52,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(found, indent=2))
     else:
         for name, report in reports:
-            print("\n".join(_lines(name, report, args.one_based, args.word_split)))
+            print("\n".join(_lines(name, report, args.one_based, words)))
     return EXIT_PROBLEMS if any(report.errors for _, report in reports) else 0
 
 
@@ -94,7 +96,7 @@ def _named_files(args: argparse.Namespace) -> list[tuple[str, str, str]]:
     ]
 
 
-def _lines(name: str, report: AlignmentReport, one_based: bool, word_split: str) -> list[str]:
+def _lines(name: str, report: AlignmentReport, one_based: bool, word_split: WordSplits) -> list[str]:
     lines = [f"{name}:"]
     if report.same_length:
         lines += [

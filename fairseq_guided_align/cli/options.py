@@ -16,7 +16,7 @@ from fairseq_guided_align.files.opening import STANDARD_INPUT, CopiedText, PathL
 from fairseq_guided_align.files.progress import say
 from fairseq_guided_align.files.tsv import tsv_columns
 from fairseq_guided_align.links.symmetrisation import SYMMETRISATIONS
-from fairseq_guided_align.links.words import DEFAULT_SPLIT, WORD_SPLITS
+from fairseq_guided_align.links.words import DEFAULT_SPLIT, WordSplits, check_word_split
 from fairseq_guided_align.subwords.conversion import POLICIES
 from fairseq_guided_align.subwords.pieces import KINDS
 from fairseq_guided_align.subwords.settings import SETTINGS
@@ -56,6 +56,15 @@ def folder_to_write(argument: str) -> str:
     """A folder that a command makes; standard output cannot be one."""
     if argument == "-":
         raise argparse.ArgumentTypeError("expected a folder; - is standard output (./- is a folder of that name)")
+    return argument
+
+
+def word_definition(argument: str) -> str:
+    """What the words of a text are, one of ``links.words.WORD_SPLITS``."""
+    try:
+        check_word_split(argument)
+    except GuidedAlignError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
     return argument
 
 
@@ -149,11 +158,14 @@ SHARED: dict[str, dict[str, Any]] = {
     "--symmetrisation": {"choices": SYMMETRISATIONS, "help": "how the two directions become one{note}"},
     # Words and pieces.
     "--word-split": {
-        "choices": WORD_SPLITS, "default": DEFAULT_SPLIT, "note": f"default: {DEFAULT_SPLIT}",
-        "help": "what separates words: spaces: ASCII white space alone, so that a no-break space is part of a word;"
-        " whitespace: any white space, as for Python's str.split, eflomal's command, simalign and awesome-align"
-        " ({note})",
+        "type": word_definition, "metavar": "HOW", "note": f"default: {DEFAULT_SPLIT}",
+        "help": "what the words are: spaces: ASCII white space alone separates them, so that a no-break space is part"
+        " of a word; whitespace: any white space does, as for Python's str.split, eflomal's command, simalign and"
+        " awesome-align; icu: Unicode's rules and ICU's dictionaries, for text without spaces, punctuation apart;"
+        " characters; regex=PATTERN: what the pattern matches, and what is left ({note})",
     },
+    "--source-word-split": {"type": word_definition, "metavar": "HOW", "help": "the same of the source alone"},
+    "--target-word-split": {"type": word_definition, "metavar": "HOW", "help": "the same of the target alone"},
     "--level": {"choices": ("words", "pieces"), "default": "words", "help": "{note} (default: words)"},
     "--subwords": {
         "choices": KINDS, "note": _AS_FOLDER_SAYS,
@@ -184,11 +196,29 @@ SHARED: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 """Arguments of ``add_argument``; ``{note}`` in a help is what a command adds, or ``note``."""
 
+WORD_SPLIT = ("--word-split", "--source-word-split", "--target-word-split")
 SHORT = {"--source-lang": "-s", "--target-lang": "-t", "--output": "-o"}
 
 LINK_READING = ("--one-based", "--inverted", "--max-dropped")
 SENTENCEPIECE_MODELS = ("--source-sentencepiece-model", "--target-sentencepiece-model")
 MODEL = ("--data", "--lang-pair", "--device")
+
+
+def given_words(args: argparse.Namespace) -> tuple[str | None, str | None]:
+    """What the options say that the words of source and target are; None where they say nothing."""
+    return args.source_word_split or args.word_split, args.target_word_split or args.word_split
+
+
+def chosen_words(args: argparse.Namespace) -> WordSplits:
+    """What the words of source and target are, by the options."""
+    source, target = given_words(args)
+    return WordSplits(source or DEFAULT_SPLIT, target or DEFAULT_SPLIT)
+
+
+def refuse_words(args: argparse.Namespace, goes_with: str) -> None:
+    """:raises GuidedAlignError: an option says what the words are, and there are none."""
+    if any(given_words(args)):
+        raise GuidedAlignError(f"--word-split goes with {goes_with}")
 
 
 def add(options: Any, *names: str, note: str | None = None, **changes: Any) -> None:

@@ -8,7 +8,9 @@ from contextlib import ExitStack
 from fairseq_guided_align.cli.options import (
     LINK_READING,
     SENTENCEPIECE_MODELS,
+    WORD_SPLIT,
     add,
+    chosen_words,
     folder_to_write,
     named_file,
     named_text_to_read,
@@ -93,7 +95,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         subwords.add_argument(option, metavar="FILE", help=f"use this {side} dictionary, such as a trained model's")
 
     links = parser.add_argument_group("links")
-    add(links, "--policy", *LINK_READING, "--word-split", "--on-mismatch")
+    add(links, "--policy", *LINK_READING, *WORD_SPLIT, "--on-mismatch")
     links.add_argument("--allow-missing-alignments", action="store_true", help="splits may have no file of links")
     links.add_argument("--aligner", choices=("eflomal",), help="make the links of splits that have no file of them")
     add(links, "--symmetrisation", note=f", with --aligner (default: {AlignerSettings().method})")
@@ -190,7 +192,7 @@ def _settings(args: argparse.Namespace) -> PreprocessSettings:
             inverted=args.inverted,
             skip_mismatches=args.on_mismatch == "drop-links",
             max_dropped=args.max_dropped,
-            word_split=args.word_split,
+            word_split=chosen_words(args),
         ),
         max_pieces=args.max_pieces,
         max_ratio=args.max_ratio,

@@ -8,7 +8,9 @@ from contextlib import ExitStack, closing
 from fairseq_guided_align.cli.options import (
     LINK_READING,
     SENTENCEPIECE_MODELS,
+    WORD_SPLIT,
     add,
+    chosen_words,
     tell_counts,
     tell_if_empty,
     text_to_read,
@@ -53,12 +55,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(parser, "--subwords", note="default: sentencepiece", default="sentencepiece")
     add(parser, "--policy")
     parser.add_argument("--back", action="store_true", help="read links between pieces, write links between words")
-    add(parser, *LINK_READING, "--word-split", "--on-mismatch", "--workers")
+    add(parser, *LINK_READING, *WORD_SPLIT, "--on-mismatch", "--workers")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
     keep_freed_memory()
+    words = chosen_words(args)
     source, target = (_side(args, name) for name in ("source", "target"))
     settings = ConversionSettings(
         args.policy,
@@ -67,13 +70,13 @@ def run(args: argparse.Namespace) -> int:
         args.inverted,
         args.on_mismatch == "drop-links",
         args.max_dropped,
-        args.word_split,
+        words,
     )
     counts = ConversionCounts()
     with ExitStack() as stack:
         # Before anything is written: the links may be of a form that is not read.
-        words = args.source_pieces if args.back else args.source_words
-        text = stack.enter_context(as_pharaoh(args.links, lambda: count_lines(words), args.one_based))
+        counted = args.source_pieces if args.back else args.source_words
+        text = stack.enter_context(as_pharaoh(args.links, lambda: count_lines(counted), args.one_based))
         stream, bar = stack.enter_context(atomic_text(args.output)), stack.enter_context(line_counter("project"))
         files = ConversionFiles(args.links, source, target, settings, text)
         blocks = stack.enter_context(closing(convert_to_text(files, args.workers)))
@@ -81,9 +84,9 @@ def run(args: argparse.Namespace) -> int:
             stream.write(lines)
             counts.add(seen)
             bar.update(seen.sentences)
-        counts.check_words(args.links, args.word_split)
+        counts.check_words(args.links, words)
         counts.check(args.links, settings.max_dropped)
-    for warning in counts.word_warnings(args.links, args.word_split):
+    for warning in counts.word_warnings(args.links, words):
         say(f"warning: {warning}")
     tell_if_empty(counts.sentences, args.source_words)
     tell_counts(counts, args.links, args.links, args.one_based)

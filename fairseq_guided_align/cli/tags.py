@@ -6,13 +6,21 @@ import argparse
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from fairseq_guided_align.cli.options import MODEL, SENTENCEPIECE_MODELS, add, text_to_read, text_to_write
+from fairseq_guided_align.cli.options import (
+    MODEL,
+    SENTENCEPIECE_MODELS,
+    WORD_SPLIT,
+    add,
+    chosen_words,
+    given_words,
+    text_to_read,
+    text_to_write,
+)
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.atomic import atomic_text
 from fairseq_guided_align.files.byte_lines import count_lines, read_lines
 from fairseq_guided_align.files.progress import line_counter, say
 from fairseq_guided_align.links.reading import as_pharaoh
-from fairseq_guided_align.links.words import DEFAULT_SPLIT
 from fairseq_guided_align.markup.carrying import DEFAULT_QUOTES, KEEP, PAIRS
 from fairseq_guided_align.markup.edges import QUOTE_SIDES
 from fairseq_guided_align.markup.kinds import DEFAULT_KINDS, Markup, markup_of
@@ -82,7 +90,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             help=f"the {side} text without tags, in the words that the links count; without it they count what stands"
             " between white space. A model reads this text, so give it as the model was trained on it",
         )
-    add(parser, "--word-split", note="default: spaces; of a model: as the data folder says", default=None)
+    add(parser, *WORD_SPLIT, note="default: spaces; of a model: as the data folder says")
     add(parser, "--one-based")
     parser.add_argument(
         "--on-error",
@@ -136,7 +144,7 @@ def run(args: argparse.Namespace) -> int:
             args.source_words,
             args.target_words,
             args.one_based,
-            args.word_split or DEFAULT_SPLIT,
+            chosen_words(args),
         )
         output = stack.enter_context(atomic_text(args.output))
         report = stack.enter_context(atomic_text(args.report)) if args.report is not None else None
@@ -178,7 +186,7 @@ def _linker(args: argparse.Namespace) -> ModelLinker:
 
     model = AlignmentModel(args.checkpoint, args.data, device=args.device, lang_pair=args.lang_pair)
     models = args.source_sentencepiece_model, args.target_sentencepiece_model
-    cutters = cutters_of(model, args.subwords, models, word_split=args.word_split)
+    cutters = cutters_of(model, args.subwords, models, word_split=given_words(args))
     if cutters[0].kind == "bpe" and None in (args.source_words, args.target_words):
         raise GuidedAlignError(
             f"{args.checkpoint}: reads text in BPE pieces (@@), which text with tags is not: give the same text in"

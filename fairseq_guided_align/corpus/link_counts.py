@@ -13,6 +13,7 @@ from fairseq_guided_align.links.end_links import told_end_links
 from fairseq_guided_align.links.link import CorpusLinks
 from fairseq_guided_align.links.one_based import one_based_warning
 from fairseq_guided_align.links.split_evidence import SplitEvidence, split_contradiction_warning, split_warning
+from fairseq_guided_align.links.words import WordSplits
 
 EXAMPLES = 5
 
@@ -104,13 +105,13 @@ class ConversionCounts(LinkCounts):
     def dropped(self) -> int:
         return self.out_of_range + self.without_pieces + self.of_other_words
 
-    def check_words(self, path: PathLike, word_split: str) -> None:
+    def check_words(self, path: PathLike, word_split: WordSplits) -> None:
         """:raises AlignmentRangeError: the links count words by another definition, so that many are shifted."""
         contradiction = split_contradiction_warning(path, self.split_evidence, word_split)
         if contradiction:
             raise AlignmentRangeError(contradiction)
 
-    def word_warnings(self, path: PathLike, word_split: str) -> Iterator[str]:
+    def word_warnings(self, path: PathLike, word_split: WordSplits) -> Iterator[str]:
         """A warning where the links may count words by another definition."""
         suspicion = split_warning(path, self.split_evidence, word_split)
         if suspicion:

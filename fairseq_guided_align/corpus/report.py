@@ -17,7 +17,7 @@ from fairseq_guided_align.links.one_based import looks_one_based
 from fairseq_guided_align.links.pharaoh import parse_block, parse_line
 from fairseq_guided_align.links.reading import as_pharaoh
 from fairseq_guided_align.links.split_evidence import SplitEvidence, evidence_of
-from fairseq_guided_align.links.words import DEFAULT_SPLIT, count_other_words, count_words, separated
+from fairseq_guided_align.links.words import DEFAULT_SPLITS, WordSplits, count_other_words, count_words, separated
 from fairseq_guided_align.subwords.pieces import CONTINUATION, SPACE_MARK, goes_on
 from fairseq_guided_align.subwords.word_positions import WordPositions
 
@@ -93,13 +93,13 @@ def report_on(
     target: PathLike,
     one_based: bool = False,
     problems: int = 5,
-    word_split: str = DEFAULT_SPLIT,
+    word_split: WordSplits = DEFAULT_SPLITS,
 ) -> AlignmentReport:
     """Read the three files side by side and count.
 
     :param source: text, words or pieces, in which source positions count.
     :param problems: how many examples of each kind of problem to keep.
-    :param word_split: what separates them, one of ``links.words.WORD_SPLITS``.
+    :param word_split: what the tokens of source and target are.
     :raises GuidedAlignError: a file cannot be read, or is not Pharaoh text nor of NAACL's form.
     """
     report = AlignmentReport()
@@ -134,16 +134,16 @@ class _Block:
     one_based: bool
     examples: int
 
-    def count(self, blocks: Sequence[bytes], word_split: str) -> None:
+    def count(self, blocks: Sequence[bytes], word_split: WordSplits) -> None:
         """:param blocks: lines of the links, the source and the target."""
         report = self.report
         links, text = self._readable(blocks[0]), blocks[1:]
         for name, block in zip(self.names[1:], text):
             self._check_text(name, block)
-        source, target = (count_words(block, word_split) for block in text)
+        source, target = (count_words(block, split) for block, split in zip(text, word_split))
         other_words = (
-            count_other_words(text[0], source, word_split),
-            count_other_words(text[1], target, word_split),
+            count_other_words(text[0], source, word_split.source),
+            count_other_words(text[1], target, word_split.target),
         )
         same_words = (source == other_words[0]) & (target == other_words[1])
         links, end_links = take_off_end_links(links, source, target, same_words)
@@ -152,11 +152,11 @@ class _Block:
         self._count_text(source, target)
         self._count_inside(links.where(self._inside(links, source, target)), source, target)
         sentence = links.sentence()
-        for positions, block, words, position in (
-            (report.source_positions, text[0], source, links.source),
-            (report.target_positions, text[1], target, links.target),
+        for positions, block, split, words, position in (
+            (report.source_positions, text[0], word_split.source, source, links.source),
+            (report.target_positions, text[1], word_split.target, target, links.target),
         ):
-            positions.add(words, _spelt_words(separated(block, word_split), words), sentence, position)
+            positions.add(words, _spelt_words(separated(block, split), words), sentence, position)
 
     def _count_text(self, source: np.ndarray, target: np.ndarray) -> None:
         self.report.sentences += len(source)

@@ -22,8 +22,8 @@ from fairseq_guided_align.files.workers import map_in_order
 from fairseq_guided_align.links.end_links import take_off_end_links
 from fairseq_guided_align.links.link import CorpusLinks
 from fairseq_guided_align.links.pharaoh import format_block, parse_block
-from fairseq_guided_align.links.split_evidence import evidence_of
-from fairseq_guided_align.links.words import DEFAULT_SPLIT, SHOWN, count_other_words, other_split, separated
+from fairseq_guided_align.links.split_evidence import evidence_of, other_splits, told
+from fairseq_guided_align.links.words import DEFAULT_SPLITS, WordSplits, count_other_words, separated
 from fairseq_guided_align.subwords.conversion import corpus_subword_links_to_word_links, word_links_to_subword_links
 from fairseq_guided_align.subwords.sentencepiece_models import PieceEncoder
 from fairseq_guided_align.subwords.spelling import match_lines
@@ -58,7 +58,7 @@ class ConversionSettings:
     :param inverted: the links are target-source.
     :param skip_mismatches: where words and pieces of a pair differ, leave it without links instead of stopping.
     :param max_dropped: share of the links, in [0, 1], that may be dropped before it is an error.
-    :param word_split: what the words are, one of ``links.words.WORD_SPLITS``.
+    :param word_split: what the words of source and target are.
     """
 
     policy: str = "all"
@@ -67,7 +67,7 @@ class ConversionSettings:
     inverted: bool = False
     skip_mismatches: bool = False
     max_dropped: float = 0.1
-    word_split: str = DEFAULT_SPLIT
+    word_split: WordSplits = DEFAULT_SPLITS
 
 
 @dataclass(frozen=True)
@@ -150,10 +150,10 @@ def convert_block(
     """
     mismatches: list[str] = []
     matched, other_words = [], []
-    for side, words, pieces in sides:
-        split = separated(words, settings.word_split)
+    for (side, words, pieces), word_split in zip(sides, settings.word_split):
+        split = separated(words, word_split)
         matched.append(_match(split, pieces, side, line_numbers, mismatches, settings.skip_mismatches))
-        other_words.append(count_other_words(words, matched[-1].words, settings.word_split))
+        other_words.append(count_other_words(words, matched[-1].words, word_split))
     source, target = matched
     words_of, pieces_of = (source.words, target.words), (source.pieces, target.pieces)
     old_sizes, new_sizes = (pieces_of, words_of) if settings.back else (words_of, pieces_of)
@@ -188,7 +188,7 @@ def _without_other_words(
     words: tuple[np.ndarray, np.ndarray],
     other_words: tuple[np.ndarray, np.ndarray],
     counts: ConversionCounts,
-    word_split: str,
+    word_split: WordSplits,
     links_path: PathLike,
     line_numbers: Sequence[int],
 ) -> CorpusLinks:
@@ -208,10 +208,10 @@ def _without_other_words(
     return links.where(~of_pair)
 
 
-def _other_words_warning(where: str, words: Sequence[int], other_words: Sequence[int], word_split: str) -> str:
+def _other_words_warning(where: str, words: Sequence[int], other_words: Sequence[int], word_split: WordSplits) -> str:
     return (
         f"{where}: the links of this pair were left out: they fit its {other_words[0]} source and {other_words[1]}"
-        f" target words {SHOWN[other_split(word_split)]}, not the {words[0]} and {words[1]} {SHOWN[word_split]}"
+        f" target words {told(other_splits(word_split))}, not the {words[0]} and {words[1]} {told(word_split)}"
     )
 
 

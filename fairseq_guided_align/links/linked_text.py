@@ -14,7 +14,7 @@ from fairseq_guided_align.links.end_links import take_off_end_links, told_end_li
 from fairseq_guided_align.links.link import CorpusLinks
 from fairseq_guided_align.links.outside import first_outside
 from fairseq_guided_align.links.reading import read_link_file
-from fairseq_guided_align.links.words import has_rare_space, split_words
+from fairseq_guided_align.links.words import WordSplits, has_rare_space, split_words
 
 
 @dataclass(frozen=True)
@@ -34,23 +34,32 @@ class LinkedText:
         return len(self.source)
 
     @classmethod
-    def of_words(cls, source: str, target: str, word_split: str) -> LinkedText:
+    def of_words(cls, source: str, target: str, word_split: WordSplits) -> LinkedText:
         """Read a text in words.
 
-        :param word_split: one of ``links.words.WORD_SPLITS``.
+        :param word_split: what the words of source and target are.
         :raises AlignmentLengthError: the files have different numbers of lines.
         :raises GuidedAlignError: a file cannot be read.
         """
-        return cls._read(source, target, lambda line: split_words(line, word_split))
+        return cls._read(
+            source,
+            target,
+            lambda line: split_words(line, word_split.source),
+            lambda line: split_words(line, word_split.target),
+        )
 
     @classmethod
     def of_pieces(cls, source: str, target: str) -> LinkedText:
         """Read a text in pieces. As for fairseq, any white space separates them. Raises as :meth:`of_words`."""
-        return cls._read(source, target, str.split)
+        return cls._read(source, target, str.split, str.split)
 
     @classmethod
-    def _read(cls, source: str, target: str, split: Callable[[str], list[str]]) -> LinkedText:
-        sides = [[split(line) for line in read_lines(path)] for path in (source, target)]
+    def _read(
+        cls, source: str, target: str, of_source: Callable[[str], list[str]], of_target: Callable[[str], list[str]]
+    ) -> LinkedText:
+        sides = [
+            [split(line) for line in read_lines(path)] for path, split in ((source, of_source), (target, of_target))
+        ]
         if len(sides[0]) != len(sides[1]):
             raise_length_error([source, target])
         return cls(source, *sides)

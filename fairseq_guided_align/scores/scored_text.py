@@ -13,7 +13,7 @@ from fairseq_guided_align.links.end_links import take_off_end_links
 from fairseq_guided_align.links.link import CorpusLinks
 from fairseq_guided_align.links.outside import is_outside
 from fairseq_guided_align.links.split_evidence import evidence_of, split_contradiction_warning, split_warning
-from fairseq_guided_align.links.words import count_other_words, count_words
+from fairseq_guided_align.links.words import WordSplits, count_other_words, count_words
 
 
 @dataclass(frozen=True)
@@ -23,16 +23,16 @@ class ScoredText:
     :param words: (pairs,) int64, words of each source, and of each target.
     :param other_words: the same by the definition that is not in use.
     :param shards: pairs in each of its files.
-    :param word_split: the definition in use, one of ``links.words.WORD_SPLITS``.
+    :param word_split: the definitions in use.
     """
 
     words: tuple[np.ndarray, np.ndarray]
     other_words: tuple[np.ndarray, np.ndarray]
     shards: list[int]
-    word_split: str
+    word_split: WordSplits
 
     @classmethod
-    def read(cls, sources: Sequence[PathLike], targets: Sequence[PathLike], word_split: str) -> ScoredText:
+    def read(cls, sources: Sequence[PathLike], targets: Sequence[PathLike], word_split: WordSplits) -> ScoredText:
         """A text in one or several files.
 
         :raises AlignmentLengthError: source and target have different numbers of lines, or of files.
@@ -45,8 +45,8 @@ class ScoredText:
         for paths in zip(sources, targets):
             pairs = 0
             for _, blocks in read_blocks_together(paths, 2000):
-                own = [count_words(block, word_split) for block in blocks]
-                others = [count_other_words(block, words, word_split) for block, words in zip(blocks, own)]
+                own = [count_words(block, split) for block, split in zip(blocks, word_split)]
+                others = [count_other_words(*side) for side in zip(blocks, own, word_split)]
                 for column, words in zip(columns, (*own, *others)):
                     column.append(words)
                 pairs += len(own[0])
