@@ -33,6 +33,8 @@ PLOTS = ["matplotlib>=3.6"]
 ALIGNER = ["eflomal==2.0.0"]
 # The module icu, with ICU itself and wheels for all interpreters; PyICU, the same module, has no wheels.
 ICU = ["pyicu-wheels>=2.15"]
+# From 1.0 on it is compiled; wheels for Linux, macOS and Windows.
+DOCUMENTS = ["sentencex>=1.0"]
 
 setup(
     name="fairseq-guided-align",
@@ -54,6 +56,7 @@ setup(
         "plots": PLOTS,
         "aligner": ALIGNER,
         "icu": ICU,
+        "documents": DOCUMENTS,
         "browser": ["selenium"],
         "test": [
             *SENTENCEPIECE,

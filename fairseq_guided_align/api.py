@@ -15,57 +15,41 @@ words, as the data folder separates them, or pieces; positions count from 0.
 
 from __future__ import annotations
 
-import re
+import os
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-
-from fairseq_guided_align.aligning.extraction import AlignedText, AlignmentModel, read_links_off
-from fairseq_guided_align.aligning.tag_links import tag_links
-from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError, MarkupError
+from fairseq_guided_align.aligning.ctranslate2_search import CTranslate2Search, is_converted
+from fairseq_guided_align.aligning.document_translation import TranslatedDocument, Translates, translated_document
+from fairseq_guided_align.aligning.extraction import AlignmentModel, read_links_off
+from fairseq_guided_align.aligning.fairseq_search import FairseqSearch, generated
+from fairseq_guided_align.aligning.search import Search
+from fairseq_guided_align.aligning.sentences import sentence_splitter
+from fairseq_guided_align.aligning.translating import (
+    LinkReading,
+    SearchWidth,
+    Segment,
+    SentenceSplitter,
+    Translation,
+    Translator,
+)
+from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError
 from fairseq_guided_align.links.link import SentenceLinks
-from fairseq_guided_align.markup.carrying import Transferred, carried
-from fairseq_guided_align.markup.kinds import Markup, markup_of
-from fairseq_guided_align.markup.tagged_text import TaggedText
-from fairseq_guided_align.markup.word_places import places_of_words
-from fairseq_guided_align.subwords.pieces import text_of
-from fairseq_guided_align.subwords.special_tokens import pieces_of
+from fairseq_guided_align.markup.carrying import DEFAULT_QUOTES
+from fairseq_guided_align.markup.carrying import KEEP as KEEP_PAIRS
+from fairseq_guided_align.markup.kinds import markup_of
+from fairseq_guided_align.markup.segments import taken_apart
+from fairseq_guided_align.markup.settings import STOP, TagSettings, tag_settings
+from fairseq_guided_align.subwords.settings import subword_settings
 from fairseq_guided_align.subwords.text_pieces import PiecedSentence, text_cutters
 
-__all__ = ["Model", "Score", "Translation", "load"]
+__all__ = ["Model", "Score", "TranslatedDocument", "Translation", "load"]
 
 LEVELS = ("words", "pieces")
-SEARCH_OPTIONS = (
-    "diverse_beam_groups", "diverse_beam_strength", "diversity_rate", "lenpen", "match_source_len", "max_len_a",
-    "max_len_b", "min_len", "no_repeat_ngram_size", "prefix_allowed_tokens_fn", "sampling", "sampling_topk",
-    "sampling_topp", "temperature", "unkpen", "unnormalized",
-)  # fmt: skip
-"""What fairseq's search reads besides the arguments of :meth:`Model.translate`."""
-
-
-@dataclass(frozen=True)
-class Translation:
-    """A hypothesis.
-
-    :param text: the translation in words; with its tags, where markup was named.
-    :param pieces: the translation in the model's pieces, without ``</s>``.
-    :param score: log-probability in nats, normalised as the search does.
-    :param links: between words or pieces of source and target, as asked for; both without tags.
-    :param attention: (target, source + 1) probabilities between them; the last column is ``</s>``'s.
-    :param plain_text: the translation in words, without tags.
-    :param guessed_tags: how many tags no link speaks for; a pair is one.
-    """
-
-    text: str
-    pieces: list[str]
-    score: float
-    links: SentenceLinks
-    attention: np.ndarray
-    plain_text: str
-    guessed_tags: int
+SKIP = "skip"
+TOO_LONG = (STOP, SKIP)
 
 
 @dataclass(frozen=True)
@@ -89,22 +73,42 @@ def load(
     lang_pair: str | None = None,
     word_split: str | Sequence[str | None] | None = None,
 ) -> Model:
-    """A model out of a checkpoint.
+    """A model out of a checkpoint, or out of a folder that ``fairseq-guided-align ctranslate2`` made of one.
 
-    :param checkpoint: of fairseq's, trained with this package or without; what was guided is in it.
+    :param checkpoint: of fairseq's, trained with this package or without; what was guided is in it. A folder for
+        CTranslate2 is known by its content; its model translates, and does neither align nor score.
     :param data: the data folder; None: the one that the checkpoint was trained on.
     :param device: where the model runs, such as ``cuda:0``; None: a GPU where there is one.
     :param subwords: how pieces make up words, ``sentencepiece``, ``bpe`` (text has to be cut already) or ``words``;
         None: as the data folder says.
     :param sentencepiece_models: of source and target, instead of the data folder's.
-    :param lang_pair: such as ``de-en``, for a model of several language pairs.
+    :param lang_pair: such as ``de-en``, for a checkpoint of several language pairs.
     :param word_split: what the words of a text are, one of ``links.words.WORD_SPLITS``, or those of source and target;
         None: as the data folder says.
     :raises GuidedAlignError: the checkpoint cannot be read, or it is unknown how text is cut.
     """
-    model = AlignmentModel(checkpoint, data, device=device, lang_pair=lang_pair)
+    search = _search(checkpoint, data, device, lang_pair)
+    if subwords is None and "subwords" not in subword_settings(search.data) and is_converted(search.data):
+        raise GuidedAlignError(
+            f"{checkpoint}: does not say how text is cut into pieces; name the data folder with --data, or convert the"
+            " checkpoint again"
+        )
     both = (word_split, word_split) if word_split is None or isinstance(word_split, str) else word_split
-    return Model(model, subwords, sentencepiece_models, both)
+    return Model(search, subwords, sentencepiece_models, both)
+
+
+def _search(model: str, data: str | None, device: str | None, lang_pair: str | None) -> Search:
+    """The engine that the model is for."""
+    if is_converted(model):
+        if lang_pair is not None:
+            raise GuidedAlignError(f"{model}: a folder for CTranslate2 has one language pair; leave --lang-pair out")
+        return CTranslate2Search(model, data, device)
+    if os.path.isdir(model):
+        raise GuidedAlignError(
+            f"{model}: expected a checkpoint, such as checkpoint_best.pt, or a folder that `fairseq-guided-align"
+            " ctranslate2` made; got another folder"
+        )
+    return FairseqSearch(model, AlignmentModel(model, data, device=device, lang_pair=lang_pair))
 
 
 class Model:
@@ -112,20 +116,42 @@ class Model:
 
     def __init__(
         self,
-        model: AlignmentModel,
+        search: Search,
         subwords: str | None,
         sentencepiece_models: Sequence[str | None],
         word_split: Sequence[str | None] = (None, None),
     ) -> None:
-        self._model = model
-        self._cut_source, self._cut_target = text_cutters(
-            model.data,
-            (model.options.source_lang, model.options.target_lang),
+        cutters = text_cutters(
+            search.data,
+            search.langs,
             subwords,
             sentencepiece_models,
-            kind_option="subwords",
+            kind_option="subwords (--subwords)",
             word_split=word_split,
         )
+        self._search = search
+        self._translator = Translator(search, cutters)
+
+    @property
+    def subwords(self) -> str:
+        """How the source's pieces make up words: ``sentencepiece``, ``bpe`` or ``words``."""
+        return self._translator.cut_source.kind
+
+    @property
+    def languages(self) -> tuple[str, str]:
+        """Source and target language, as the data folder calls them."""
+        return self._search.langs
+
+    def source_words(self, sentences: Sequence[str], markup: str | None = None) -> list[list[str]]:
+        """The words of each sentence that links between words count.
+
+        :param markup: as of :meth:`translate`.
+        :raises MarkupError: the tags of a sentence do not fit together.
+        """
+        _check_list(sentences)
+        kinds = None if markup is None else markup_of(markup)
+        texts = sentences if kinds is None else [kinds.read(sentence).text for sentence in sentences]
+        return [self._translator.cut_source.words(text) for text in texts]
 
     def translate(
         self,
@@ -137,12 +163,26 @@ class Model:
         threshold: float | None = None,
         max_tokens: int = 4000,
         markup: str | None = None,
+        *,
+        placeholders: Sequence[str] = (),
+        pairs: str = KEEP_PAIRS,
+        quotes: str = DEFAULT_QUOTES,
+        on_error: str = STOP,
+        protect: str = "",
+        terms: Iterable[tuple[str, str]] | None = None,
+        inflected_terms: bool = False,
+        insert_kept: bool = False,
+        split: SentenceSplitter | None = None,
+        too_long: str = STOP,
         **search: Any,
     ) -> list[list[Translation]]:
         """The best translations of each sentence, in the order of the sentences.
 
         With ``markup``, sentences are segments with tags. The model reads them without tags, and each translation gets
-        the tags, along the probabilities of links between words.
+        the tags, along the probabilities of links between words. What must survive translation, such as ``code`` in
+        HTML, placeholders and what ``protect`` and ``terms`` name, is put right in the translation.
+
+        A sentence without text, or with nothing but protected text, is its own translation.
 
         :param beam: width of the beam.
         :param nbest: translations of each sentence, at most ``beam``.
@@ -152,29 +192,88 @@ class Model:
         :param max_tokens: source tokens of a batch, padding included.
         :param markup: the kinds of markup in the sentences, as in ``html,placeholders=printf``; None: they are text
             without tags.
-        :param search: more of fairseq's options of generation, :data:`SEARCH_OPTIONS`, such as ``lenpen=0.6``.
+        :param placeholders: regular expressions of what is a placeholder too.
+        :param pairs: ``keep``: each tag comes out once. ``split``: a pair may be repeated around parts that are not
+            adjacent.
+        :param quotes: ``inside`` or ``outside``: where quotation marks go that only the translation has, right around
+            a span.
+        :param on_error: where tags do not fit together: ``stop``; ``keep``: tags without a partner are placed alone;
+            ``drop-tags``: the translation alone.
+        :param protect: what must survive: names out of ``numbers``, ``urls``, ``emails``, ``placeholders``, joined by
+            commas.
+        :param terms: ``(source term, target term)``, which must survive too.
+        :param inflected_terms: another form of a term counts as the term.
+        :param insert_kept: what the markup protects, such as ``code`` and placeholders, is put in where the fewest
+            links cross, if it is missing and has no links; otherwise that is only noted.
+        :param split: gives the ``(start, stop)`` ranges of the sentences in a text. Each of ``sentences`` is then cut
+            into them, and they are translated one by one; tags may span them. It needs ``nbest`` 1.
+        :param too_long: a sentence that is too long for the model is an error (``stop``), or has no translations
+            (``skip``).
+        :param search: more options of the engine's search, such as ``lenpen=0.6`` of fairseq's:
+            ``fairseq_search.SEARCH_OPTIONS``.
         :raises MarkupError: the tags of a sentence do not fit together; with its number as the line.
         :raises GuidedAlignError: arguments out of range, or a sentence that is too long for the model.
         """
         _check_level(level)
         if not 1 <= nbest <= beam:
             raise GuidedAlignError(f"expected 1 <= nbest <= beam; got nbest {nbest} and beam {beam}")
-        unknown = sorted(set(search) - set(SEARCH_OPTIONS))
-        if unknown:
-            raise GuidedAlignError(
-                f"expected options of fairseq's search, {', '.join(SEARCH_OPTIONS)}; got {', '.join(unknown)}"
-            )
+        if too_long not in TOO_LONG:
+            raise GuidedAlignError(f"wanted one of {', '.join(TOO_LONG)}; got {too_long!r}")
+        if split is not None and nbest > 1:
+            raise GuidedAlignError(f"expected nbest 1 for text that is cut into sentences; got {nbest}")
         _check_list(sentences)
-        tags = None if markup is None else self._tags(sentences, markup)
-        sources = self._cut_source(sentences if tags is None else [one.segment.text for one in tags])
-        model = self._model
-        options = Namespace(beam=beam, nbest=nbest, print_alignment="soft", **search)
-        generator = model.task.build_generator([model.model], options)
-        found: list[list[Translation] | None] = [None] * len(sources)
-        for number, source, hypotheses in self._generated(generator, sources, None, max_tokens):
-            how = level, method, threshold, None if tags is None else tags[number]
-            found[number] = [self._translation(source, hypothesis, *how) for hypothesis in hypotheses[:nbest]]
-        return _complete(found)
+        settings = tag_settings(
+            markup, placeholders, pairs, quotes, on_error, protect, terms, inflected_terms, insert_kept
+        )
+        self._check_raw_text(settings)
+        segments = [
+            Segment(raw, *taken_apart(raw, line, settings, "sentences"), line)
+            for line, raw in enumerate(sentences, start=1)
+        ]
+        width = SearchWidth(beam, nbest, max_tokens, search)
+        found = self._translator(segments, settings, LinkReading(level, method, threshold), width, split)
+        return found if too_long == SKIP else _complete([some or None for some in found])
+
+    def translate_document(
+        self,
+        raw: str,
+        kind: str,
+        markup: str | None = None,
+        progress: Callable[[int], object] = lambda blocks: None,
+        **how: Any,
+    ) -> TranslatedDocument:
+        """A whole document: its text is translated sentence by sentence, all else stays as it is, byte for byte.
+
+        In HTML, ``script``, ``style``, ``pre``, ``textarea``, ``svg``, ``math`` and elements with ``translate="no"``
+        stay; the attributes ``alt``, ``title``, ``placeholder`` and ``aria-label``, and the descriptions of ``meta``,
+        are translated. In XLIFF, 1.2 or 2, sources without a translation get one.
+
+        :param kind: ``html`` or ``xliff``.
+        :param markup: the kind, and with a comma ``placeholders``, as in ``html,placeholders=printf``; None: the kind.
+        :param progress: is told the number of blocks of text that are done since the last time.
+        :param how: more arguments of :meth:`translate`: ``beam``, ``max_tokens``, ``pairs``, ``quotes``, ``on_error``,
+            ``protect``, ``terms``, ``inflected_terms``, ``placeholders`` and options of the search.
+        :raises MarkupError: the document, or tags in it, are not what the kind asks for; with line and column.
+        :raises GuidedAlignError: sentencex, which finds sentences, is not installed; or as :meth:`translate`.
+        """
+        source, target = self.languages
+        kinds = [one.strip() for one in (markup or kind).split(",")]
+        if kind not in kinds:
+            raise GuidedAlignError(f"a document of the kind {kind} has that markup; got {markup!r}")
+        how = {**how, "insert_kept": True, "split": sentence_splitter(source), "too_long": SKIP}
+        plain = ",".join(one for one in kinds if one != kind) or None
+        return translated_document(
+            raw,
+            kind,
+            Translates(
+                lambda texts: self.translate(texts, markup=",".join(kinds), **how),
+                lambda texts: self.translate(texts, markup=plain, **how),
+            ),
+            markup_of(",".join(kinds), how.get("placeholders", ())),
+            how.get("on_error", STOP),
+            target,
+            progress,
+        )
 
     def align(
         self,
@@ -190,10 +289,11 @@ class Model:
         :raises GuidedAlignError: arguments out of range, or a sentence that is too long for the model.
         """
         _check_level(level)
+        model = self._checkpoint("align")
         pairs = zip(*self._cut(sources, targets))
         return [
-            read_links_off(pair.words() if level == "words" else pair.attention, self._model.guided, method, threshold)
-            for pair in _complete(list(self._model.align_text(pairs, max_tokens)))
+            read_links_off(pair.words() if level == "words" else pair.attention, model.guided, method, threshold)
+            for pair in _complete(list(model.align_text(pairs, max_tokens)))
         ]
 
     def score(self, sources: Sequence[str], targets: Sequence[str], max_tokens: int = 4000) -> list[Score]:
@@ -201,11 +301,11 @@ class Model:
 
         :raises GuidedAlignError: a sentence is too long for the model.
         """
-        model = self._model
+        model = self._checkpoint("score")
         scorer = model.task.build_generator([model.model], Namespace(score_reference=True))
         cut = self._cut(sources, targets)
         found: list[Score | None] = [None] * len(cut[0])
-        for number, _, hypotheses in self._generated(scorer, *cut, max_tokens):
+        for number, hypotheses in generated(model, scorer, *cut, max_tokens):
             scores = hypotheses[0]["positional_scores"]
             found[number] = Score(float(scores.double().sum()), len(scores))
         return _complete(found)
@@ -217,84 +317,25 @@ class Model:
             raise AlignmentLengthError(
                 f"expected as many translations as sentences; got {len(sources)} and {len(targets)}"
             )
-        return self._cut_source(sources), self._cut_target(targets)
+        return self._translator.cut_source(sources), self._translator.cut_target(targets)
 
-    def _generated(
-        self,
-        generator: Any,
-        sources: list[PiecedSentence],
-        targets: list[PiecedSentence] | None,
-        max_tokens: int,
-    ) -> Iterator[tuple[int, PiecedSentence, list[Any]]]:
-        """(number, source, hypotheses) of each sentence that is not too long for the model, by length."""
-        model = self._model
-        if not sources:
-            return
-        dataset = model.text_dataset(sources, targets)
-        for batch in model.batches(dataset, np.arange(len(sources)), max_tokens):
-            found = model.task.inference_step(generator, [model.model], batch)
-            for number, hypotheses in zip(batch["id"].tolist(), found):
-                yield number, sources[number], hypotheses
+    def _checkpoint(self, what: str) -> AlignmentModel:
+        """The model of fairseq's, for what only it does."""
+        if isinstance(self._search, FairseqSearch):
+            return self._search.model
+        raise GuidedAlignError(f"{self._search.name}: {what}: expected a checkpoint; CTranslate2 only translates")
 
-    def _tags(self, sentences: Sequence[str], markup: str) -> list[_Tags]:
-        """What carries the tags of each segment."""
-        if self._cut_source.kind == "bpe":
+    def _check_raw_text(self, settings: TagSettings) -> None:
+        """:raises GuidedAlignError: the model takes pieces, and text as it is was to be looked at."""
+        markup = settings.markup
+        if self._translator.cut_source.kind == "bpe" and (
+            markup.reader or markup.finder or settings.finders or settings.terms
+        ):
             raise GuidedAlignError(
-                f"{self._model.data}: markup: expected a model that takes text as it is; this one takes BPE pieces"
+                f"{self._search.data}: markup: expected a model that takes text as it is; this one takes BPE pieces"
                 " (@@), which text with tags is not: translate pieces without tags, and give the links to"
                 " markup.transfer"
             )
-        kinds = markup_of(markup)
-        found = []
-        for number, sentence in enumerate(sentences, start=1):
-            try:
-                segment = kinds.read(sentence)
-            except MarkupError as error:
-                raise MarkupError(error.reason, number, error.column, "sentences") from None
-            found.append(_Tags(kinds, segment, places_of_words(segment.text, self._cut_source.words(segment.text))))
-        return found
-
-    def _translation(
-        self,
-        source: PiecedSentence,
-        hypothesis: Any,
-        level: str,
-        method: str,
-        threshold: float | None,
-        tags: _Tags | None,
-    ) -> Translation:
-        pieces = pieces_of(hypothesis["tokens"], self._model.task.target_dictionary)
-        target = PiecedSentence.of_pieces(pieces, self._cut_target.kind)
-        attention = hypothesis["attention"].t()[:-1].float().cpu().numpy()
-        # Without the columns of padding, which fairseq puts on the left by default.
-        width = len(source.pieces) + 1
-        attention = attention[:, -width:] if self._model.options.left_pad_source else attention[:, :width]
-        guided = self._model.guided
-        by_words = AlignedText(source, target, attention).words()
-        chosen = by_words if level == "words" else attention
-        links = read_links_off(chosen, guided, method, threshold)
-        plain = text_of(pieces, self._cut_target.kind)
-        done = Transferred(plain, ()) if tags is None else tags.carried(plain, tag_links(by_words, guided))
-        return Translation(done.text, pieces, float(hypothesis["score"]), links, chosen, plain, len(done.guessed))
-
-
-class _Tags(NamedTuple):
-    """What carries the tags of a segment to its translations.
-
-    :param words: ``(start, stop)`` ranges of the segment's words in its plain text.
-    """
-
-    markup: Markup
-    segment: TaggedText
-    words: list[tuple[int, int]]
-
-    def carried(self, target: str, links: list[tuple[int, int, float]]) -> Transferred:
-        """A translation with the tags.
-
-        :param target: words with a space between them, as pieces spell them.
-        """
-        target_words = [match.span() for match in re.finditer("[^ ]+", target)]
-        return carried(self.segment, target, links, self.markup, self.words, target_words)
 
 
 def _check_level(level: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import functools
 import sys
-from typing import Any, List
+from typing import Any
 
 
 def require_fairseq() -> None:
@@ -42,7 +42,7 @@ def allow_checkpoint_types() -> None:
         add(_checkpoint_types())
 
 
-def _checkpoint_types() -> List[Any]:
+def _checkpoint_types() -> list[Any]:
     """Types found in checkpoints of fairseq 0.12: the model's arguments, and figures that numpy computed.
 
     And the one that stands for tensors while the first worker hands a checkpoint to the others.

@@ -1,5 +1,7 @@
 """Exceptions of this package. Every message names what was read, what was wanted, and what was got."""
 
+from __future__ import annotations
+
 
 class GuidedAlignError(ValueError):
     """Base of all errors that a user can cause and mend: bad input, bad settings, missing files."""
@@ -59,7 +61,7 @@ class MarkupError(GuidedAlignError):
         self.column = column
 
     @classmethod
-    def at(cls, reason: str, text: str, place: int) -> "MarkupError":
+    def at(cls, reason: str, text: str, place: int) -> MarkupError:
         """The error of a place in a text, counted in characters from 0."""
         before = text[:place]
         return cls(reason, before.count("\n") + 1, place - (before.rfind("\n") + 1) + 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -44,6 +45,15 @@ def log_levels() -> None:
     """Loading a model quiets these loggers for the rest of the process, which is that of other tests as well."""
     for name in ("fairseq", "fairseq_guided_align"):
         logging.getLogger(name).setLevel(logging.NOTSET)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forked_preprocess() -> Iterator[None]:
+    """``preprocess`` forks this process, see ``fairseq_runs``; ``started_preprocess`` there is how users have it."""
+    from fairseq_runs import forked_preprocess
+
+    with forked_preprocess():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -108,17 +118,16 @@ def trained(made_up: MadeUpData, tmp_path_factory: pytest.TempPathFactory) -> Tr
 def sentencepiece_model(made_up: MadeUpData, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A model on SentencePiece's pieces of the made-up text: (checkpoint, data folder)."""
     pytest.importorskip("sentencepiece")
-    from fairseq_runs import forked_preprocess, train
+    from fairseq_runs import train
 
     from fairseq_guided_align.cli.main import main
 
     folder = tmp_path_factory.mktemp("pieces")
-    with forked_preprocess():
-        assert main([
-            "preprocess", "-s", "src", "-t", "tgt", "--trainpref", str(made_up.text / "train"),
-            "--validpref", str(made_up.text / "valid"), "--testpref", str(made_up.text / "test"),
-            "--destdir", str(folder / "bin"), "--sentencepiece-vocab-size", "45",
-        ]) == 0  # fmt: skip
+    assert main([
+        "preprocess", "-s", "src", "-t", "tgt", "--trainpref", str(made_up.text / "train"),
+        "--validpref", str(made_up.text / "valid"), "--testpref", str(made_up.text / "test"),
+        "--destdir", str(folder / "bin"), "--sentencepiece-vocab-size", "45",
+    ]) == 0  # fmt: skip
     train(folder / "bin", folder / "model", "--disable-validation", updates=20)
     return folder / "model" / "checkpoint_last.pt", folder / "bin"
 

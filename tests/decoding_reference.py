@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ class Hypothesis:
     number: int
     source: list[str]
     words: list[str]
-    alignment: Optional[str]
+    alignment: str | None
 
     def pairs(self) -> list[tuple[int, int]]:
         assert self.alignment is not None
@@ -73,7 +73,7 @@ class SlowModels:
         heads: Sequence[int] = (0,),
         position: str = "same",
         full_context: bool = False,
-        lang_pair: Optional[str] = None,
+        lang_pair: str | None = None,
     ) -> None:
         fairseq_guided_align.register()
         from fairseq import checkpoint_utils

@@ -12,7 +12,7 @@ import tempfile
 import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import fairseq_guided_align
 
@@ -127,7 +127,7 @@ def validate(data: Path, checkpoint: Path, *options: object) -> dict[str, Any]:
     return found
 
 
-def of_logger(log: Sequence[dict[str, Any]], logger: str, key: Optional[str] = None) -> list[Any]:
+def of_logger(log: Sequence[dict[str, Any]], logger: str, key: str | None = None) -> list[Any]:
     """The records of one logger, or one of their figures."""
     chosen = [record for record in log if record["logger"] == logger]
     return chosen if key is None else [float(record[key]) for record in chosen]
@@ -171,12 +171,13 @@ model:
 @contextlib.contextmanager
 def forked_preprocess() -> Iterator[None]:
     """Inside, the package runs ``fairseq-preprocess`` in a fork of this process, which has imported it already."""
-    import subprocess
     from types import SimpleNamespace
 
-    from fairseq_guided_align.corpus import fairseq_data
+    from fairseq_guided_align.corpus import binarized_text
 
     def forked(command: Sequence[str], cwd: Any, env: dict[str, str], **_: Any) -> SimpleNamespace:
+        import fairseq_cli.preprocess  # noqa: F401
+
         assert command[1:3] == ["-m", "fairseq_cli.preprocess"]
         with tempfile.TemporaryFile() as output:
             child = os.fork()
@@ -197,8 +198,26 @@ def forked_preprocess() -> Iterator[None]:
             output.seek(0)
             return SimpleNamespace(returncode=code, stdout=output.read())
 
-    fairseq_data.subprocess = SimpleNamespace(run=forked, PIPE=-1, STDOUT=-2)  # type: ignore[assignment]
+    with _subprocess_of(binarized_text, SimpleNamespace(run=forked, PIPE=-1, STDOUT=-2)):
+        yield
+
+
+@contextlib.contextmanager
+def started_preprocess() -> Iterator[None]:
+    """Inside, the package starts ``fairseq-preprocess`` as it does for users, which takes seconds."""
+    import subprocess
+
+    from fairseq_guided_align.corpus import binarized_text
+
+    with _subprocess_of(binarized_text, subprocess):
+        yield
+
+
+@contextlib.contextmanager
+def _subprocess_of(module: Any, replacement: Any) -> Iterator[None]:
+    before = module.subprocess
+    module.subprocess = replacement
     try:
         yield
     finally:
-        fairseq_data.subprocess = subprocess
+        module.subprocess = before

@@ -18,7 +18,11 @@ TEXT_ONLY = [
     "errors",
     "subwords.conversion",
     "subwords.pieces",
-    *(f"cli.{command}" for command in ("main", "user_dir", "check", "tags", "tag_score", "aer", "curves", "view")),
+    "demo.server",
+    *(
+        f"cli.{command}"
+        for command in ("main", "user_dir", "check", "tags", "tag_score", "demo", "aer", "curves", "view")
+    ),
 ]
 # Formulas that anybody can use on tensors.
 FAIRSEQ_FREE = ["losses.formulas"]

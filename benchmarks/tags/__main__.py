@@ -1,16 +1,16 @@
 """Where tags land in real translations, against the places that translators chose.
 
-    python -m benchmarks.tags [--languages de,fr,ja] [--half test] [--json FILE]
+    python -m benchmarks.tags [--languages de,fr,ja] [--half test] [--model-links de] [--json FILE]
 
 Messages with tags come from the gettext catalogues of packages, see ``packages.py``: their tags are taken out, eflomal
-links the words of all messages, and every candidate puts the tags back. Needs polib and eflomal.
+links the words of all messages, and every candidate puts the tags back. Needs polib and eflomal. With ``--model-links``
+a small guided model gives the links as well, a column of its own; that needs fairseq and sentencepiece.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,12 @@ from tqdm import tqdm
 from benchmarks.results import write_json
 from benchmarks.tags.candidates import CANDIDATES, DEFAULT, Candidate
 from benchmarks.tags.catalogues import LANGUAGES
-from benchmarks.tags.corpus import HALVES, TEST, LinkedMessage, read_corpus
+from benchmarks.tags.corpus import HALVES, TEST, Corpus, LinkedMessage, read_corpus, read_quoted_corpus
+from benchmarks.tags.quoted import MARKS
+from benchmarks.tags.speed import WORDS, carry, made_up_segments, per_second
 from benchmarks.tags.tagged import MARKUP
 from fairseq_guided_align.errors import MarkupError
+from fairseq_guided_align.markup.edges import QUOTE_SIDES
 from fairseq_guided_align.markup.score import COLUMNS, TAG_MEASURES, counts_row, score_segment
 from fairseq_guided_align.markup.tagged_text import TaggedText
 from fairseq_guided_align.scores.significance import bootstrap_interval, paired_bootstrap
@@ -60,15 +63,16 @@ def figures(table: np.ndarray, baseline: np.ndarray) -> dict[str, Any]:
     }
 
 
-def speed(candidate: Candidate, messages: Sequence[LinkedMessage], rounds: int = 5) -> float:
-    """Messages a second of processor time, start-up excluded: the fastest round."""
-    seconds = []
-    for _ in range(rounds):
-        start = time.process_time()
-        for message in messages:
-            candidate(message)
-        seconds.append(time.process_time() - start)
-    return len(messages) / min(seconds)
+def measured(corpus: Corpus) -> dict[str, Any]:
+    """A column of the table."""
+    tables = {name: counts(candidate, corpus.tagged) for name, candidate in CANDIDATES.items()}
+    return {
+        "messages": corpus.messages,
+        "tagged": len(corpus.tagged),
+        "tags": int(tables[BASELINE][:, COLUMNS.index("tags")].sum()),
+        "candidates": {name: figures(table, tables[BASELINE]) for name, table in tables.items()},
+        "per_second": per_second(CANDIDATES[DEFAULT], corpus.tagged),
+    }
 
 
 def table_lines(results: dict[str, Any]) -> list[str]:
@@ -92,6 +96,15 @@ def table_lines(results: dict[str, Any]) -> list[str]:
     return lines
 
 
+def _chosen(parser: argparse.ArgumentParser, given: str | None, languages: Sequence[str], option: str) -> list[str]:
+    """The languages that an option names, out of those that it may name."""
+    chosen = given.split(",") if given else []
+    for language in chosen:
+        if language not in languages:
+            parser.error(f"{option}: expected some of {', '.join(languages)}; got {language!r}")
+    return chosen
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.tags", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -105,23 +118,36 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--cache", type=Path, default=Path("benchmarks/tags/work"), help="for wheels and links (default: %(default)s)"
     )
+    parser.add_argument(
+        "--model-links", metavar="LANGUAGES", help="of these languages, measure links of a guided model too"
+    )
+    parser.add_argument(
+        "--put-quotes",
+        metavar="LANGUAGES",
+        help="of these, measure translations that are given quotation marks, inside the tags and outside, too",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
     args = parser.parse_args(argv)
+    languages = args.languages.split(",")
+    with_model = _chosen(parser, args.model_links, languages, "--model-links")
+    quoted = _chosen(parser, args.put_quotes, [one for one in languages if one in MARKS], "--put-quotes")
     args.cache.mkdir(parents=True, exist_ok=True)
     results: dict[str, Any] = {}
-    for language in tqdm(args.languages.split(","), file=sys.stderr, unit="language"):
+    for language in tqdm(languages, file=sys.stderr, unit="language"):
         corpus = read_corpus(language, args.half, args.cache)
-        tables = {name: counts(candidate, corpus.tagged) for name, candidate in CANDIDATES.items()}
-        results[language] = {
-            "messages": corpus.messages,
-            "tagged": len(corpus.tagged),
-            "tags": int(tables[BASELINE][:, COLUMNS.index("tags")].sum()),
-            "candidates": {name: figures(table, tables[BASELINE]) for name, table in tables.items()},
-            "per_second": speed(CANDIDATES[DEFAULT], corpus.tagged),
-        }
+        results[language] = measured(corpus)
+        if language in with_model:
+            # Importing torch and fairseq takes seconds, which eflomal's links need not wait for.
+            from benchmarks.tags.guided_model import with_model_links
+
+            results[f"{language}, links of a model"] = measured(with_model_links(corpus, language, args.cache))
+        for side in QUOTE_SIDES if language in quoted else ():
+            of_quoted = read_quoted_corpus(language, args.half, args.cache, side)
+            results[f"{language}, quotes put {side}"] = measured(of_quoted)
         if args.json:
             write_json(args.json, results)
     print("\n".join(table_lines(results)))
+    print(f"XML, {WORDS} words, links given: {per_second(carry, made_up_segments()):,.0f} segments a second, one core")
     return 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Optional
 
 from benchmarks.tags.corpus import LinkedMessage
 from benchmarks.tags.likely_spans import likely_span
@@ -49,7 +48,7 @@ def plain_hull(message: LinkedMessage) -> str:
     return text + MARKUP.written(target[end:])
 
 
-def most_links(inside: range, sentence: LinkedSentence) -> Optional[range]:
+def most_links(inside: range, sentence: LinkedSentence) -> range | None:
     """The span with most links inside-inside and outside-outside; of several, the one nearest to the hull.
 
     Zenkel, Wuebker and DeNero 2021, section 3.2.

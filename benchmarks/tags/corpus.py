@@ -9,6 +9,7 @@ from pathlib import Path
 
 from benchmarks.tags.catalogues import Message, read_messages
 from benchmarks.tags.packages import PACKAGES, wheel_of
+from benchmarks.tags.quoted import with_quotes
 from benchmarks.tags.tagged import TaggedMessage, tagged_message, take_apart
 from benchmarks.tags.words import marks_apart
 from fairseq_guided_align.files.atomic import atomic_file
@@ -47,16 +48,38 @@ def read_corpus(language: str, half: str, folder: Path) -> Corpus:
 
     :param half: which half of the tagged messages, by their English text, so that it is the same in all languages.
     """
-    messages = list(_distinct(language, folder))
-    links = _links(messages, folder / f"{language}.align")
+    messages, links = all_messages(language, folder)
+    return _corpus(messages, links, half)
+
+
+def read_quoted_corpus(language: str, half: str, folder: Path, side: str) -> Corpus:
+    """As :func:`read_corpus`, of the messages that can be given quotation marks; the links are made with these.
+
+    :param side: where the marks stand; see :func:`quoted.with_quotes`.
+    """
+    given = [(message, with_quotes(message, language, side)) for message in _distinct(language, folder)]
+    messages = [quoted or message for message, quoted in given]
+    links = _links(messages, folder / f"{language}-quotes-{side}.align")
+    return _corpus(messages, links, half, [quoted is not None for _, quoted in given])
+
+
+def _corpus(messages: list[Message], links: CorpusLinks, half: str, wanted: Sequence[bool] | None = None) -> Corpus:
     found = []
-    for message, pair in zip(messages, links):
+    for number, (message, pair) in enumerate(zip(messages, links)):
+        if wanted is not None and not wanted[number]:
+            continue
         tagged = tagged_message(message)
         if tagged is not None and half in (BOTH, half_of(message.source)):
             one_link = [(source, target, 1.0) for source, target in zip(pair.source.tolist(), pair.target.tolist())]
             words = [marks_apart(side.text) for side in (tagged.source, tagged.target)]
             found.append(LinkedMessage(tagged, one_link, *words))
     return Corpus(len(messages), found)
+
+
+def all_messages(language: str, folder: Path) -> tuple[list[Message], CorpusLinks]:
+    """All messages of a language, tagged or not, with eflomal's links of their :func:`aligned_text`."""
+    messages = list(_distinct(language, folder))
+    return messages, _links(messages, folder / f"{language}.align")
 
 
 def half_of(text: str) -> str:
@@ -73,7 +96,10 @@ def _distinct(language: str, folder: Path) -> list[Message]:
 
 def _links(messages: list[Message], path: Path) -> CorpusLinks:
     if not path.exists():
-        sides = ([_aligned(message.source) for message in messages], [_aligned(message.target) for message in messages])
+        sides = (
+            [aligned_text(message.source) for message in messages],
+            [aligned_text(message.target) for message in messages],
+        )
         with atomic_file(path) as stream:
             for chunk in align_with_eflomal(*sides, AlignerSettings()):
                 stream.write(format_block(chunk))
@@ -83,7 +109,7 @@ def _links(messages: list[Message], path: Path) -> CorpusLinks:
     return links
 
 
-def _aligned(text: str) -> str:
+def aligned_text(text: str) -> str:
     """A message as the aligner gets it: without tags, in words, in small letters."""
     tagged = take_apart(text)
     plain = text if tagged is None else tagged.text

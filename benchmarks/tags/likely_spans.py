@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 from math import log
 from operator import add
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 from fairseq_guided_align.markup.edges import mark_class
 from fairseq_guided_align.markup.linked_sentence import LinkedSentence
@@ -75,7 +75,7 @@ _END = -2
 _WORD = -3
 
 
-def likely_span(inside: range, sentence: LinkedSentence, weights: Weights = FITTED) -> Optional[range]:
+def likely_span(inside: range, sentence: LinkedSentence, weights: Weights = FITTED) -> range | None:
     """The span of the translation with the highest score.
 
     :param inside: positions of the source's units between the tags; not empty.
@@ -89,7 +89,7 @@ def likely_span(inside: range, sentence: LinkedSentence, weights: Weights = FITT
     return None if scored is None else scored.best()
 
 
-def _certain_span(inside: range, sentence: LinkedSentence) -> Optional[range]:
+def _certain_span(inside: range, sentence: LinkedSentence) -> range | None:
     """The quick way for most pairs: the words linked to those inside, if nothing speaks for any other span.
 
     All units from the first to the last of these words are linked, to none outside. Those next to them are linked to
@@ -149,7 +149,7 @@ class ScoredEdges(NamedTuple):
         return found
 
 
-def scored_edges(inside: range, sentence: LinkedSentence, weights: Weights) -> Optional[ScoredEdges]:
+def scored_edges(inside: range, sentence: LinkedSentence, weights: Weights) -> ScoredEdges | None:
     """None where no word inside has a link; parameters as of :func:`likely_span`."""
     start, stop = inside.start, inside.stop
     source = _Side(sentence.source_marks, sentence.source, sentence.source_part)

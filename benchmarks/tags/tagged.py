@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Optional
 
 from benchmarks.tags.catalogues import Message
 from fairseq_guided_align.errors import GuidedAlignError
@@ -27,7 +26,7 @@ class TaggedMessage:
     target: TaggedText
 
 
-def take_apart(text: str) -> Optional[TaggedText]:
+def take_apart(text: str) -> TaggedText | None:
     """None where tags do not nest, as in ``git clone <url>``."""
     try:
         tagged = MARKUP.read(text)
@@ -36,7 +35,7 @@ def take_apart(text: str) -> Optional[TaggedText]:
     return None if tagged.repaired else tagged
 
 
-def tagged_message(message: Message) -> Optional[TaggedMessage]:
+def tagged_message(message: Message) -> TaggedMessage | None:
     """None where there are no tags or no words, or the translator changed, dropped or added tags or spaces in them."""
     if "<" not in message.source:
         return None

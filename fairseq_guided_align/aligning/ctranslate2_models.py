@@ -8,6 +8,7 @@ notion of ``--guided-alignment-position next``. The heads of a layer can change 
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
@@ -26,6 +27,9 @@ from fairseq_guided_align.attention.token_rows import rows_of_tokens
 from fairseq_guided_align.checkpoints.fingerprints import check_prints, prints_of_folder, stored_prints
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.links.link import SentenceLinks
+from fairseq_guided_align.links.words import WordSplits
+from fairseq_guided_align.subwords.settings import described_words, subword_settings, word_split_of
+from fairseq_guided_align.subwords.text_pieces import model_in_folder
 
 SETTINGS = "guided_alignment.json"
 """In the converted folder: what was guided, which CTranslate2's own files cannot say."""
@@ -70,6 +74,7 @@ def convert(
         raise GuidedAlignError(f"CTranslate2 is missing: pip install ctranslate2 ({error})") from error
     state = read_checkpoint(checkpoint, {})
     config = state["cfg"]["model"]
+    task_langs = [getattr(state["cfg"]["task"], f"{side}_lang", None) for side in ("source", "target")]
     source, target, prefix = _languages(checkpoint, config, data, lang_pair)
     guided = _guided_heads(checkpoint, config)
     langs = stored_prints(config) or (source, target)
@@ -93,8 +98,31 @@ def convert(
         "unlinked": guided.unlinked,
         "layers": list(guided.layers),
         "heads": list(guided.heads),
+        "max_source_positions": config.max_source_positions,
+        **_text_settings(data, output, (source or task_langs[0], target or task_langs[1])),
     }
-    (Path(output) / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    text = json.dumps(settings, indent=2, ensure_ascii=False)
+    (Path(output) / SETTINGS).write_text(text + "\n", encoding="utf-8")
+
+
+def _text_settings(data: str, output: str, langs: tuple[str | None, str | None]) -> dict[str, Any]:
+    """What the data folder says of how text is cut; SentencePiece models are copied.
+
+    :param langs: of the model, source and target, which may read the folder in the other direction.
+    """
+    said = subword_settings(data)
+    settings: dict[str, Any] = {}
+    for side, lang in zip(("source", "target"), langs):
+        lang = lang or said.get(f"{side}_lang")
+        model = model_in_folder(data, str(lang))
+        settings[f"{side}_lang"] = lang
+        if model is not None:
+            shutil.copyfile(model, Path(output) / model.name)
+            settings[f"{side}_sentencepiece_model"] = model.name
+    if "subwords" in said:
+        settings["subwords"] = said["subwords"]
+    words = WordSplits(*(word_split_of(data, settings[f"{side}_lang"]) for side in ("source", "target")))
+    return {**settings, **described_words(words)}
 
 
 def _languages(checkpoint: str, config: Any, data: str, lang_pair: str | None) -> tuple[str | None, str | None, str]:
@@ -178,13 +206,25 @@ def guided_of(model: str) -> GuidedHeads:
 
     :raises GuidedAlignError: another converter made it.
     """
+    settings = converted_settings(model)
+    return GuidedHeads(
+        tuple(settings["layers"]), tuple(settings["heads"]), "mean", settings["position"], settings["unlinked"]
+    )
+
+
+def converted_settings(model: str) -> dict[str, Any]:
+    """What :func:`convert` wrote beside a model: what was guided, and how text is cut into pieces.
+
+    :raises GuidedAlignError: another converter made the folder.
+    """
     path = Path(model) / SETTINGS
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-        return GuidedHeads(
-            tuple(settings["layers"]), tuple(settings["heads"]), "mean", settings["position"], settings["unlinked"]
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        settings: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        missing = {"layers", "heads", "position", "unlinked"} - set(settings)
+        if missing:
+            raise ValueError(f"it lacks {', '.join(sorted(missing))}")
+        return settings
+    except (OSError, ValueError, TypeError) as error:
         raise GuidedAlignError(
             f"{path}: expected what was guided, as `fairseq-guided-align ctranslate2` writes it; {error}"
         ) from error

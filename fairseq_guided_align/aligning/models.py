@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import fairseq_guided_align
 from fairseq_guided_align.attention.guided_heads import GuidedHeads
+from fairseq_guided_align.checkpoints.files import raise_unreadable
 from fairseq_guided_align.checkpoints.fingerprints import check_prints, prints_of
 from fairseq_guided_align.corpus.languages import LanguagePair, parse_pairs
 from fairseq_guided_align.errors import DictionaryMismatchError, GuidedAlignError
@@ -91,9 +92,7 @@ def read_checkpoint(checkpoint: str, overrides: Mapping[str, Any]) -> dict[str, 
     try:
         return checkpoint_utils.load_checkpoint_to_cpu(checkpoint, dict(overrides))
     except (OSError, EOFError, KeyError, TypeError, RuntimeError, pickle.UnpicklingError) as error:
-        # The rest of torch's message advises to read such files without any check.
-        reason = (str(error).splitlines() or [type(error).__name__])[0].partition(" In PyTorch 2.6")[0]
-        raise GuidedAlignError(f"{checkpoint}: cannot be read as a checkpoint: {reason}") from error
+        raise_unreadable(checkpoint, error)
 
 
 def is_multilingual(settings: Any) -> bool:

@@ -9,11 +9,12 @@ import numpy as np
 
 from fairseq_guided_align.aligning.extraction import AlignedPair, AlignedText, AlignmentModel
 from fairseq_guided_align.attention.guided_heads import GuidedHeads
-from fairseq_guided_align.errors import AlignmentRangeError, GuidedAlignError
+from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.byte_lines import PathLike
 from fairseq_guided_align.files.progress import say
 from fairseq_guided_align.links.end_links import take_off_end_links, told_end_links
 from fairseq_guided_align.links.link import CorpusLinks, SentenceLinks
+from fairseq_guided_align.links.outside import check_inside
 from fairseq_guided_align.links.reading import filled
 from fairseq_guided_align.subwords.conversion import spread_over_pieces, subword_links_to_word_links
 from fairseq_guided_align.subwords.text_pieces import PiecedSentence
@@ -154,7 +155,13 @@ def _read_pair(
         gold = None
         if word_gold is not None:
             gold = word_gold[number]
-            _check_inside(gold, spelt[0].words, spelt[1].words, number)
+            check_inside(
+                gold,
+                spelt[0].words,
+                spelt[1].words,
+                f"gold links of line {number + 1}",
+                ". Are they of this split, of this direction, from 0?",
+            )
             piece_gold = spread_over_pieces(gold, spelt[0].word, spelt[1].word)
         elif piece_gold is not None:
             gold = subword_links_to_word_links(piece_gold, spelt[0].word, spelt[1].word)
@@ -172,13 +179,3 @@ def _links_of_data(model: AlignmentModel, split: str, number: int) -> SentenceLi
     """Links of the data folder; None where it has none for the split, or none for this pair."""
     links = model.split(split)[number].get("links")
     return links if links is not None and len(links) else None
-
-
-def _check_inside(gold: SentenceLinks, sources: int, targets: int, number: int) -> None:
-    outside = (gold.source >= sources) | (gold.target >= targets)
-    if bool(outside.any()):
-        first = int(np.flatnonzero(outside)[0])
-        raise AlignmentRangeError(
-            f"line {number + 1} of the gold links: expected links within {sources} source and {targets} target words; "
-            f"got {gold.source[first]}-{gold.target[first]}. Are they of this split, of this direction, from 0?"
-        )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Optional, Sequence
+from typing import Any
 
 from fairseq_guided_align.errors import GuidedAlignError
 
@@ -15,7 +16,7 @@ FAIRSEQ_CRITERION = "label_smoothed_cross_entropy_with_alignment"
 """Guides the first ``--alignment-heads`` of ``--alignment-layer``; fairseq's decoding reads others."""
 
 
-def parse_indices(text: Optional[str], option: str) -> Optional[tuple[int, ...]]:
+def parse_indices(text: str | None, option: str) -> tuple[int, ...] | None:
     """Indices of ``"-2,-1"``; None for None and for ``"all"``.
 
     :raises GuidedAlignError: not a comma-separated list of whole numbers.
@@ -30,7 +31,7 @@ def parse_indices(text: Optional[str], option: str) -> Optional[tuple[int, ...]]
         ) from None
 
 
-def _resolve(indices: Optional[Sequence[int]], size: int, option: str, what: str) -> tuple[int, ...]:
+def _resolve(indices: Sequence[int] | None, size: int, option: str, what: str) -> tuple[int, ...]:
     if indices is None:
         return tuple(range(size))
     for index in indices:
@@ -85,8 +86,8 @@ class GuidedHeads:
     @classmethod
     def resolve(
         cls,
-        layers: Optional[Sequence[int]],
-        heads: Optional[Sequence[int]],
+        layers: Sequence[int] | None,
+        heads: Sequence[int] | None,
         heads_of_layers: Sequence[int],
         reduction: str = "mean",
         position: str = "same",
@@ -139,7 +140,7 @@ class GuidedHeads:
             setattr(model_config, key, value)
 
     @classmethod
-    def stored(cls, model_config: Any) -> Optional[GuidedHeads]:
+    def stored(cls, model_config: Any) -> GuidedHeads | None:
         """The choice that :meth:`store` wrote, or that fairseq's own criterion guided; None for other models.
 
         :raises GuidedAlignError: it cannot be read, or ``decoder_layers_to_keep`` leaves a guided layer out.

@@ -9,7 +9,7 @@ column is the *null column*: a token whose best column it is gets no link. The o
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from fairseq_guided_align.errors import AlignmentRangeError, GuidedAlignError
 from fairseq_guided_align.links.link import SentenceLinks
 
 
-def linkable(attention: np.ndarray, guided: GuidedHeads) -> tuple[np.ndarray, Optional[int]]:
+def linkable(attention: np.ndarray, guided: GuidedHeads) -> tuple[np.ndarray, int | None]:
     """A model's attention as the functions below take it, with its null column.
 
     :param attention: (target, source + 1) probabilities; the last column is ``</s>``'s.
@@ -27,7 +27,7 @@ def linkable(attention: np.ndarray, guided: GuidedHeads) -> tuple[np.ndarray, Op
     return (attention, -1) if guided.end_is_null else (attention[:, :-1], None)
 
 
-def argmax_links(attention: Any, null_column: Optional[int] = None) -> SentenceLinks:
+def argmax_links(attention: Any, null_column: int | None = None) -> SentenceLinks:
     """Each target token's most likely source token: at most one link a target token, of weight 1.
 
     :param attention: (target, source) probabilities.
@@ -42,7 +42,7 @@ def argmax_links(attention: Any, null_column: Optional[int] = None) -> SentenceL
     return _hard(source[target], target)
 
 
-def mutual_argmax_links(attention: Any, null_column: Optional[int] = None) -> SentenceLinks:
+def mutual_argmax_links(attention: Any, null_column: int | None = None) -> SentenceLinks:
     """Links between tokens that are each other's most likely token: at most one a token, of weight 1.
 
     Source token s chooses the target token with the largest p(s | target). Sabet et al. 2020 (SimAlign),
@@ -60,7 +60,7 @@ def mutual_argmax_links(attention: Any, null_column: Optional[int] = None) -> Se
     return _hard(links.source[mutual], links.target[mutual])
 
 
-def threshold_links(attention: Any, threshold: float, null_column: Optional[int] = None) -> SentenceLinks:
+def threshold_links(attention: Any, threshold: float, null_column: int | None = None) -> SentenceLinks:
     """Every cell with a probability of at least ``threshold``, which becomes the weight of the link.
 
     :param attention: (target, source) probabilities.
@@ -145,7 +145,7 @@ def _matrix(values: Any, name: str) -> np.ndarray:
     return matrix
 
 
-def _column(null_column: Optional[int], matrix: np.ndarray) -> int:
+def _column(null_column: int | None, matrix: np.ndarray) -> int:
     """Number of the null column from 0; -1 for none."""
     if null_column is None:
         return -1

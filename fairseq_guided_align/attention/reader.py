@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Optional, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,7 @@ from fairseq_guided_align.attention.guided_heads import GuidedHeads
 from fairseq_guided_align.errors import GuidedAlignError
 
 
-def find_decoder(model: nn.Module) -> Optional[nn.Module]:
+def find_decoder(model: nn.Module) -> nn.Module | None:
     """The model's decoder, under any wrapper of fairseq's or torch's that keeps the model in ``module``."""
     while True:
         decoder = getattr(model, "decoder", None)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Optional
-
 import torch
 from torch import Tensor
 
@@ -44,7 +42,7 @@ def alignable_tokens(target_is_real: Tensor) -> Tensor:
     return alignable
 
 
-def rows_of_tokens(attention: Tensor, shift: int, target_is_real: Optional[Tensor] = None) -> Tensor:
+def rows_of_tokens(attention: Tensor, shift: int, target_is_real: Tensor | None = None) -> Tensor:
     """Attention with target token t's row at t.
 
     :param attention: (..., target, source), the decoder's rows; row t predicts token t.

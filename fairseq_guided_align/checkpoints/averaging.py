@@ -1,4 +1,4 @@
-"""The average of several checkpoints of a training, which mostly translates and aligns better than each of them."""
+"""The average of several checkpoints of a training. Mostly, it translates and aligns better than each of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 import fairseq_guided_align
-from fairseq_guided_align.checkpoints.files import read_light, refuse_if_cut_off, updates_of
+from fairseq_guided_align.checkpoints.files import raise_unreadable, read_light, refuse_if_cut_off, updates_of
 from fairseq_guided_align.checkpoints.fingerprints import KEY as DICTIONARIES
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.atomic import atomic_file
@@ -22,7 +22,7 @@ from fairseq_guided_align.files.byte_lines import PathLike
 from fairseq_guided_align.files.progress import say
 
 KINDS = {"updates": re.compile(r"checkpoint_\d+_(\d+)\.pt"), "epochs": re.compile(r"checkpoint(\d+)\.pt")}
-"""How fairseq names what it writes every some updates, and after each epoch; the number counts."""
+"""Names of the checkpoints that fairseq writes every so many updates, and after each epoch. The number counts."""
 
 SETTINGS = (
     "task", "_name", "arch", "source_lang", "target_lang", "lang_pairs", "encoder_langtok", "decoder_langtok",
@@ -34,7 +34,7 @@ SETTINGS = (
     "guided_alignment_layers", "guided_alignment_heads", "guided_alignment_reduction", "guided_alignment_position",
     "guided_alignment_unlinked", DICTIONARIES,
 )  # fmt: skip
-"""What a model computes, and which links are read off it, depends on these."""
+"""Settings on which depends what a model computes, and which links are read off it."""
 
 AVERAGED = "averaged_checkpoints"
 """In the result's extra state: the names of the files."""
@@ -76,8 +76,8 @@ def last_checkpoints(folder: PathLike, count: int, kind: str | None = None) -> l
 def average_checkpoints(paths: Sequence[PathLike], output: PathLike) -> None:
     """Write a checkpoint whose weights are the mean of those of others, and say what was averaged.
 
-    All else, such as the choice of guided heads, is of the checkpoint of the most updates, without the optimizer's
-    state. Sums are float64. Weights of half precision become float32, because their mean is no half.
+    All else, such as the choice of guided heads, is that of the checkpoint with the most updates. The optimizer's state
+    is left out. Sums are float64. Weights of half precision become float32, which their mean needs.
 
     :param paths: at least two, of one model.
     :param output: file to write.
@@ -127,9 +127,7 @@ def _read(path: PathLike) -> dict[str, Any]:
     except (
         OSError, EOFError, KeyError, TypeError, AttributeError, IndexError, RuntimeError, pickle.UnpicklingError
     ) as error:  # fmt: skip
-        # Torch's reasons go on with advice to read such files without any check.
-        reason = (str(error).splitlines() or [type(error).__name__])[0].partition(" In PyTorch 2.6")[0]
-        raise GuidedAlignError(f"{path}: cannot be read as a checkpoint: {reason}") from error
+        raise_unreadable(path, error)
 
 
 def _check_finite(path: PathLike, name: str, weight: Tensor) -> None:

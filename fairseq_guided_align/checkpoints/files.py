@@ -10,7 +10,7 @@ import re
 import shutil
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 
@@ -59,6 +59,13 @@ def read_light(path: PathLike) -> dict[str, Any]:
     mapped = zipfile.is_zipfile(path)
     state: dict[str, Any] = torch.load(path, map_location="cpu", **({"mmap": True} if mapped else {}))
     return state
+
+
+def raise_unreadable(path: PathLike, error: Exception) -> NoReturn:
+    """:raises GuidedAlignError: always, with the reason that torch or the system gives."""
+    # Torch's reasons go on with advice to read such files without any check.
+    reason = (str(error).splitlines() or [type(error).__name__])[0].partition(" In PyTorch 2.6")[0]
+    raise GuidedAlignError(f"{path}: cannot be read as a checkpoint: {reason}") from error
 
 
 def updates_of(state: dict[str, Any]) -> int:

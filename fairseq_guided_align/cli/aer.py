@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,14 +23,15 @@ from fairseq_guided_align.cli.options import (
     texts_to_read,
 )
 from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError
+from fairseq_guided_align.files.arguments import between_commas
 from fairseq_guided_align.files.byte_lines import raise_length_error
 from fairseq_guided_align.files.opening import PathLike, is_pipe
 from fairseq_guided_align.links.end_links import last_positions, pairs_that_end_beyond, told_end_links
 from fairseq_guided_align.links.link import CorpusLinks
+from fairseq_guided_align.links.linked_text import LinkedText
 from fairseq_guided_align.links.one_based import MANY, one_based_warning
 from fairseq_guided_align.links.reading import begun, count_pairs, form_of, read_link_file
 from fairseq_guided_align.scores.metrics import AlignmentCounts, count_corpus
-from fairseq_guided_align.scores.scored_text import ScoredText
 from fairseq_guided_align.scores.significance import Comparison, Interval, bootstrap_interval, paired_bootstrap
 from fairseq_guided_align.scores.tables import as_table, comparison_sentence, header_of, signature_of, with_interval
 
@@ -44,7 +45,6 @@ NEARLY_ALL = 0.95
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the command and add its options."""
     parser.description = """\
 Scores alignment files against gold links.
 
@@ -108,7 +108,6 @@ class Outcome(NamedTuple):
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command and return its exit code."""
     outcome = _scored(args, chosen_sampling(args), _text(args))
     if args.json:
         print(json.dumps(_as_json(outcome), indent=2))
@@ -119,7 +118,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _scored(args: argparse.Namespace, sampling: dict[str, Any], text: ScoredText | None) -> Outcome:
+def _scored(args: argparse.Namespace, sampling: dict[str, Any], text: LinkedText | None) -> Outcome:
     # Their form and number of pairs are asked for before they are read.
     files = {name: [begun(path, whole=True) for path in _files(name)] for name in (args.gold, *args.systems)}
     sizes: Sequence[int | None] = _sizes(list(files.values())) if text is None else text.shards
@@ -168,18 +167,18 @@ def _scored(args: argparse.Namespace, sampling: dict[str, Any], text: ScoredText
 
 
 def _files(argument: str) -> list[str]:
-    """Files of one corpus. A file whose own name has a comma is that file."""
-    return [argument] if Path(argument).exists() else argument.split(",")
+    """Files of one corpus; a comma in the name of a file that is there separates nothing."""
+    return between_commas(argument, os.path.exists)
 
 
-def _text(args: argparse.Namespace) -> ScoredText | None:
+def _text(args: argparse.Namespace) -> LinkedText | None:
     """The text that the links are of; None where it was not given."""
     if (args.source is None) != (args.target is None):
         raise GuidedAlignError("--source and --target go together: one file for each side")
     if args.source is None:
         refuse_words(args, "--source and --target")
         return None
-    return ScoredText.read(_files(args.source), _files(args.target), chosen_words(args))
+    return LinkedText.read(_files(args.source), _files(args.target), chosen_words(args))
 
 
 def _sizes(shards: list[list[PathLike]]) -> list[int | None]:

@@ -30,13 +30,13 @@ from fairseq_guided_align.files.byte_lines import count_lines
 from fairseq_guided_align.files.progress import line_counter, say
 from fairseq_guided_align.files.workers import keep_freed_memory
 from fairseq_guided_align.links.reading import as_pharaoh
+from fairseq_guided_align.links.sources import files_by_split
 from fairseq_guided_align.links.store import link_writer, links_path
 from fairseq_guided_align.links.words import WordSplits
 from fairseq_guided_align.subwords.settings import SETTINGS, subword_settings, word_split_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the command and add its options."""
     parser.description = (
         "Binarises links for a data folder that fairseq-preprocess or `preprocess` made, without touching its text."
         " Links from before are replaced. Links outside their sentence are dropped and counted; another number of lines"
@@ -63,7 +63,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command and return its exit code."""
     keep_freed_memory()
     if not Path(args.data).is_dir():
         raise GuidedAlignError(f"{args.data}: expected a data folder; there is none")
@@ -76,22 +75,12 @@ def run(args: argparse.Namespace) -> int:
         raise GuidedAlignError("--policy goes with --level words")
     if args.level == "pieces":
         refuse_words(args, "--level words")
-    for split, path in _entries(args.files):
+    for split, path in files_by_split(args.files).items():
         if args.level == "words":
             _binarize_words(args, settings, split, path, source, target)
         else:
             _binarize_pieces(args, split, path, source, target)
     return 0
-
-
-def _entries(entries: list[str]) -> list[tuple[str, str]]:
-    found: dict[str, str] = {}
-    for entry in entries:
-        split, separator, path = entry.partition("=")
-        if not (split and separator and path) or split in found:
-            raise GuidedAlignError(f"expected SPLIT=FILE, each split once, such as train=train.align; got {entry!r}")
-        found[split] = path
-    return list(found.items())
 
 
 def _binarize_pieces(args: argparse.Namespace, split: str, path: str, source: str, target: str) -> None:
@@ -157,8 +146,5 @@ def _binarize_words(
         for counts in writer.append_all(convert_task, tasks):
             total.add(counts)
             bar.update(counts.sentences)
-        total.check_words(path, conversion.word_split)
         total.check(path, args.max_dropped)
-    for warning in total.word_warnings(path, conversion.word_split):
-        say(f"warning: {warning}")
     tell_counts(total, path, split, args.one_based)

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the command and add its options."""
     parser.description = (
         "Feeds a model the given translations and writes, for each sentence pair, the links of the attention that "
         "was guided: one line a pair, in the order of the text, SOURCE-TARGET from 0, as words or pieces."
@@ -88,7 +87,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command and return its exit code."""
     _check(args)
     # Importing torch and fairseq takes seconds.
     from fairseq_guided_align.aligning.extraction import AlignmentModel

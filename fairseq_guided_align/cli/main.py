@@ -27,7 +27,9 @@ COMMANDS = {
     "align": "make word links with eflomal, in both directions, symmetrised",
     "average": "average the weights of several checkpoints of one training",
     "extract": "write the links that a trained model sees in given text",
+    "translate": "translate raw text, with tags or without, or a whole HTML or XLIFF document",
     "tags": "carry the tags of the source to its translation, along links",
+    "demo": "serve a page on this machine to try a model: translation, tags and links",
     "tag-score": "score tagged translations against a reference: tags at their place",
     "aer": "score alignment files against gold links: precision, recall, F1, AER",
     "plot": "draw attention matrices of sentences, of one or several checkpoints",
@@ -131,7 +133,8 @@ def _run(command: str, arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog=f"{PROG} {command}", formatter_class=_Paragraphs)
     module.add_arguments(parser)
     parser.epilog = dash_help(parser)
-    args = parser.parse_args(arguments)
+    # Files may follow options also where a command takes any number of them.
+    args = parser.parse_intermixed_args(arguments)
     check_streams(args)
     code: int = module.run(args)
     return code

@@ -11,12 +11,21 @@ from typing import Any
 
 from fairseq_guided_align.corpus.link_counts import LinkCounts
 from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.files.arguments import files_by_name, name_and_file
 from fairseq_guided_align.files.atomic import STANDARD_OUTPUT
 from fairseq_guided_align.files.opening import STANDARD_INPUT, CopiedText, PathLike
 from fairseq_guided_align.files.progress import say
 from fairseq_guided_align.files.tsv import tsv_columns
 from fairseq_guided_align.links.symmetrisation import SYMMETRISATIONS
 from fairseq_guided_align.links.words import DEFAULT_SPLIT, WordSplits, check_word_split
+from fairseq_guided_align.markup.carrying import DEFAULT_QUOTES, PAIRS
+from fairseq_guided_align.markup.carrying import KEEP as KEEP_PAIRS
+from fairseq_guided_align.markup.edges import QUOTE_SIDES
+from fairseq_guided_align.markup.kinds import DEFAULT_KINDS
+from fairseq_guided_align.markup.placeholders import READY_SETS
+from fairseq_guided_align.markup.protected import KINDS as PROTECTED
+from fairseq_guided_align.markup.settings import ON_ERROR, STOP
+from fairseq_guided_align.markup.term_files import read_terms
 from fairseq_guided_align.subwords.conversion import POLICIES
 from fairseq_guided_align.subwords.pieces import KINDS
 from fairseq_guided_align.subwords.settings import SETTINGS
@@ -31,8 +40,8 @@ def text_to_read(argument: str) -> str:
 
 def named_text_to_read(argument: str) -> str:
     """``NAME=FILE`` or ``FILE``: a text file that a command reads."""
-    name, equals, path = argument.rpartition("=")
-    return name + equals + text_to_read(path)
+    name, path = name_and_file(argument)
+    return f"{name}={text_to_read(path)}" if name or argument.startswith("=") else text_to_read(path)
 
 
 def texts_to_read(argument: str) -> str:
@@ -103,22 +112,18 @@ def check_streams(args: argparse.Namespace) -> None:
             )
 
 
-def named_file(argument: str, option: str) -> tuple[str, str]:
-    """Name and file of ``NAME=FILE``.
+def named_files(arguments: Sequence[str], option: str) -> dict[str, str]:
+    """Files by name, of ``NAME=FILE`` arguments.
 
-    :param option: for the message.
-    :raises GuidedAlignError: one of them is missing.
+    :param option: for messages.
+    :raises GuidedAlignError: a name or a file is missing, or a name was given before.
     """
-    name, _, path = argument.partition("=")
-    if not (name and path):
-        raise GuidedAlignError(f"{option}: expected NAME=FILE, such as guided=guided.align; got {argument!r}")
-    return name, path
+    return files_by_name(arguments, "NAME", "guided=guided.align", option)
 
 
 def perhaps_named_file(argument: str) -> tuple[str, str]:
     """Name and file of ``NAME=FILE`` or ``FILE``, whose name is empty. A file whose own name has ``=`` is that file."""
-    name, equals, path = argument.partition("=")
-    return (name, path) if equals and not Path(argument).exists() else ("", argument)
+    return ("", argument) if Path(argument).exists() else name_and_file(argument)
 
 
 # Options
@@ -192,6 +197,42 @@ SHARED: dict[str, dict[str, Any]] = {
         "help": "guided: the heads that were guided, as the checkpoint says; last-layer: all heads of the last layer,"
         " averaged, which is what stock fairseq reads (default: guided)",
     },
+    # Tags.
+    "--markup": {
+        "metavar": "KINDS", "default": DEFAULT_KINDS, "note": f"default: {DEFAULT_KINDS}",
+        "help": "xml, html or xliff; with a comma also placeholders, or placeholders=SET with sets joined by +:"
+        f" {', '.join(READY_SETS)} ({{note}})",
+    },
+    "--placeholder": {
+        "metavar": "REGEX", "action": "append", "default": [],
+        "help": "what is a placeholder too; may be given several times",
+    },
+    "--pairs": {
+        "choices": PAIRS, "default": KEEP_PAIRS,
+        "help": "keep a pair of tags one span, or split it around words that stand apart (default: keep)",
+    },
+    "--quotes": {
+        "choices": QUOTE_SIDES, "default": DEFAULT_QUOTES,
+        "help": "where quotation marks go that only the translation has, right around the words of a pair of tags"
+        f" (default: {DEFAULT_QUOTES})",
+    },
+    "--on-error": {
+        "choices": ON_ERROR, "default": STOP,
+        "help": "where tags do not fit together: stop; keep: tags without a partner are placed alone; drop-tags: the"
+        " translation alone (default: stop)",
+    },
+    "--protect": {
+        "metavar": "KINDS", "default": "",
+        "help": f"what must survive translation: {', '.join(PROTECTED)}, joined by commas; what is missing takes the"
+        " place of the words that are linked to it",
+    },
+    "--terms": {**_TEXT, "help": "terms to protect: source term, tab, target term"},
+    "--inflected-terms": {**_FLAG, "help": "another form of a term counts as the term"},
+    "--report": {
+        "metavar": "FILE", "type": text_to_write,
+        "help": "write what was guessed, repaired, replaced, inserted or lost here: line, kind and text, with tabs"
+        " between them",
+    },
     "--workers": {"type": int, "default": 1, "metavar": "N", "help": "processes (default: 1)"},
 }  # fmt: skip
 """Arguments of ``add_argument``; ``{note}`` in a help is what a command adds, or ``note``."""
@@ -202,6 +243,10 @@ SHORT = {"--source-lang": "-s", "--target-lang": "-t", "--output": "-o"}
 LINK_READING = ("--one-based", "--inverted", "--max-dropped")
 SENTENCEPIECE_MODELS = ("--source-sentencepiece-model", "--target-sentencepiece-model")
 MODEL = ("--data", "--lang-pair", "--device")
+TAGS = (
+    "--placeholder", "--pairs", "--quotes", "--on-error", "--protect", "--terms", "--inflected-terms", "--report"
+)  # fmt: skip
+"""How tags are carried, besides ``--markup``."""
 
 
 def given_words(args: argparse.Namespace) -> tuple[str | None, str | None]:
@@ -286,6 +331,26 @@ def chosen_sampling(args: argparse.Namespace) -> dict[str, Any]:
         named = " and ".join(f"--{name}" for name in given)
         raise GuidedAlignError(f"{named}: of resampling, which --confidence or a second system asks for")
     return {"level": 0.95, "samples": 1000, "seed": 12345, **given}
+
+
+def chosen_tags(args: argparse.Namespace) -> dict[str, Any]:
+    """How tags are to be carried, as arguments of ``markup.settings.tag_settings``.
+
+    :param args: with ``--markup`` and the options of :data:`TAGS`.
+    :raises GuidedAlignError: options do not go together, or the list of terms cannot be read.
+    """
+    if args.inflected_terms and args.terms is None:
+        raise GuidedAlignError("--inflected-terms says how terms count; name a list of them with --terms")
+    return {
+        "markup": args.markup,
+        "placeholders": args.placeholder,
+        "pairs": args.pairs,
+        "quotes": args.quotes,
+        "on_error": args.on_error,
+        "protect": args.protect,
+        "terms": None if args.terms is None else read_terms(args.terms),
+        "inflected_terms": args.inflected_terms,
+    }
 
 
 # Messages

@@ -15,6 +15,7 @@ from fairseq_guided_align.cli.options import (
     refuse_words,
 )
 from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.files.arguments import sentence_numbers
 
 if TYPE_CHECKING:
     from fairseq_guided_align.aligning.extraction import AlignmentModel
@@ -24,7 +25,6 @@ MOST_COLUMNS = 4
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the command and add its options."""
     parser.description = """\
 Draws the attention matrix of sentence pairs of a binarised split: source tokens across, target tokens down, gold
 links outlined. Several checkpoints are drawn side by side. Read are the heads that were guided, as the checkpoint
@@ -63,9 +63,8 @@ says (for a model without guidance what stock fairseq reads: all heads of the la
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command and return its exit code."""
     # What needs no model comes first: models take seconds to load.
-    numbers = parse_numbers(args.sentences)
+    numbers = sentence_numbers(args.sentences, "--sentences")
     if not 10 <= args.dpi <= 2000:
         raise GuidedAlignError(f"--dpi: expected a number in 10..2000; got {args.dpi:g}")
     from fairseq_guided_align.links.reading import begun, read_link_file
@@ -140,25 +139,6 @@ def _models(args: argparse.Namespace) -> tuple[list[tuple[str, AlignmentModel]],
         else:
             models.append((name, model))
     return models, columns
-
-
-def parse_numbers(text: str) -> list[int]:
-    """Line numbers, from 1, of ``1,7,20-22``, in this order.
-
-    :raises GuidedAlignError: something else, or a number twice.
-    """
-    numbers: list[int] = []
-    for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()):
-            numbers = []
-            break
-        numbers += range(int(first), int(last or first) + 1)
-    if not numbers or 0 in numbers:
-        raise GuidedAlignError(f"--sentences: expected numbers from 1, such as 1,7,20-22; got {text!r}")
-    if len(set(numbers)) != len(numbers):
-        raise GuidedAlignError(f"--sentences: expected each sentence once; got {text!r}")
-    return numbers
 
 
 def _title(name: str, guided: GuidedHeads, each_head: bool) -> str:

@@ -12,7 +12,6 @@ from fairseq_guided_align.cli.options import (
     add,
     chosen_words,
     folder_to_write,
-    named_file,
     named_text_to_read,
     text_of_columns,
 )
@@ -21,6 +20,7 @@ from fairseq_guided_align.corpus.files import SPLITS, PreprocessSettings, find_c
 from fairseq_guided_align.corpus.preprocessing import preprocess
 from fairseq_guided_align.corpus.subword_links import ConversionSettings
 from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.files.arguments import name_and_file
 from fairseq_guided_align.files.opening import CopiedText
 from fairseq_guided_align.files.progress import say
 from fairseq_guided_align.files.workers import keep_freed_memory
@@ -29,7 +29,6 @@ from fairseq_guided_align.subwords.sentencepiece_models import MODEL_TYPES
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the command and add its options."""
     standard = PreprocessSettings("", "")
     parser.description = (
         "Makes a data folder for fairseq-train: cuts the text into subword pieces (with --subwords sentencepiece; other"
@@ -118,7 +117,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command and return its exit code."""
     keep_freed_memory()
     settings = _settings(args)
     prefixes = {split: split_prefixes(getattr(args, f"{split}pref") or "", args.source_lang) for split in SPLITS}
@@ -139,8 +137,8 @@ def _columns(args: argparse.Namespace, stack: ExitStack) -> dict[str, list[list[
         )
     found: dict[str, list[list[CopiedText]]] = {split: [] for split in SPLITS}
     for argument in args.tsv:
-        split, path = named_file(argument, "--tsv")
-        if split not in SPLITS:
+        split, path = name_and_file(argument)
+        if split not in SPLITS or not path:
             raise GuidedAlignError(f"--tsv: expected SPLIT=FILE, SPLIT one of {', '.join(SPLITS)}; got {argument!r}")
         found[split].append(stack.enter_context(text_of_columns(path, args.columns, links=True)))
     return found

@@ -26,13 +26,12 @@ from fairseq_guided_align.corpus.subword_links import (
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.atomic import atomic_text
 from fairseq_guided_align.files.byte_lines import count_lines
-from fairseq_guided_align.files.progress import line_counter, say
+from fairseq_guided_align.files.progress import line_counter
 from fairseq_guided_align.files.workers import keep_freed_memory
 from fairseq_guided_align.links.reading import as_pharaoh
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the command and add its options."""
     parser.description = (
         "Turns links between words into links between subword pieces, or back. Words and pieces are matched by their"
         " characters, so that they may come from differently tokenised text. Files are text, one line a"
@@ -59,7 +58,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command and return its exit code."""
     keep_freed_memory()
     words = chosen_words(args)
     source, target = (_side(args, name) for name in ("source", "target"))
@@ -84,10 +82,7 @@ def run(args: argparse.Namespace) -> int:
             stream.write(lines)
             counts.add(seen)
             bar.update(seen.sentences)
-        counts.check_words(args.links, words)
         counts.check(args.links, settings.max_dropped)
-    for warning in counts.word_warnings(args.links, words):
-        say(f"warning: {warning}")
     tell_if_empty(counts.sentences, args.source_words)
     tell_counts(counts, args.links, args.links, args.one_based)
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import asdict, dataclass
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 
@@ -62,7 +62,7 @@ class SystemScore:
     name: str
     rows: np.ndarray
     differing: list[tuple[int, str]]
-    interval: Optional[Interval]
+    interval: Interval | None
 
     @property
     def counts(self) -> np.ndarray:
@@ -145,7 +145,7 @@ def _scored(
     return SystemScore(name, table, differing, interval)
 
 
-def _well_formed(line: str, markup: Markup, repaired: int) -> Optional[TaggedText]:
+def _well_formed(line: str, markup: Markup, repaired: int) -> TaggedText | None:
     """The segment taken apart; None where tags do not fit together, or more is to be repaired than ``repaired``."""
     try:
         tagged = markup.read(line)

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 from fairseq_guided_align.cli.options import (
     MODEL,
     SENTENCEPIECE_MODELS,
+    TAGS,
     WORD_SPLIT,
     add,
+    chosen_tags,
     chosen_words,
     given_words,
     text_to_read,
@@ -18,23 +20,12 @@ from fairseq_guided_align.cli.options import (
 )
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.atomic import atomic_text
-from fairseq_guided_align.files.byte_lines import count_lines, read_lines
+from fairseq_guided_align.files.byte_lines import count_lines
 from fairseq_guided_align.files.progress import line_counter, say
 from fairseq_guided_align.links.reading import as_pharaoh
-from fairseq_guided_align.markup.carrying import DEFAULT_QUOTES, KEEP, PAIRS
-from fairseq_guided_align.markup.edges import QUOTE_SIDES
-from fairseq_guided_align.markup.kinds import DEFAULT_KINDS, Markup, markup_of
-from fairseq_guided_align.markup.placeholders import READY_SETS, placeholder_finder
-from fairseq_guided_align.markup.protected import KINDS, Finder, Terms, emails, numbers, urls
-from fairseq_guided_align.markup.tag_files import (
-    ON_ERROR,
-    STOP,
-    TagCounts,
-    TagFiles,
-    TagSettings,
-    read_terms,
-    tagged_lines,
-)
+from fairseq_guided_align.markup.notes import TagCounts
+from fairseq_guided_align.markup.settings import tag_settings
+from fairseq_guided_align.markup.tag_files import TagFiles, tagged_lines
 from fairseq_guided_align.subwords.settings import SETTINGS
 
 if TYPE_CHECKING:
@@ -55,33 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", "-o", metavar="FILE", type=text_to_write, default="-", help="tagged translation (default: -)"
     )
-    parser.add_argument(
-        "--markup",
-        metavar="KINDS",
-        default=DEFAULT_KINDS,
-        help="xml, html or xliff; with a comma also placeholders, or placeholders=SET with sets joined by +:"
-        f" {', '.join(READY_SETS)} (default: {DEFAULT_KINDS})",
-    )
-    parser.add_argument(
-        "--placeholder",
-        metavar="REGEX",
-        action="append",
-        default=[],
-        help="what is a placeholder too; may be given several times",
-    )
-    parser.add_argument(
-        "--pairs",
-        choices=PAIRS,
-        default=KEEP,
-        help="keep a pair of tags one span, or split it around words that stand apart (default: keep)",
-    )
-    parser.add_argument(
-        "--quotes",
-        choices=QUOTE_SIDES,
-        default=DEFAULT_QUOTES,
-        help="where quotation marks go that only the translation has, right around the words of a pair of tags"
-        f" (default: {DEFAULT_QUOTES})",
-    )
+    add(parser, "--markup")
     for side in ("source", "target"):
         parser.add_argument(
             f"--{side}-words",
@@ -92,30 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         )
     add(parser, *WORD_SPLIT, note="default: spaces; of a model: as the data folder says")
     add(parser, "--one-based")
-    parser.add_argument(
-        "--on-error",
-        choices=ON_ERROR,
-        default=STOP,
-        help="where tags do not fit together: stop; keep: tags without a partner are placed alone; drop-tags: the"
-        " translation alone (default: stop)",
-    )
-    parser.add_argument(
-        "--protect",
-        metavar="KINDS",
-        default="",
-        help=f"what must survive translation: {', '.join(KINDS)}, joined by commas; what is missing takes the place of"
-        " the words that are linked to it",
-    )
-    parser.add_argument(
-        "--terms", metavar="FILE", type=text_to_read, help="terms to protect: source term, tab, target term"
-    )
-    parser.add_argument("--inflected-terms", action="store_true", help="another form of a term counts as the term")
-    parser.add_argument(
-        "--report",
-        metavar="FILE",
-        type=text_to_write,
-        help="write what was guessed, repaired, replaced or lost here: line, kind and text, with tabs between them",
-    )
+    add(parser, *TAGS)
     model = parser.add_argument_group("a model, instead of --links")
     model.add_argument(
         "--checkpoint",
@@ -129,11 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Carry the command out; returns its exit code."""
     _check(args)
-    markup = markup_of(args.markup, args.placeholder)
-    terms = None
-    if args.terms is not None:
-        terms = Terms(read_terms(args.terms, read_lines(args.terms)), args.inflected_terms)
-    settings = TagSettings(markup, args.pairs, args.quotes, args.on_error, _finders(args.protect, markup), terms)
+    settings = tag_settings(**chosen_tags(args))
     linker = _linker(args) if args.checkpoint is not None else None
     counts = TagCounts()
     with ExitStack() as stack:
@@ -150,13 +88,13 @@ def run(args: argparse.Namespace) -> int:
         report = stack.enter_context(atomic_text(args.report)) if args.report is not None else None
         bar = stack.enter_context(line_counter("tags"))
         for text, notes in tagged_lines(files, settings, counts):
-            output.write(text.encode() + b"\n")
+            output.write(settings.markup.in_one_line(text).encode() + b"\n")
             if report is not None:
-                report.writelines(f"{note.line}\t{note.kind}\t{note.text}\n".encode() for note in notes)
+                report.writelines(note.row() for note in notes)
             bar.update(1)
     if linker is not None and linker.too_long:
         say(f"warning: {linker.too_long} segments are too long for the model; their tags are placed without links")
-    say(_summary(args.output, counts))
+    say(counts.summary(args.output))
     return 0
 
 
@@ -174,8 +112,6 @@ def _check(args: argparse.Namespace) -> None:
             raise GuidedAlignError(f"{', '.join(given)}: of a model, which --checkpoint names")
     elif args.one_based:
         raise GuidedAlignError("--one-based says how --links counts; a model needs no such option")
-    if args.inflected_terms and args.terms is None:
-        raise GuidedAlignError("--inflected-terms says how terms count; name a list of them with --terms")
 
 
 def _linker(args: argparse.Namespace) -> ModelLinker:
@@ -193,33 +129,3 @@ def _linker(args: argparse.Namespace) -> ModelLinker:
             " pieces, without tags, as --source-words and --target-words"
         )
     return ModelLinker(model, cutters)
-
-
-def _finders(protect: str, markup: Markup) -> list[tuple[str, Finder]]:
-    known: dict[str, Finder] = {
-        "urls": urls,
-        "emails": emails,
-        "placeholders": markup.finder or placeholder_finder(list(READY_SETS)),
-        "numbers": numbers,
-    }
-    asked = [kind.strip() for kind in protect.split(",")] if protect else []
-    for kind in asked:
-        if kind not in known:
-            raise GuidedAlignError(f"--protect: wanted {', '.join(KINDS)}, joined by commas; got {kind!r}")
-    # A number inside an address belongs to the address, so those come first.
-    return [(kind, finder) for kind, finder in known.items() if kind in asked]
-
-
-_TOLD = {
-    "guessed": "guessed for want of links",
-    "repaired": "segments with tags repaired",
-    "error": "segments whose tags do not fit together",
-    "replaced": "protected texts put in place of linked words",
-    "lost": "protected texts missing, without links",
-}
-
-
-def _summary(output: str, counts: TagCounts) -> str:
-    told = [f"{counts.notes[kind]} {text}" for kind, text in _TOLD.items() if kind in counts.notes]
-    seen = f"{output}: {counts.lines} segments, {counts.tagged_lines} with tags; {counts.tags} tags"
-    return "; ".join([seen, *told])

@@ -14,7 +14,7 @@ from fairseq_guided_align.cli.options import (
     add,
     chosen_words,
     given_words,
-    named_file,
+    named_files,
     named_text_to_read,
     text_to_read,
     text_to_write,
@@ -24,7 +24,7 @@ from fairseq_guided_align.files.atomic import STANDARD_OUTPUT, atomic_text
 from fairseq_guided_align.files.byte_lines import raise_length_error
 from fairseq_guided_align.files.progress import say
 from fairseq_guided_align.links.link import CorpusLinks, SentenceLinks
-from fairseq_guided_align.links.linked_text import LinkedText
+from fairseq_guided_align.links.linked_text import PIECES_SPLIT, LinkedText
 from fairseq_guided_align.links.reading import begun, read_link_file
 from fairseq_guided_align.pictures.page import Pair, View, page_html, view
 from fairseq_guided_align.subwords.conversion import spread_over_pieces, subword_links_to_word_links
@@ -38,7 +38,6 @@ LEAST_PROBABILITY = 0.02
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the command and add its options."""
     parser.description = """\
 Writes one self-contained HTML file: a list of the sentence pairs, sortable by AER or length, and for each pair its
 tokens joined by lines; hard links, soft links with their probability, gold links, two systems side by side, the
@@ -99,7 +98,6 @@ class Shown(NamedTuple):
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command and return its exit code."""
     _check(args)
     systems, languages, pairs, of = _of_models(args) if args.checkpoint else _of_files(args)
     page = page_html({
@@ -147,10 +145,7 @@ def _check(args: argparse.Namespace) -> None:
 
 def _of_models(args: argparse.Namespace) -> Shown:
     split = args.split or "test"
-    named = [named_file(argument, "--checkpoint") for argument in args.checkpoint]
-    names = [name for name, _ in named]
-    if len(set(names)) != len(names):
-        raise GuidedAlignError("--checkpoint: expected a NAME of its own for each")
+    checkpoints = named_files(args.checkpoint, "--checkpoint")
     gold_path = begun(args.gold) if args.gold else ""
     gold = read_link_file(gold_path, args.gold_one_based) if args.gold else None
     # Importing torch and fairseq takes seconds, which links in files need not wait for.
@@ -159,7 +154,8 @@ def _of_models(args: argparse.Namespace) -> Shown:
     from fairseq_guided_align.subwords.settings import subword_kind
 
     models = [
-        (name, AlignmentModel(path, args.data, device=args.device, lang_pair=args.lang_pair)) for name, path in named
+        (name, AlignmentModel(path, args.data, device=args.device, lang_pair=args.lang_pair))
+        for name, path in checkpoints.items()
     ]
     first = models[0][1]
     kind = subword_kind(first.data, args.subwords, "--subwords")
@@ -171,7 +167,7 @@ def _of_models(args: argparse.Namespace) -> Shown:
         assert pair.words is not None
         words, pieces = (_view_of_models(sentence) for sentence in (pair.words, pair.pieces))
         pairs.append({"id": str(pair.number + 1), "words": words, "pieces": pieces})
-    return Shown(names, (first.options.source_lang, first.options.target_lang), pairs, of)
+    return Shown(list(checkpoints), (first.options.source_lang, first.options.target_lang), pairs, of)
 
 
 def _view_of_models(sentence: ReadSentence) -> View:
@@ -224,10 +220,10 @@ def _of_files(args: argparse.Namespace) -> Shown:
 
 def _read_text(args: argparse.Namespace) -> tuple[LinkedText, LinkedText | None]:
     """The text in words and, where they were given, in pieces."""
-    words = LinkedText.of_words(args.source, args.target, chosen_words(args))
+    words = LinkedText.read([args.source], [args.target], chosen_words(args), keep_words=True)
     if not args.source_pieces:
         return words, None
-    pieces = LinkedText.of_pieces(args.source_pieces, args.target_pieces)
+    pieces = LinkedText.read([args.source_pieces], [args.target_pieces], PIECES_SPLIT, keep_words=True)
     if len(pieces) != len(words):
         raise_length_error([args.source, args.source_pieces])
     return words, pieces
@@ -237,14 +233,9 @@ def _systems(args: argparse.Namespace, words: LinkedText, pieces: LinkedText | N
     """Each system's link files, in the order in which its first one was given."""
     systems: dict[str, Files] = {}
     for kind in ("links", "soft", "piece_links", "piece_soft"):
-        option = f"--{kind.replace('_', '-')}"
-        for argument in getattr(args, kind):
-            name, path = named_file(argument, option)
-            files = systems.setdefault(name, {})
-            if kind in files:
-                raise GuidedAlignError(f"{option}: expected one file a system; got a second one for {name!r}")
-            text = pieces if pieces is not None and kind.startswith("piece") else words
-            files[kind] = text.links(path, args.one_based)
+        text = pieces if pieces is not None and kind.startswith("piece") else words
+        for name, path in named_files(getattr(args, kind), f"--{kind.replace('_', '-')}").items():
+            systems.setdefault(name, {})[kind] = text.links(path, args.one_based)
     if not systems:
         raise GuidedAlignError("expected links to show: --links, --soft, --piece-links or --piece-soft NAME=FILE")
     for files in systems.values():

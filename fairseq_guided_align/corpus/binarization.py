@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Optional
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from fairseq_guided_align.errors import AlignmentLengthError
 from fairseq_guided_align.files.byte_lines import Block, PathLike, lines_of, locate_blocks, read_blocks
 from fairseq_guided_align.links.end_links import take_off_end_links
 from fairseq_guided_align.links.link import CorpusLinks
+from fairseq_guided_align.links.outside import first_outside, is_outside
 from fairseq_guided_align.links.pharaoh import parse_block
 from fairseq_guided_align.links.store import LinkWriter
 
@@ -33,9 +33,9 @@ class LinkFile:
     path: PathLike
     one_based: bool = False
     inverted: bool = False
-    lengths: Optional[tuple[TextLengths, TextLengths]] = None
+    lengths: tuple[TextLengths, TextLengths] | None = None
     max_dropped: float = 0.1
-    pharaoh: Optional[PathLike] = None
+    pharaoh: PathLike | None = None
 
 
 def binarize_file(file: LinkFile, writer: LinkWriter, counts: LinkCounts) -> Iterator[int]:
@@ -84,15 +84,14 @@ def _inside(
 
     :param sizes: (sentences,) tokens of each source and of each target.
     """
-    sentence = links.sentence()
-    sources, targets = (side[sentence] for side in sizes)
-    inside = (links.source < sources) & (links.target < targets)
-    if inside.all():
+    sources, targets = sizes
+    outside = is_outside(links, sources, targets)
+    first = first_outside(links, sources, targets) if outside.any() else None
+    if first is None:
         return links
-    row = int(np.argmin(inside))
     seen.examples.append(
-        f"{path}:{first_line + sentence[row]}: link {links.source[row]}-{links.target[row]} (from 0)"
-        f" was dropped: the pair has {sources[row]} source and {targets[row]} target tokens"
+        f"{path}:{first_line + first.sentence}: link {first.source}-{first.target} (from 0) was dropped: the pair has"
+        f" {sources[first.sentence]} source and {targets[first.sentence]} target tokens"
     )
-    seen.out_of_range = int((~inside).sum())
-    return links.where(inside)
+    seen.out_of_range = int(outside.sum())
+    return links.where(~outside)

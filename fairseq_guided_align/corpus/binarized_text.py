@@ -38,7 +38,7 @@ def binarize_text(
         common += ["--srcdict", dictionaries[0], "--tgtdict", dictionaries[1]]
     splits = [corpus.split for corpus in corpora]
     say("binarising the text with fairseq-preprocess")
-    # It knows one training text, but any number of test texts: further training text goes as such, and is renamed.
+    # It takes one training text, but any number of test texts. Further training texts go as these, and are renamed.
     shards = [split for split in splits if split.startswith("train") and split != "train"]
     tests = [split for split in splits if split.startswith("test")]
     of_kind = {
@@ -73,7 +73,7 @@ def verify_text(counts: Mapping[str, ConversionCounts], folder: Path, settings: 
         for lang, tokens in zip(settings.langs, (expected.source_tokens, expected.target_tokens)):
             lengths = text_lengths(folder, split, *settings.langs, lang)
             if lengths is None:
-                continue  # another --dataset-impl than mmap
+                continue  # Another --dataset-impl than mmap
             if len(lengths) != expected.sentences or lengths.total() != tokens:
                 raise GuidedAlignError(
                     f"{split}.{lang}: expected fairseq to binarise {expected.sentences} sentences of {tokens} tokens in"
@@ -84,14 +84,12 @@ def verify_text(counts: Mapping[str, ConversionCounts], folder: Path, settings: 
 def _run_fairseq_preprocess(options: Sequence[str], folder: PathLike) -> None:
     """Stock ``fairseq-preprocess``, as a process of its own.
 
-    :param folder: where it runs, so that names of texts need not hold its path: fairseq cuts lists of them at commas.
-
+    :param folder: where it runs. Names of texts then need no path, in which fairseq would take commas for separators.
     :raises GuidedAlignError: it failed, or fairseq is not installed; with the end of what it printed.
     :raises OSError: it could not write, for a full disk or the like; with the error's number.
     """
     command = [sys.executable, "-m", "fairseq_cli.preprocess", *options]
-    # Where Python finds fairseq must not change with the folder. It must be able to say every file's name, and is read
-    # as UTF-8.
+    # Python must find fairseq from the other folder, too. What it prints is read as UTF-8, and holds names of files.
     paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     paths = list(map(os.path.abspath, [*paths, os.curdir]))
     environment = {**os.environ, "PYTHONIOENCODING": "utf-8", "PYTHONPATH": os.pathsep.join(paths)}

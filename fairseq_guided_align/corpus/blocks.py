@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from fairseq_guided_align.links.words import split_words
 from fairseq_guided_align.subwords.pieces import text_of
 from fairseq_guided_align.subwords.special_tokens import flagged_symbols, write_line
 
-Models = tuple[Optional[str], Optional[str]]
+Models = tuple[str | None, str | None]
 """SentencePiece models of both sides; None where the text is cut already."""
 
 
@@ -37,8 +37,8 @@ class BlockTask(NamedTuple):
     models: Models
     first_line: int
     text: tuple[Block, Block]
-    words: Optional[tuple[Block, Block]]
-    links: Optional[Block]
+    words: tuple[Block, Block] | None
+    links: Block | None
 
 
 class CutBlock(NamedTuple):
@@ -145,7 +145,7 @@ def _for_fairseq(lines: Sequence[str], own: frozenset[str]) -> tuple[list[str], 
 
 
 def _kept(pieces: Sequence[Sequence[str]], settings: PreprocessSettings) -> np.ndarray:
-    """(lines,) bool."""
+    """(lines,) bool: the sentence pairs that are not left out."""
     source, target = (np.array([len(line.split()) for line in side], np.int64) for side in pieces)
     longer, shorter = np.maximum(source, target), np.minimum(source, target)
     keep = np.ones(len(longer), bool)

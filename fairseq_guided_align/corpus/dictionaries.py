@@ -1,4 +1,4 @@
-"""fairseq's dictionaries as text: which tokens they hold, and which they make."""
+"""Dictionaries of fairseq as files of text: reading and writing them."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ UNKNOWN = "<unk>"
 
 @dataclass(frozen=True)
 class DictionarySize:
-    """How much of what a text holds its dictionary keeps; the names are fairseq-preprocess's options.
+    """Which tokens of a text a dictionary keeps. The names are those of fairseq-preprocess's options.
 
-    :param threshold: least number of occurrences of a token that is kept.
-    :param nwords: most tokens that are kept, the most frequent ones, fairseq's 4 special symbols included; 0 or less:
-        all.
+    :param threshold: a token is kept if it occurs as often as this.
+    :param nwords: size at the most, fairseq's 4 special symbols included; the most frequent tokens are kept. 0 or less:
+        any.
     :param padding_factor: the size, fairseq's 4 special symbols included, is a multiple of this; 1 or less: any.
     """
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Optional
 
 import numpy as np
 
@@ -35,7 +34,7 @@ class TextLengths:
         if len(header) < _LENGTHS_START or not header.startswith(_INDEX_MAGIC) or found < sentences:
             raise GuidedAlignError(f"{path}: truncated: expected {sentences} lengths, got {found}; binarise again")
         self._with_end: np.ndarray = np.empty(0, "<i4")
-        if sentences:  # an empty range cannot be mapped
+        if sentences:  # An empty range cannot be mapped
             self._with_end = np.memmap(path, "<i4", "r", _LENGTHS_START, (sentences,))
 
     def __len__(self) -> int:
@@ -57,9 +56,7 @@ def lengths_path(data_dir: PathLike, split: str, source_lang: str, target_lang: 
     return Path(data_dir) / f"{split}.{source_lang}-{target_lang}.{lang}.idx"
 
 
-def text_lengths(
-    data_dir: PathLike, split: str, source_lang: str, target_lang: str, lang: str
-) -> Optional[TextLengths]:
+def text_lengths(data_dir: PathLike, split: str, source_lang: str, target_lang: str, lang: str) -> TextLengths | None:
     """Lengths of a text in a data folder; None where there is no index of the ``mmap`` format.
 
     :raises GuidedAlignError: the index is truncated.

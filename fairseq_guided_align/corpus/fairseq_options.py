@@ -1,17 +1,17 @@
-"""``preprocess --fairseq-options``: what of fairseq-preprocess's own options has an effect, and what is refused."""
+"""``preprocess --fairseq-options``: which options of fairseq-preprocess have an effect, and which are refused."""
 
 from __future__ import annotations
 
 import argparse
 import shlex
 from dataclasses import dataclass
-from typing import NoReturn, Optional
+from typing import NoReturn
 
 from fairseq_guided_align.corpus.dictionaries import DictionarySize
 from fairseq_guided_align.errors import GuidedAlignError
 
 DATASET_FORMATS = ("mmap", "lazy", "raw")
-"""Of fairseq's formats of text those that fairseq-preprocess writes and translation reads; `cached` is `lazy`."""
+"""The formats of text that fairseq-preprocess writes and translation reads; fairseq's `cached` is `lazy`."""
 
 OWN = (
     "-s", "--source-lang", "-t", "--target-lang", "--trainpref", "--validpref", "--testpref", "--align-suffix",
@@ -29,19 +29,19 @@ REFUSED = {
 """Options that would spoil the data folder, and why."""
 
 _SIZES = ("threshold", "nwords")
-"""Of :class:`DictionarySize` what fairseq-preprocess has an option of for each side."""
+"""Parts of a :class:`DictionarySize` for which fairseq-preprocess has an option for each side."""
 
 
 @dataclass(frozen=True)
 class FairseqOptions:
-    """What of fairseq-preprocess's options is carried out.
+    """The options of fairseq-preprocess that are carried out.
 
     :param dataset_impl: format of the binarised text; None: fairseq's default.
     :param sizes: of the source and of the target dictionary.
-    :param size_options: those of dictionaries that were given, such as ``--nwordssrc``.
+    :param size_options: the options of sizes that were given, such as ``--nwordssrc``.
     """
 
-    dataset_impl: Optional[str] = None
+    dataset_impl: str | None = None
     sizes: tuple[DictionarySize, DictionarySize] = (DictionarySize(), DictionarySize())
     size_options: tuple[str, ...] = ()
 

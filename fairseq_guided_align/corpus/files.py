@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Optional
 
 from fairseq_guided_align.corpus.dictionaries import read_symbols
 from fairseq_guided_align.corpus.fairseq_options import FairseqOptions
 from fairseq_guided_align.corpus.subword_links import ConversionSettings
 from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.files.arguments import between_commas
 from fairseq_guided_align.files.byte_lines import PathLike, count_lines, raise_length_error
 from fairseq_guided_align.files.compression import plain_or_compressed
 from fairseq_guided_align.links.aligner import AlignerSettings
@@ -23,8 +23,8 @@ class PreprocessSettings:
     """Everything that the result depends on, apart from the texts.
 
     :param subwords: one of ``subwords.pieces.KINDS``: what the pieces are, or how the text is already cut.
-    :param words_suffix: for each side, suffix of the text in words that the links refer to, where it is another than
-        the text: ``PREFIX.SUFFIX``.
+    :param words_suffix: for each side, the suffix of the text whose words the links count, ``PREFIX.SUFFIX``; None:
+        they count the words of the text itself.
     :param models: for each side a SentencePiece model to use, or None to train one.
     :param joined: one dictionary, and one SentencePiece model, for both sides.
     :param dictionaries: for each side a dictionary to use, or None to make one.
@@ -38,16 +38,16 @@ class PreprocessSettings:
     target_lang: str
     align_suffix: str = "align"
     subwords: str = "sentencepiece"
-    words_suffix: tuple[Optional[str], Optional[str]] = (None, None)
+    words_suffix: tuple[str | None, str | None] = (None, None)
     vocab_size: int = 8000
     model_type: str = "unigram"
-    models: tuple[Optional[str], Optional[str]] = (None, None)
+    models: tuple[str | None, str | None] = (None, None)
     joined: bool = False
-    dictionaries: tuple[Optional[str], Optional[str]] = (None, None)
+    dictionaries: tuple[str | None, str | None] = (None, None)
     conversion: ConversionSettings = field(default_factory=ConversionSettings)
-    max_pieces: Optional[int] = None
-    max_ratio: Optional[float] = None
-    aligner: Optional[AlignerSettings] = None
+    max_pieces: int | None = None
+    max_ratio: float | None = None
+    aligner: AlignerSettings | None = None
     allow_missing: bool = False
     keep_text: bool = True
     workers: int = 1
@@ -57,25 +57,28 @@ class PreprocessSettings:
     def langs(self) -> tuple[str, str]:
         return self.source_lang, self.target_lang
 
-    def dictionary(self, side: int) -> Optional[str]:
+    def dictionary(self, side: int) -> str | None:
         """The given dictionary of a side, which is that of both where there is one for both; None to make one."""
         return self.dictionaries[side] or (self.dictionaries[1 - side] if self.joined else None)
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Files of one split or shard; ``links`` is None where it has none, ``words`` are the text where that is words;
-    ``links_text`` is the same links in Pharaoh text, where ``links`` is of another form.
+    """Files of one split or shard.
+
+    :param words: of the words that the links count; the text itself where it is words.
+    :param links: None where there are none.
+    :param links_text: the same links in Pharaoh text, where ``links`` is of another form.
     """
 
     split: str
     text: tuple[PathLike, PathLike]
     words: tuple[PathLike, PathLike]
-    links: Optional[PathLike]
-    links_text: Optional[PathLike] = None
+    links: PathLike | None
+    links_text: PathLike | None = None
 
     @property
-    def pharaoh(self) -> Optional[PathLike]:
+    def pharaoh(self) -> PathLike | None:
         """The links to read; None where there are none."""
         return self.links if self.links_text is None else self.links_text
 
@@ -89,7 +92,7 @@ def find_corpora(
     settings: PreprocessSettings,
     columns: Mapping[str, Sequence[Sequence[PathLike]]],
 ) -> list[Corpus]:
-    """The files of every split, ``train``, ``train1``, ..., checked to be there.
+    """The files of every split, ``train``, ``train1``, ..., which must be there.
 
     :param prefixes: for each of ``SPLITS`` the prefixes of its files, the first of them for the split's own name.
     :param columns: for each of ``SPLITS`` further files of source, target and perhaps links.
@@ -104,7 +107,7 @@ def find_corpora(
                 plain_or_compressed(f"{prefix}.{suffix}") if suffix else path
                 for suffix, path in zip(settings.words_suffix, text)
             ]
-            links: Optional[Path] = plain_or_compressed(f"{prefix}.{settings.align_suffix}")
+            links: Path | None = plain_or_compressed(f"{prefix}.{settings.align_suffix}")
             missing += [str(path) for path in {*text, *words} if not path.is_file()]
             if links is not None and not links.is_file():
                 if settings.aligner is None and not settings.allow_missing:
@@ -135,20 +138,13 @@ def split_prefixes(argument: str, lang: str) -> list[str]:
 
     :param lang: ends the name of a file that each prefix has.
     """
-    parts = argument.split(",")
-    prefixes = []
-    while parts:
-        whole = (n for n in range(1, len(parts) + 1) if plain_or_compressed(f"{','.join(parts[:n])}.{lang}").is_file())
-        taken = next(whole, 1)
-        prefixes.append(",".join(parts[:taken]))
-        parts = parts[taken:]
-    return [prefix for prefix in prefixes if prefix]
+    return between_commas(argument, lambda prefix: plain_or_compressed(f"{prefix}.{lang}").is_file())
 
 
 def check_dictionaries(settings: PreprocessSettings) -> None:
-    """Before models are trained for hours.
+    """Look at the dictionaries that were given, before models are trained for hours.
 
-    :raises GuidedAlignError: a dictionary that was given cannot be read, or sizes are given of one that is not made.
+    :raises GuidedAlignError: one cannot be read, or the size of a dictionary is given that is not made.
     """
     for path in settings.dictionaries:
         if path is not None:

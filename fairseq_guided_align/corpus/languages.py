@@ -5,14 +5,14 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Collection, Iterable
-from typing import Any, Optional
+from typing import Any
 
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.subwords.settings import subword_settings
 
 
 class LanguagePair(str):
-    """``zh-Hans-en`` whose two languages are known: fairseq's code, which cuts pairs at the hyphen, gets these two."""
+    """Text such as ``zh-Hans-en`` that knows its two languages: fairseq, which cuts it at the hyphen, gets these."""
 
     source: str
     target: str
@@ -36,14 +36,14 @@ class LanguagePair(str):
 
 
 def languages(data: str) -> set[str]:
-    """The languages whose dictionaries lie in a data folder; of several, separated by ``:``, in the first."""
+    """The languages whose dictionaries lie in a data folder; of folders with ``:`` between them, in the first."""
     folder = _first(data)
     names = os.listdir(folder) if os.path.isdir(folder) else []
     return {name[len("dict.") : -len(".txt")] for name in names if name.startswith("dict.") and name.endswith(".txt")}
 
 
 def language_pairs(data: str) -> set[LanguagePair]:
-    """The pairs of the texts that lie in a data folder; if there are none, the one that ``preprocess`` wrote down."""
+    """The pairs of the texts in a data folder. Where it has no text: the pair that ``preprocess`` wrote down."""
     known = languages(data)
     ends = {
         f"{source}-{target}.{lang}{suffix}": LanguagePair(source, target)
@@ -60,10 +60,11 @@ def language_pairs(data: str) -> set[LanguagePair]:
     return pairs
 
 
-def folder_pair(data: str, source: Optional[str] = None, target: Optional[str] = None) -> Optional[LanguagePair]:
+def folder_pair(data: str, source: str | None = None, target: str | None = None) -> LanguagePair | None:
     """The language pair of a data folder; None where it has no text.
 
-    :param source: source language, if the user gave it; likewise ``target``. A folder is read in both directions.
+    :param source: source language, if the user gave it. A folder is read in both directions.
+    :param target: target language, if the user gave it.
     :raises GuidedAlignError: it has several, or none with the language that was given.
     """
     pairs = language_pairs(data)
@@ -85,9 +86,10 @@ def folder_pair(data: str, source: Optional[str] = None, target: Optional[str] =
 def parse_pair(text: str, known: Collection[str], where: str, option: str) -> LanguagePair:
     """The two languages of ``zh-Hans-en``.
 
-    :param known: the languages that there are.
-    :param where: the data folder that has them, for the message; likewise ``option``.
-    :raises GuidedAlignError: no two of them make this pair, or it can be cut in several ways.
+    :param known: the languages of the data folder.
+    :param where: the data folder, for the message.
+    :param option: which gave the text, for the message.
+    :raises GuidedAlignError: no two languages make this pair, or it can be cut in several ways.
     """
     parts = text.split("-")
     cuts = [("-".join(parts[:at]), "-".join(parts[at:])) for at in range(1, len(parts))]

@@ -13,17 +13,19 @@ from fairseq_guided_align.links.end_links import told_end_links
 from fairseq_guided_align.links.link import CorpusLinks
 from fairseq_guided_align.links.one_based import one_based_warning
 from fairseq_guided_align.links.split_evidence import SplitEvidence, split_contradiction_warning, split_warning
-from fairseq_guided_align.links.words import WordSplits
+from fairseq_guided_align.links.words import DEFAULT_SPLITS, WordSplits
 
 EXAMPLES = 5
 
 
 @dataclass
 class LinkCounts:
-    """Links read; ``examples`` holds the first that were lost, with file and line.
+    """Links that were read.
 
-    ``sentences_with_links_read`` had links in the file, ``sentences_with_links`` still have some. ``end_links`` are of
-    ``</s>``, as Marian writes them; they were taken off first, and count nowhere else.
+    :param sentences_with_links_read: sentence pairs with links in the file.
+    :param sentences_with_links: sentence pairs that kept some.
+    :param end_links: links of ``</s>``, as Marian writes them. They are taken off first, and count nowhere else.
+    :param examples: messages about the first links that were lost, with file and line.
     """
 
     sentences: int = 0
@@ -48,9 +50,10 @@ class LinkCounts:
         :param other: of the same class.
         """
         for one in fields(self):
-            if one.name != "examples":
-                setattr(self, one.name, getattr(self, one.name) + getattr(other, one.name))
-        self.examples = (self.examples + other.examples)[:EXAMPLES]
+            own, others = getattr(self, one.name), getattr(other, one.name)
+            # The words are those of all parts; all else adds up.
+            setattr(self, one.name, others if isinstance(others, WordSplits) else own + others)
+        self.examples = self.examples[:EXAMPLES]
 
     @property
     def dropped(self) -> int:
@@ -87,6 +90,7 @@ class ConversionCounts(LinkCounts):
 
     :param of_other_words: links left out because those of their pair can only count words by the other definition.
     :param special_tokens: pieces that are spelled like fairseq's own tokens.
+    :param word_split: what the words of source and target are.
     :param split_evidence: by which definition the links count words.
     """
 
@@ -99,21 +103,24 @@ class ConversionCounts(LinkCounts):
     target_tokens_linked: int = 0
     of_other_words: int = 0
     special_tokens: int = 0
+    word_split: WordSplits = DEFAULT_SPLITS
     split_evidence: SplitEvidence = field(default_factory=SplitEvidence)
 
     @property
     def dropped(self) -> int:
         return self.out_of_range + self.without_pieces + self.of_other_words
 
-    def check_words(self, path: PathLike, word_split: WordSplits) -> None:
-        """:raises AlignmentRangeError: the links count words by another definition, so that many are shifted."""
-        contradiction = split_contradiction_warning(path, self.split_evidence, word_split)
+    def check(self, path: PathLike, max_dropped: float) -> None:
+        """:raises AlignmentRangeError: also where the links count words by another definition, which shifts many."""
+        contradiction = split_contradiction_warning(path, self.split_evidence, self.word_split)
         if contradiction:
             raise AlignmentRangeError(contradiction)
+        super().check(path, max_dropped)
 
-    def word_warnings(self, path: PathLike, word_split: WordSplits) -> Iterator[str]:
-        """A warning where the links may count words by another definition."""
-        suspicion = split_warning(path, self.split_evidence, word_split)
+    def warnings(self, path: PathLike, one_based: bool) -> Iterator[str]:
+        """What to say besides the summary; also where the links may count words by another definition."""
+        yield from super().warnings(path, one_based)
+        suspicion = split_warning(path, self.split_evidence, self.word_split)
         if suspicion:
             yield suspicion
 

@@ -39,7 +39,7 @@ def align_missing(corpora: Sequence[Corpus], folder: Path, settings: PreprocessS
     inverted, one_based = settings.conversion.inverted, settings.conversion.one_based
     for corpus in corpora:
         needed = sum(1 for _ in read_lines(corpus.text[0]))
-        # In the form of the links that are read with them.
+        # In the direction and from the base of all other links.
         path = folder / f"{corpus.split}.aligner"
         with open(path, "wb") as stream:
             while needed:

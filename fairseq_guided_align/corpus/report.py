@@ -14,21 +14,23 @@ from fairseq_guided_align.files.opening import PathLike, is_pipe
 from fairseq_guided_align.links.end_links import take_off_end_links
 from fairseq_guided_align.links.link import CorpusLinks
 from fairseq_guided_align.links.one_based import looks_one_based
+from fairseq_guided_align.links.outside import is_outside
 from fairseq_guided_align.links.pharaoh import parse_block, parse_line
 from fairseq_guided_align.links.reading import as_pharaoh
 from fairseq_guided_align.links.split_evidence import SplitEvidence, evidence_of
-from fairseq_guided_align.links.words import DEFAULT_SPLITS, WordSplits, count_other_words, count_words, separated
+from fairseq_guided_align.links.words import DEFAULT_SPLITS, WordSplits, count_both, separated
 from fairseq_guided_align.subwords.pieces import CONTINUATION, SPACE_MARK, goes_on
 from fairseq_guided_align.subwords.word_positions import WordPositions
 
 
 @dataclass
 class AlignmentReport:
-    """Counts over sentence pairs; ``problems`` holds the first of each kind, with file and line.
+    """Counts over sentence pairs.
 
-    ``lines`` has the number of lines of each file that can be read twice; a pipe's number is seen at its end.
-    ``end_links`` are of ``</s>``, as Marian writes them, which every command takes off; they count nowhere else.
-    Links out of range, outside their sentence, count nowhere else.
+    :param out_of_range: links outside their sentence. They count nowhere else.
+    :param end_links: links of ``</s>``, as Marian writes them. Every command takes them off; they count nowhere else.
+    :param lines: number of lines of each file that can be read twice; that of a pipe is known at its end.
+    :param problems: messages about the first problems of each kind, with file and line.
     """
 
     sentences: int = 0
@@ -140,15 +142,11 @@ class _Block:
         links, text = self._readable(blocks[0]), blocks[1:]
         for name, block in zip(self.names[1:], text):
             self._check_text(name, block)
-        source, target = (count_words(block, split) for block, split in zip(text, word_split))
-        other_words = (
-            count_other_words(text[0], source, word_split.source),
-            count_other_words(text[1], target, word_split.target),
-        )
-        same_words = (source == other_words[0]) & (target == other_words[1])
+        (source, other_source), (target, other_target) = map(count_both, text, word_split)
+        same_words = (source == other_source) & (target == other_target)
         links, end_links = take_off_end_links(links, source, target, same_words)
         report.end_links += end_links
-        report.split_evidence += evidence_of(links, (source, target), other_words)[0]
+        report.split_evidence += evidence_of(links, (source, target), (other_source, other_target))[0]
         self._count_text(source, target)
         self._count_inside(links.where(self._inside(links, source, target)), source, target)
         sentence = links.sentence()
@@ -178,19 +176,17 @@ class _Block:
         """(n,) bool: the links inside their sentences; the others are counted."""
         report, sentence = self.report, links.sentence()
         sources, targets = source[sentence], target[sentence]
-        inside = (links.source < sources) & (links.target < targets)
+        outside = is_outside(links, source, target)
         report.at_position_zero += int(((links.source == 0) | (links.target == 0)).sum())
-        report.out_of_range_if_inverted += int(((links.target >= sources) | (links.source >= targets)).sum())
+        report.out_of_range_if_inverted += int(is_outside(links, target, source).sum())
         shift = 0 if self.one_based else 1
-        report.out_of_range_if_one_based += int(
-            ((links.source - shift >= sources) | (links.target - shift >= targets)).sum()
-        )
+        report.out_of_range_if_one_based += int(is_outside(links, source + shift, target + shift).sum())
         base = int(self.one_based)
-        for row in np.flatnonzero(~inside):
+        for row in np.flatnonzero(outside):
             link = f"{links.source[row] + base}-{links.target[row] + base}"
             line = self.first_line + int(sentence[row])
             self._note("out_of_range", _outside_warning(self.names[0], line, link, (sources[row], targets[row])))
-        return inside
+        return ~outside
 
     def _readable(self, block: bytes) -> CorpusLinks:
         """The block's links; lines that cannot be read are counted and have none."""

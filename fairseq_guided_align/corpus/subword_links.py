@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,10 +21,15 @@ from fairseq_guided_align.files.byte_lines import (
 from fairseq_guided_align.files.workers import map_in_order
 from fairseq_guided_align.links.end_links import take_off_end_links
 from fairseq_guided_align.links.link import CorpusLinks
+from fairseq_guided_align.links.outside import is_outside
 from fairseq_guided_align.links.pharaoh import format_block, parse_block
 from fairseq_guided_align.links.split_evidence import evidence_of, other_splits, told
 from fairseq_guided_align.links.words import DEFAULT_SPLITS, WordSplits, count_other_words, separated
-from fairseq_guided_align.subwords.conversion import corpus_subword_links_to_word_links, word_links_to_subword_links
+from fairseq_guided_align.subwords.conversion import (
+    Converted,
+    corpus_subword_links_to_word_links,
+    word_links_to_subword_links,
+)
 from fairseq_guided_align.subwords.sentencepiece_models import PieceEncoder
 from fairseq_guided_align.subwords.spelling import match_lines
 from fairseq_guided_align.subwords.word_pieces import WordPieces
@@ -45,7 +50,7 @@ class Side:
     words: PathLike
     pieces: PathLike
     kind: str
-    model: Optional[PathLike] = None
+    model: PathLike | None = None
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,7 @@ class ConversionFiles:
     source: Side
     target: Side
     settings: ConversionSettings = field(default_factory=ConversionSettings)
-    links_text: Optional[PathLike] = None
+    links_text: PathLike | None = None
 
 
 class ConversionTask(NamedTuple):
@@ -149,54 +154,63 @@ def convert_block(
     :param line_numbers: of each pair, for messages.
     """
     mismatches: list[str] = []
-    matched, other_words = [], []
-    for (side, words, pieces), word_split in zip(sides, settings.word_split):
-        split = separated(words, word_split)
-        matched.append(_match(split, pieces, side, line_numbers, mismatches, settings.skip_mismatches))
-        other_words.append(count_other_words(words, matched[-1].words, word_split))
-    source, target = matched
+    source, target = (
+        _match(separated(words, word_split), pieces, side, line_numbers, mismatches, settings.skip_mismatches)
+        for (side, words, pieces), word_split in zip(sides, settings.word_split)
+    )
     words_of, pieces_of = (source.words, target.words), (source.pieces, target.pieces)
-    old_sizes, new_sizes = (pieces_of, words_of) if settings.back else (words_of, pieces_of)
-    same_words = None
-    if not settings.back:
-        same_words = (source.words == other_words[0]) & (target.words == other_words[1])
-    links, end_links = take_off_end_links(links, *old_sizes, same_words)
-    counts = ConversionCounts(end_links=end_links)
-    counts.add_read(links)
+    counts = ConversionCounts(word_split=settings.word_split)
     if settings.back:
+        old_sizes, new_sizes = pieces_of, words_of
+        links, counts.end_links = take_off_end_links(links, *old_sizes)
+        counts.add_read(links)
         converted = corpus_subword_links_to_word_links(links, source, target)
     else:
-        others = (other_words[0], other_words[1])
-        links = _without_other_words(links, words_of, others, counts, settings.word_split, links_path, line_numbers)
+        old_sizes, new_sizes = words_of, pieces_of
+        texts = (sides[0][1], sides[1][1])
+        links = _of_own_words(links, words_of, texts, counts, links_path, line_numbers)
         converted = word_links_to_subword_links(links, source, target, settings.policy)
-    made = converted.links
-    sentence = made.sentence()
-    counts.sentences_with_links = int(np.count_nonzero(np.diff(made.offsets)))
-    counts.links_written = len(made.source)
-    counts.out_of_range, counts.without_pieces = converted.out_of_range, converted.without_pieces
-    counts.source_tokens, counts.target_tokens = (int(sizes.sum()) for sizes in new_sizes)
-    counts.source_tokens_linked = linked_tokens(sentence, made.source, new_sizes[0])
-    counts.target_tokens_linked = linked_tokens(sentence, made.target, new_sizes[1])
+    _count_converted(counts, converted, new_sizes)
     if not converted.kept.all():
         counts.examples += _first_dropped(links, converted.kept, old_sizes, settings.back, links_path, line_numbers)
     counts.add_mismatches(mismatches)
-    return made, counts
+    return converted.links, counts
 
 
-def _without_other_words(
+def _count_converted(counts: ConversionCounts, converted: Converted, sizes: tuple[np.ndarray, np.ndarray]) -> None:
+    """:param sizes: (sentences,) tokens of each source and of each target, which the new links join."""
+    made = converted.links
+    counts.sentences_with_links = int(np.count_nonzero(np.diff(made.offsets)))
+    counts.links_written = len(made.source)
+    counts.out_of_range, counts.without_pieces = converted.out_of_range, converted.without_pieces
+    counts.source_tokens, counts.target_tokens = (int(side.sum()) for side in sizes)
+    sentence = made.sentence()
+    counts.source_tokens_linked = linked_tokens(sentence, made.source, sizes[0])
+    counts.target_tokens_linked = linked_tokens(sentence, made.target, sizes[1])
+
+
+def _of_own_words(
     links: CorpusLinks,
     words: tuple[np.ndarray, np.ndarray],
-    other_words: tuple[np.ndarray, np.ndarray],
+    texts: tuple[bytes, bytes],
     counts: ConversionCounts,
-    word_split: WordSplits,
     links_path: PathLike,
     line_numbers: Sequence[int],
 ) -> CorpusLinks:
-    """The links without those of pairs that can only count words by the other definition, which are counted.
+    """The links without those of ``</s>``, and without those of pairs that count words by the other definition.
 
     :param words: (sentences,) words of each source and of each target.
-    :param other_words: (sentences,) the same by the other definition.
+    :param texts: lines of source and target words.
+    :param counts: filled in.
     """
+    word_split = counts.word_split
+    other_words = (
+        count_other_words(texts[0], words[0], word_split.source),
+        count_other_words(texts[1], words[1], word_split.target),
+    )
+    same_words = (words[0] == other_words[0]) & (words[1] == other_words[1])
+    links, counts.end_links = take_off_end_links(links, *words, same_words)
+    counts.add_read(links)
     counts.split_evidence, of_other = evidence_of(links, words, other_words)
     if not of_other.any():
         return links
@@ -229,15 +243,15 @@ def _first_dropped(
     :param sizes: (sentences,) words of each source and of each target; pieces for ``back``.
     """
     sentence = links.sentence()
-    inside = (links.source < sizes[0][sentence]) & (links.target < sizes[1][sentence])
+    outside = is_outside(links, *sizes)
     messages = []
-    for of_reason in (~inside, inside & ~kept):
+    for of_reason in (outside, ~(outside | kept)):
         if not of_reason.any():
             continue
         row = int(np.argmax(of_reason))
         of = int(sentence[row])
         start = f"{links_path}:{line_numbers[of]}: link {links.source[row]}-{links.target[row]} (from 0) was dropped:"
-        if not inside[row]:
+        if outside[row]:
             reason = f"the pair has {sizes[0][of]} source and {sizes[1][of]} target {'pieces' if back else 'words'}"
         elif back:
             reason = "one of its pieces spells no word: it is a lone space, or words and pieces of the pair differ"

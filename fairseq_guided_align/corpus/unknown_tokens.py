@@ -1,16 +1,15 @@
-"""Which part of a text a dictionary does not hold, and so becomes ``<unk>``."""
+"""The tokens of a text that its dictionary does not hold: they become ``<unk>``."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Set
 from dataclasses import dataclass
-from typing import Optional
 
 HIGH_OF_PIECES = 0.01
-"""Above this share a warning is due."""
+"""Above this share there is a warning."""
 HIGH_OF_WORDS = 0.05
-"""Likewise of plain words, of which no dictionary holds all."""
+"""The same for plain words: no dictionary holds all of them."""
 EXAMPLES = 5
 
 
@@ -19,8 +18,8 @@ class UnknownTokens:
     """Tokens of one side of a split that become ``<unk>``.
 
     :param unknown: their number.
-    :param tokens: of all tokens of the text.
-    :param examples: the most frequent of them, at most :data:`EXAMPLES`.
+    :param tokens: number of all tokens of the text.
+    :param examples: the most frequent ones, at most :data:`EXAMPLES`.
     """
 
     unknown: int
@@ -29,7 +28,10 @@ class UnknownTokens:
 
     @classmethod
     def counted(cls, occurrences: Counter, known: Set[str]) -> UnknownTokens:
-        """What is not ``known`` of a text with these occurrences of each token."""
+        """The tokens that are not ``known``.
+
+        :param occurrences: of each token of the text.
+        """
         missing = {token: count for token, count in occurrences.items() if token not in known}
         frequent = sorted(missing, key=lambda token: (-missing[token], token))[:EXAMPLES]
         return cls(sum(missing.values()), sum(occurrences.values()), tuple(frequent))
@@ -44,8 +46,8 @@ class UnknownTokens:
         return self.share > (HIGH_OF_WORDS if subwords == "words" else HIGH_OF_PIECES)
 
 
-def unknown_warning(name: str, lang: str, found: UnknownTokens, swapped: Optional[UnknownTokens] = None) -> str:
-    """What to say of a side with a high share.
+def unknown_warning(name: str, lang: str, found: UnknownTokens, swapped: UnknownTokens | None = None) -> str:
+    """The warning of a high share.
 
     :param name: the split.
     :param swapped: the same side by the other side's dictionary, where both were given.

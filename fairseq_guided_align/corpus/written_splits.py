@@ -79,7 +79,6 @@ def _written_blocks(
             bar.update(len(block.links) + block.left_out)
             yield block.links
         if corpus.links is not None:
-            counts.check_words(corpus.links, settings.conversion.word_split)
             counts.check(corpus.links, settings.conversion.max_dropped)
 
 
@@ -89,8 +88,6 @@ def _summarise(corpus: Corpus, settings: PreprocessSettings, written: WrittenSpl
         say(f"{corpus.split}: {counts.sentences} sentence pairs, without links")
     else:
         for warning in counts.warnings(corpus.links, settings.conversion.one_based):
-            say(f"warning: {warning}")
-        for warning in counts.word_warnings(corpus.links, settings.conversion.word_split):
             say(f"warning: {warning}")
         say(counts.summary(corpus.split))
     for lang, tokens in zip(settings.langs, (counts.source_tokens, counts.target_tokens)):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import Any, Optional, Sequence
+from typing import Any
 
 import torch
 from fairseq.data import data_utils
@@ -29,7 +30,7 @@ class ModelReaders(ExitStack):
             self.enter_context(AttentionReader(model, heads)) for model, heads in zip(models, guided) if heads.layers
         ]
 
-    def attention(self) -> Optional[Tensor]:
+    def attention(self) -> Tensor | None:
         """The average over the models, (batch, target, source); None for models that return theirs themselves."""
         if not self._readers:
             return None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Optional, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -37,8 +37,8 @@ class PrintedForm:
     """
 
     form: str = "hard"
-    threshold: Optional[float] = None
-    words: Optional[str] = None
+    threshold: float | None = None
+    words: str | None = None
     in_rows: Callable[[], bool] = field(default=lambda: True)
 
     def __post_init__(self) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from fairseq_guided_align.errors import AlignmentFormatError, AlignmentLengthError, GuidedAlignError
 from fairseq_guided_align.files.compression import Decompressed
-from fairseq_guided_align.files.opening import BOM, PathLike, check_no_pipe, is_pipe, open_bytes, stored_at
+from fairseq_guided_align.files.opening import BYTE_ORDER_MARK, PathLike, check_no_pipe, is_pipe, open_bytes, stored_at
 
 BLOCK_BYTES = 1 << 19  # The arrays of a block then stay in the processor's cache.
 
@@ -64,7 +64,7 @@ def read_blocks(path: PathLike, block_bytes: int = BLOCK_BYTES) -> Iterator[tupl
                 raise GuidedAlignError(f"{path}: cannot be read from line {line_number} on: {error}") from error
             if not data:
                 break
-            data = data.removeprefix(BOM) if at_start else data
+            data = data.removeprefix(BYTE_ORDER_MARK) if at_start else data
             at_start = False
             cut = data.rfind(b"\n") + 1
             if not cut:
@@ -92,7 +92,7 @@ def _text_start(path: PathLike) -> int | None:
     with open_bytes(path) as stream:
         if isinstance(stream, Decompressed):
             return None
-        return len(BOM) if stream.read(len(BOM)) == BOM else 0
+        return len(BYTE_ORDER_MARK) if stream.read(len(BYTE_ORDER_MARK)) == BYTE_ORDER_MARK else 0
 
 
 class _Locator:

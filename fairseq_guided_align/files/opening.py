@@ -16,7 +16,7 @@ PathLike = str | Path
 STANDARD_INPUT = "/dev/stdin"
 """The path that stands for standard input, which is read once, as a pipe is."""
 
-BOM = b"\xef\xbb\xbf"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 """What some UTF-8 files begin with; it is no text."""
 
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
@@ -38,7 +38,8 @@ def open_bytes(path: PathLike) -> BinaryIO:
         try:
             # The number, not the path: what another user opened cannot be opened again.
             raw: BinaryIO = on_error.enter_context(open(0 if is_input else path, "rb", closefd=not is_input))
-            start = raw.read(LONGEST_START)
+            # No more than its first line, behind which a pipe may make us wait.
+            start = raw.readline(LONGEST_START)
             if raw.seekable():
                 raw.seek(-len(start), io.SEEK_CUR)
             else:
@@ -76,7 +77,7 @@ class BegunPipe(str):
         try:
             if whole:
                 self.beginning = self._stream.read()
-            while not (whole or self.beginning.removeprefix(BOM).strip()):
+            while not (whole or self.beginning.removeprefix(BYTE_ORDER_MARK).strip()):
                 line = self._stream.readline()
                 if not line:
                     break
@@ -91,7 +92,7 @@ class BegunPipe(str):
 
     def first_lines(self) -> list[bytes]:
         """Lines from the first one on, the first that is not empty among them."""
-        return self.beginning.removeprefix(BOM).split(b"\n")
+        return self.beginning.removeprefix(BYTE_ORDER_MARK).split(b"\n")
 
     def from_the_beginning(self) -> BinaryIO:
         """All its bytes; if it is not whole, nothing is left afterwards."""
@@ -136,7 +137,8 @@ class _Continued(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         data = self._beginning[: len(buffer)]
         self._beginning = self._beginning[len(data) :]
-        data = data or self._stream.read(len(buffer))
+        # What there is, without waiting for more.
+        data = data or self._stream.read1(len(buffer))  # type: ignore[attr-defined]
         buffer[: len(data)] = data
         return len(data)
 

@@ -1,7 +1,7 @@
 """Word links by eflomal, in both directions and symmetrised.
 
-eflomal (Östling and Tiedemann 2016) is an optional package, under the GPL. It holds 4 bytes for each word in memory;
-everything else here is streamed.
+eflomal (Östling and Tiedemann 2016) is an optional package, under the GPL. It holds 4 bytes a word in memory. Nothing
+else here is held in memory.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class AlignerSettings:
 
 @dataclass
 class AlignerInput:
-    """Counts of text that went to the aligner.
+    """Counts of the text that the aligner was given.
 
     :param sentences: lines of one side.
     :param too_long: numbers, from 1, of the lines with more than :data:`LONGEST_SENTENCE` words.
@@ -142,7 +142,7 @@ def _run_eflomal(
 
 
 def _check_complete(path: Path, sentences: int, size: int) -> None:
-    """eflomal does not notice when its links do not fit on the disk.
+    """Refuse links that were cut short: eflomal does not notice a full disk.
 
     :raises GuidedAlignError: the file is not as many whole lines as there are sentence pairs.
     """
@@ -157,7 +157,7 @@ def _check_complete(path: Path, sentences: int, size: int) -> None:
 
 
 def _room_for(size: int) -> str:
-    """The disk that eflomal needs for a text of this many bytes, and that is free."""
+    """What messages say of the room on the disk: needed for a text of this many bytes, and free."""
     folder = tempfile.gettempdir()
     free = shutil.disk_usage(folder).free
     return (

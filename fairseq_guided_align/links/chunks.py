@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -76,7 +76,7 @@ class ChunkedText:
     settings: AlignerSettings
     chunk_pairs: int
     sample_pairs: int
-    priors: Optional[PathLike] = None
+    priors: PathLike | None = None
 
     @property
     def chunks(self) -> int:
@@ -87,9 +87,9 @@ class Outputs(NamedTuple):
     """Files to write; all but the first may be None."""
 
     links: PathLike
-    forward: Optional[PathLike] = None
-    reverse: Optional[PathLike] = None
-    priors: Optional[PathLike] = None
+    forward: PathLike | None = None
+    reverse: PathLike | None = None
+    priors: PathLike | None = None
 
 
 class Part(NamedTuple):
@@ -131,10 +131,10 @@ class _Work:
 
     folder: Path
     text: ChunkedText
-    priors: Optional[PathLike]
+    priors: PathLike | None
     made_from: bytes
     kept: tuple[str, ...]
-    sample: Optional[_Sample] = None
+    sample: _Sample | None = None
 
     def file(self, name: str, kind: str) -> Path:
         return self.folder / f"{name}.{kind}"
@@ -147,7 +147,7 @@ class _Task(NamedTuple):
     blocks: list[Block]
 
 
-def align_in_chunks(text: ChunkedText, outputs: Outputs, jobs: int, part: Part) -> Optional[ChunkCounts]:
+def align_in_chunks(text: ChunkedText, outputs: Outputs, jobs: int, part: Part) -> ChunkCounts | None:
     """Align a text and write its links, or align one machine's part of it.
 
     :return: counts of the whole text; None where chunks of other parts are missing, and nothing is written yet.
@@ -365,7 +365,7 @@ def _words(block: bytes, path: PathLike, first_line: int, word_split: str) -> li
 # --- the whole --------------------------------------------------------------------------------------------------------
 
 
-def _joined(work: _Work, names: Sequence[str], outputs: Outputs) -> Optional[ChunkCounts]:
+def _joined(work: _Work, names: Sequence[str], outputs: Outputs) -> ChunkCounts | None:
     """Join all chunks, unless another part has, and remove them."""
     with ExitStack() as stack:
         handle = os.open(work.folder, os.O_RDONLY)

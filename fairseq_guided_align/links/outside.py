@@ -28,8 +28,8 @@ def is_outside(links: CorpusLinks, sources: np.ndarray, targets: np.ndarray) -> 
     :param sources: (pairs,) source tokens of each pair.
     :param targets: (pairs,) target tokens of each pair.
     """
-    sentence = links.sentence()
-    found: np.ndarray = (links.source >= sources[sentence]) | (links.target >= targets[sentence])
+    counts = np.diff(links.offsets)
+    found: np.ndarray = (links.source >= np.repeat(sources, counts)) | (links.target >= np.repeat(targets, counts))
     return found
 
 
@@ -50,18 +50,29 @@ def chunks(links: CorpusLinks | InvertedLinks) -> Iterator[tuple[int, CorpusLink
     return ((start, columns[start : start + CHUNK]) for start in range(0, len(links), CHUNK))
 
 
-def check_inside(links: SentenceLinks, sources: int, targets: int, what: str = "links") -> None:
+def check_inside(links: SentenceLinks, sources: int, targets: int, what: str = "links", hint: str = "") -> None:
     """Refuse links that point outside their sentence pair.
 
     :param sources: source tokens of the pair.
     :param targets: target tokens of the pair.
     :param what: what the message calls the links.
+    :param hint: ends the message.
     :raises AlignmentRangeError: names the first of them.
     """
-    outside = (links.source >= sources) | (links.target >= targets)
-    if bool(outside.any()):
-        first = int(outside.argmax())
-        raise AlignmentRangeError(
-            f"expected {what} within {sources} source and {targets} target tokens;"
-            f" got {links.source[first]}-{links.target[first]}"
-        )
+    corpus = CorpusLinks(np.array([0, len(links)]), links.source, links.target)
+    outside = first_outside(corpus, np.array([sources]), np.array([targets]))
+    if outside is not None:
+        raise AlignmentRangeError(outside_message(outside, sources, targets, what, hint))
+
+
+def outside_message(
+    link: OutsideLink, sources: int, targets: int, what: str = "links", hint: str = "", base: int = 0
+) -> str:
+    """What was expected of a link that points outside its sentence pair. Parameters as :func:`check_inside`.
+
+    :param base: positions in the message count from it.
+    """
+    return (
+        f"expected {what} within {sources} source and {targets} target tokens;"
+        f" got {link.source + base}-{link.target + base}{hint}"
+    )

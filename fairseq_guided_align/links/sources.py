@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import bisect
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError
+from fairseq_guided_align.files.arguments import between_commas, files_by_name, name_and_file
 from fairseq_guided_align.links.link import CorpusLinks, InvertedLinks, SentenceLinks
 from fairseq_guided_align.links.reading import read_link_file
 from fairseq_guided_align.links.store import LinkStore, links_path
@@ -41,26 +42,20 @@ def parse_alignment_files(text: str | None) -> Mapping[str, str]:
 
     :raises GuidedAlignError: an entry without a split or a file, or a split named twice.
     """
-    files = {}
-    for entry in _entries(text or ""):
-        split, separator, path = entry.partition("=")
-        if not (split and separator and path) or split in files:
-            raise GuidedAlignError(
-                f"--alignment-files: expected SPLIT=FILE entries separated by commas, each split once, such as "
-                f"train=train.align,valid=valid.align; got {entry!r} in {text!r}"
-            )
-        files[split] = path
-    return files
+    entries = between_commas(text or "", lambda entry: os.path.isfile(name_and_file(entry.strip())[1]))
+    return files_by_split(entries, "train=train.align,valid=valid.align", "--alignment-files")
 
 
-def _entries(text: str) -> Iterator[str]:
-    parts = text.split(",")
-    while parts:
-        heads = [",".join(parts[:count]).strip() for count in range(1, len(parts) + 1)]
-        taken = next((n for n, head in enumerate(heads, start=1) if os.path.isfile(head.partition("=")[2])), 1)
-        parts = parts[taken:]
-        if heads[taken - 1]:
-            yield heads[taken - 1]
+def files_by_split(
+    entries: Iterable[str], example: str = "train=train.align", option: str | None = None
+) -> dict[str, str]:
+    """Files by split, of ``SPLIT=FILE`` entries.
+
+    :param example: of entries, for messages.
+    :param option: that gave them, for messages.
+    :raises GuidedAlignError: an entry without a split or a file, or a split that was given before.
+    """
+    return files_by_name(entries, "SPLIT", example, option)
 
 
 def check_alignment_files(files: Mapping[str, str], data_dirs: Sequence[str], train_subset: str) -> None:

@@ -4,16 +4,16 @@ Och and Ney 2003, section 4.3; Koehn, Och and Marcu 2003, section 4.3; Koehn et 
 
 ``intersection`` and ``union`` are those of the two sets. The ``grow-diag`` family starts from the first:
 
-1. grow-diag: rounds over the links of the union that are not taken yet, ordered by source, then by target, until a
-   round takes none. A link is taken when one of its eight neighbours is taken and its source or its target word has no
-   link yet; it counts at once for the links after it.
-2. final: one round over the forward links, then one over the reverse links, each ordered by source, then by target.
-   ``grow-diag-final`` takes a link when its source or its target word has no link yet, ``grow-diag-final-and`` when
-   neither has.
+1. grow-diag goes through the links of the union that are not taken yet, ordered by source, then by target. It takes a
+   link if one of its eight neighbours is taken, and if its source or its target word has no link yet. The link counts
+   at once. Such rounds go on until one takes no link.
+2. final is one round over the forward links, then one over the reverse links, each ordered by source, then by target.
+   ``grow-diag-final`` takes a link if its source or its target word has no link yet. ``grow-diag-final-and`` takes it
+   if neither has one.
 
-A link that is taken can keep the next from being taken, so the order matters. It is that of fast_align's ``atools``,
-which gives the same links. Moses's ``symal`` takes the neighbours of taken links, ordered by target, then by source: of
-the links of the Greek New Testament and an English translation, by fast_align, 2 in 100 differ.
+The order matters, because a link that is taken can keep the next from being taken. The order here is that of
+fast_align's ``atools``, which gives the same links. Moses's ``symal`` goes through the neighbours of taken links,
+ordered by target, then by source. On fast_align's links of the Greek New Testament, 2 in 100 differ.
 
 One core symmetrises 15,000 to 50,000 sentence pairs of some 20 words a second.
 """
@@ -26,9 +26,10 @@ from fairseq_guided_align.errors import AlignmentLengthError, AlignmentRangeErro
 from fairseq_guided_align.links.link import CorpusLinks, SentenceLinks
 
 SYMMETRISATIONS = ("intersection", "union", "grow-diag", "grow-diag-final", "grow-diag-final-and")
-"""From the fewest links to the most but for ``union``, which holds all others."""
+"""From the fewest links to the most; but ``union`` holds all others."""
 
-CHUNK = 65536  # sentence pairs at once: bounds the memory of the Python lists
+CHUNK = 65536
+"""Sentence pairs at a time, so that the Python lists stay small."""
 
 
 def symmetrise(forward: SentenceLinks, reverse: SentenceLinks, method: str) -> SentenceLinks:
@@ -156,7 +157,7 @@ def _grow_one(cells: list[int], both: list[bool], forward: list[bool], stride: i
         waiting = still_waiting
     if method != "grow-diag":
         most_linked = 0 if method == "grow-diag-final-and" else 1
-        # A link in both directions was taken at the start, so each waiting link is of one direction.
+        # Links in both directions were taken at the start. Each waiting link is of one direction.
         for direction in (True, False):
             for cell, source, target, is_forward in waiting:
                 linked = (source in sources) + (target in targets)

@@ -162,6 +162,12 @@ def count_words(lines: bytes, word_split: str) -> np.ndarray:
     return np.array([len(line.split()) for line in separated(lines, word_split).split(b"\n")[:-1]], np.int64)
 
 
+def count_both(lines: bytes, word_split: str) -> tuple[np.ndarray, np.ndarray]:
+    """(lines,) int64, the words of each line, and those by the other definition; see :func:`count_other_words`."""
+    words = count_words(lines, word_split)
+    return words, count_other_words(lines, words, word_split)
+
+
 def other_split(word_split: str) -> str:
     """The definition that text is often taken by instead; the same where there is none."""
     return {"spaces": "whitespace", "whitespace": "spaces"}.get(word_split, word_split)

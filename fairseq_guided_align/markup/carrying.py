@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, Optional, Union
+from typing import NamedTuple
 
 from fairseq_guided_align.errors import AlignmentRangeError, GuidedAlignError
 from fairseq_guided_align.markup.anchors import with_anchors, with_certain_links
@@ -44,10 +44,10 @@ Range = tuple[int, int]
 def transfer(
     source: str,
     target: str,
-    links: Iterable[Union[tuple[int, int], tuple[int, int, float]]],
+    links: Iterable[tuple[int, int] | tuple[int, int, float]],
     markup: str = DEFAULT_KINDS,
-    source_words: Optional[Sequence[str]] = None,
-    target_words: Optional[Sequence[str]] = None,
+    source_words: Sequence[str] | None = None,
+    target_words: Sequence[str] | None = None,
     pairs: str = KEEP,
     quotes: str = DEFAULT_QUOTES,
 ) -> Transferred:
@@ -85,8 +85,8 @@ def carried(
     target: str,
     links: Links,
     markup: Markup,
-    source_words: Optional[Sequence[tuple[int, int]]] = None,
-    target_words: Optional[Sequence[tuple[int, int]]] = None,
+    source_words: Sequence[tuple[int, int]] | None = None,
+    target_words: Sequence[tuple[int, int]] | None = None,
     pairs: str = KEEP,
     quotes: str = DEFAULT_QUOTES,
     spans: str = DEFAULT_SPANS,

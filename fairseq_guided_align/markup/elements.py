@@ -53,8 +53,9 @@ def elements_of(tagged: TaggedText, units: Units) -> list[Element]:
         if tag.role == OPEN:
             last = tag.partner if tag.partner is not None else position
             start = first_unit_after(units, tag.place)
-            stop = bisect_left(units.starts, tagged.tags[last].place)
-            words = _inside_word(tag.place, units), _inside_word(tagged.tags[last].place, units)
+            end = tagged.tags[last].place
+            stop = bisect_left(units.starts, end)
+            words = _inside_word(tag.place, start, units), _inside_word(end, first_unit_after(units, end), units)
             element = Element(position, last, start, max(start, stop), [], (breaks(position), breaks(last)), words)
             siblings.append(element)
             if element.is_span:
@@ -64,7 +65,7 @@ def elements_of(tagged: TaggedText, units: Units) -> list[Element]:
                 skip_to = last
         elif tag.role == ISOLATED:
             unit = first_unit_after(units, tag.place)
-            both = breaks(position), _inside_word(tag.place, units)
+            both = breaks(position), _inside_word(tag.place, unit, units)
             siblings.append(Element(position, position, unit, unit, [], (both[0], both[0]), (both[1], both[1])))
         else:
             above.pop()
@@ -72,7 +73,9 @@ def elements_of(tagged: TaggedText, units: Units) -> list[Element]:
     return outermost
 
 
-def _inside_word(place: int, units: Units) -> bool:
-    """Whether a character stands inside a word, be it cut into pieces or not."""
-    unit = first_unit_after(units, place)
+def _inside_word(place: int, unit: int, units: Units) -> bool:
+    """Whether a character stands inside a word, be it cut into pieces or not.
+
+    :param unit: the first that does not end before it.
+    """
     return unit < len(units) and (units.starts[unit] < place or (units.starts[unit] == place and unit in units.inner))

@@ -8,19 +8,15 @@ around it; an end tag that closes nothing stands alone.
 from __future__ import annotations
 
 import html
-import re
-from html.parser import HTMLParser
-from typing import Optional
+from collections.abc import Collection
+from typing import NamedTuple
 
 from fairseq_guided_align.markup.blocks import APART, BREAKS
 from fairseq_guided_align.markup.builder import TextBuilder
+from fairseq_guided_align.markup.html_tokens import ALONE, START, TEXT, Token, html_tokens
 from fairseq_guided_align.markup.tagged_text import CLOSE, ISOLATED, OPEN, TaggedText
 
-_VOID = frozenset(
-    ["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"]
-)
-_NO_TEXT = frozenset(["script", "style"])
-_CODE = frozenset(["code", "kbd", "samp", "var", "tt"])
+_CODE = frozenset(["code", "kbd", "samp", "var", "tt", "svg", "math"])
 _OPTIONAL_END = frozenset(
     [
         "li",
@@ -67,97 +63,41 @@ _ENDS_PARAGRAPH = APART - frozenset(
 _SCOPES = frozenset(["ul", "ol", "dl", "table", "select", "ruby", "menu", "div", "section", "article", "td", "th"])
 """Elements that a start tag does not reach out of when it ends others."""
 
-_NAMELESS = "</>"
 
-_TEXT, _START, _END, _ALONE = range(4)
+class HtmlText(NamedTuple):
+    """HTML taken apart.
+
+    :param tagged: the text and its tags; those that were not written are empty.
+    :param tokens: what it was written as.
+    :param kept: of each token, whether the text there stays as it is.
+    """
+
+    tagged: TaggedText
+    tokens: list[Token]
+    kept: list[bool]
 
 
 def read_html(raw: str, lenient: bool = False) -> TaggedText:
     """A segment of HTML taken apart.
 
-    The text of ``code``, ``kbd``, ``samp``, ``var`` and ``tt`` and of elements with ``translate="no"`` is protected.
+    The text of ``code``, ``kbd``, ``samp``, ``var``, ``tt``, ``svg`` and ``math``, and of elements with
+    ``translate="no"`` is protected.
 
     :param raw: a fragment, or a whole document.
     :param lenient: makes no difference: HTML is always read leniently.
     """
-    reader = _Reader()
-    events = _Events(raw).events
-    position = 0
-    if events and events[0][0]:
-        reader.add(raw[: events[0][0]], _TEXT, "", {})
-    while position < len(events):
-        start, kind, name, attributes = events[position]
-        position += 1
-        # A tag ends where the next thing begins, whatever it is.
-        while kind == _TEXT and position < len(events) and events[position][1] == _TEXT:
-            position += 1
-        if kind == _START and name in _NO_TEXT:
-            while position < len(events) and events[position - 1][1:3] != (_END, name):
-                position += 1
-            kind = _ALONE
-        stop = events[position][0] if position < len(events) else len(raw)
-        end = stop if kind == _TEXT or name in _NO_TEXT else min(stop, _end_of_tag(raw, start))
-        reader.add(raw[start:end], kind, name, attributes)
-        if end < stop:
-            # An ampersand that begins nothing, at the very end: the parser says nothing of it.
-            reader.add(raw[end:stop], _TEXT, "", {})
-    return reader.finished()
+    return read_html_text(raw).tagged
 
 
-_TAG_END = re.compile(r"""<!--.*?--!?>|<[^>"']*(?:(?:"[^"]*"|'[^']*')[^>"']*)*>""", re.DOTALL)
+def read_html_text(raw: str, also_kept: Collection[str] = ()) -> HtmlText:
+    """As :func:`read_html`, with the parts that it was read from.
 
-
-def _end_of_tag(raw: str, start: int) -> int:
-    """The character after a tag, where it can be told; else the end of the text."""
-    match = _TAG_END.match(raw, start)
-    return match.end() if match else len(raw)
-
-
-class _Events(HTMLParser):
-    """``(start, kind, name, attributes)`` of everything in a text, in order; names are in lower case."""
-
-    def __init__(self, raw: str) -> None:
-        super().__init__(convert_charrefs=False)
-        self.events: list[tuple[int, int, str, dict[str, Optional[str]]]] = []
-        self._line_starts = [0]
-        for line in raw.split("\n"):
-            self._line_starts.append(self._line_starts[-1] + len(line) + 1)
-        self.feed(raw)
-        self.close()
-
-    def _add(self, kind: int, name: str = "", attributes: Optional[dict[str, Optional[str]]] = None) -> None:
-        line, column = self.getpos()
-        self.events.append((self._line_starts[line - 1] + column, kind, name, attributes or {}))
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, Optional[str]]]) -> None:
-        self._add(_ALONE if tag in _VOID else _START, tag, dict(attrs))
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, Optional[str]]]) -> None:
-        self._add(_ALONE, tag, dict(attrs))
-
-    def handle_endtag(self, tag: str) -> None:
-        self._add(_END, tag)
-
-    def handle_data(self, data: str) -> None:
-        self._add(_TEXT)
-
-    def handle_entityref(self, name: str) -> None:
-        self._add(_TEXT)
-
-    def handle_charref(self, name: str) -> None:
-        self._add(_TEXT)
-
-    def handle_comment(self, data: str) -> None:
-        self._add(_ALONE)
-
-    def handle_decl(self, decl: str) -> None:
-        self._add(_ALONE)
-
-    def handle_pi(self, data: str) -> None:
-        self._add(_ALONE)
-
-    def unknown_decl(self, data: str) -> None:
-        self._add(_ALONE)
+    :param also_kept: names of more elements whose text is protected.
+    """
+    reader = _Reader(_CODE.union(also_kept))
+    tokens = list(html_tokens(raw))
+    kept = [reader.add(raw[one.start : one.stop], one) for one in tokens]
+    return HtmlText(reader.finished(), tokens, kept)
 
 
 class _Element:
@@ -166,7 +106,7 @@ class _Element:
     :param kept: whether its text stays as it is: True, False, or None where it does not say.
     """
 
-    def __init__(self, name: str, tag: int, kept: Optional[bool]) -> None:
+    def __init__(self, name: str, tag: int, kept: bool | None) -> None:
         self.name = name
         self.tag = tag
         self.kept = kept
@@ -175,26 +115,26 @@ class _Element:
 class _Reader:
     """What is open while a segment is read."""
 
-    def __init__(self) -> None:
+    def __init__(self, code: frozenset[str]) -> None:
+        self._code = code
         self._builder = TextBuilder()
         self._open: list[_Element] = []
 
-    def add(self, raw: str, kind: int, name: str, attributes: dict[str, Optional[str]]) -> None:
-        if kind == _TEXT:
-            # Browsers and the parser pass over an end tag without a name, without a word.
-            for number, part in enumerate(raw.split(_NAMELESS)):
-                if number:
-                    self._builder.leave_alone(self._builder.add_tag(_NAMELESS, ISOLATED))
-                self._add_text(html.unescape(part))
-        elif kind == _ALONE:
+    def add(self, raw: str, token: Token) -> bool:
+        """Whether text there stays as it is."""
+        name = token.name
+        said = {"no": True, "yes": False, "": False}.get((token.attributes.get("translate", "-") or "").lower())
+        if token.kind == TEXT:
+            self._add_text(html.unescape(raw))
+        elif token.kind == ALONE:
             self._builder.add_tag(raw, ISOLATED, name in APART, name in BREAKS)
-        elif kind == _START:
+        elif token.kind == START:
             self._end_others(name)
-            kept = {"no": True, "yes": False, "": False}.get((attributes.get("translate", "-") or "").lower())
-            kept = True if kept is None and name in _CODE else kept
+            kept = True if said is None and name in self._code else said
             self._open.append(_Element(name, self._builder.add_tag(raw, OPEN, name in APART, name in BREAKS), kept))
         else:
             self._end(raw, name)
+        return self._kept() if said is None or token.kind != ALONE else said
 
     def _add_text(self, text: str) -> None:
         self._builder.add_text(text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.markup.builder import merged
@@ -30,8 +30,8 @@ class Markup(NamedTuple):
     """
 
     name: str
-    reader: Optional[Reader] = read_xml
-    finder: Optional[Finder] = None
+    reader: Reader | None = read_xml
+    finder: Finder | None = None
 
     def read(self, raw: str, lenient: bool = False) -> TaggedText:
         """A segment taken apart.
@@ -53,6 +53,10 @@ class Markup(NamedTuple):
             return text
         return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
+    def in_one_line(self, segment: str) -> str:
+        """A segment as it was written, for a file with a segment a line: a reference such as ``&#10;`` stays one."""
+        return segment.replace("\n", "&#10;" if self.reader else " ")
+
 
 def markup_of(kinds: str = DEFAULT_KINDS, patterns: Sequence[str] = ()) -> Markup:
     """The kinds of markup that a user names.
@@ -62,8 +66,8 @@ def markup_of(kinds: str = DEFAULT_KINDS, patterns: Sequence[str] = ()) -> Marku
     :param patterns: regular expressions of placeholders.
     :raises GuidedAlignError: a name is unknown, or two kinds do not go together.
     """
-    reader: Optional[Reader] = None
-    sets: Optional[list[str]] = None
+    reader: Reader | None = None
+    sets: list[str] | None = None
     for kind in kinds.split(","):
         name, equals, value = kind.strip().partition("=")
         if name == PLACEHOLDERS and sets is None:

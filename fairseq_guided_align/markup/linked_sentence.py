@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class LinkedSentence:
+class LinkedSentence(NamedTuple):
     """The same for all pairs of tags with the same parent.
 
     :param source: the units of the source, without tags: words and marks of punctuation.

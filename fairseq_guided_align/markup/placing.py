@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Optional
+from typing import NamedTuple
 
 from fairseq_guided_align.markup.breaks import break_gaps, break_points
 from fairseq_guided_align.markup.edges import SourceEdges, with_edges
 from fairseq_guided_align.markup.elements import Element
 from fairseq_guided_align.markup.linked_sentence import LinkedSentence
+from fairseq_guided_align.markup.quoted_words import fill_quotes, has_quotes
 from fairseq_guided_align.markup.segment import Link, Part, Segment
 from fairseq_guided_align.markup.spans import Choice
 from fairseq_guided_align.markup.units import Units
 
 
-@dataclass(frozen=True)
-class Rules:
+class Rules(NamedTuple):
     """What is chosen by option.
 
     :param choice: gives the span of a pair.
@@ -147,7 +147,8 @@ def _place_spans(
             runs = [(chosen.start, chosen.stop)] if chosen else []
         support = sum([weight for source, _, weight in links if element.start <= source < element.stop])
         wanted.append((-support, number, runs))
-    placed: list[Optional[Placed]] = [None] * len(spans)
+    quoted = not rules.split and has_quotes(segment.target, *sentence.target_part)
+    placed: list[Placed | None] = [None] * len(spans)
     for _, number, runs in sorted(wanted):
         element = spans[number]
         kept = _free_runs(element, runs, owner, links, parts, rules.split)
@@ -157,9 +158,11 @@ def _place_spans(
         guessed = not trimmed
         if guessed:
             trimmed = [_guess(element, region, parts, segment, links, owner)]
-        edges = SourceEdges(segment.source, element.start, element.stop, region)
+        elif quoted and not has_quotes(segment.source, max(0, element.start - 1), element.stop + 1):
+            others = [other for other in spans if other is not element]
+            trimmed = [_filled(span, others, segment, links, _room(span, owner, parts)) for span in trimmed]
         grown = [
-            with_edges(span, edges, segment.target, _room(span, owner, parts, marks), rules.quotes) for span in trimmed
+            _with_marks(span, element, region, segment, _room(span, owner, parts, marks), rules) for span in trimmed
         ]
         if segment.target.inner:
             grown = [_whole_words(span, element, segment.target, _room(span, owner, parts)) for span in grown]
@@ -188,7 +191,7 @@ def _free_runs(
 
 
 def _win_back(
-    element: Element, spans: list[Element], placed: list[Optional[Placed]], owner: list[int], links: Sequence[Link]
+    element: Element, spans: list[Element], placed: list[Placed | None], owner: list[int], links: Sequence[Link]
 ) -> list[Part]:
     """The words linked to an element that lie inside one sibling's span, so that no element loses all of its words.
 
@@ -221,6 +224,9 @@ def _free(start: int, stop: int, owner: list[int], parts: list[Part]) -> Iterabl
     for first, last in parts:
         position = max(start, first)
         end = min(stop, last)
+        if position < end and max(owner[position:end]) < 0:
+            yield position, end
+            continue
         while position < end:
             if owner[position] >= 0:
                 position += 1
@@ -240,6 +246,27 @@ def _without_marks(span: Part, marks: Sequence[bool]) -> Part:
     return start, stop
 
 
+def _filled(span: Part, others: list[Element], segment: Segment, links: Sequence[Link], room: Part) -> Part:
+    """The span with all between the quotation marks around it, unless words there are linked into its siblings."""
+    start, stop = fill_quotes(span, segment.target, room)
+    more = {*range(start, span[0]), *range(span[1], stop)}
+    reached = [source for source, target, _ in links if target in more]
+    if any(other.start <= source < other.stop for other in others for source in reached):
+        return span
+    return start, stop
+
+
+def _with_marks(span: Part, element: Element, region: Part, segment: Segment, room: Part, rules: Rules) -> Part:
+    """The span with the punctuation at its edges that belongs to it.
+
+    :param room: as far as there is punctuation.
+    """
+    if room == span:
+        return span
+    edges = SourceEdges(segment.source, element.start, element.stop, region)
+    return with_edges(span, edges, segment.target, room, rules.quotes)
+
+
 def _whole_words(span: Part, element: Element, target: Units, room: Part) -> Part:
     """A span that begins and ends inside words only where the source's does."""
     start, stop = span
@@ -251,7 +278,7 @@ def _whole_words(span: Part, element: Element, target: Units, room: Part) -> Par
     return start, stop
 
 
-def _room(span: Part, owner: list[int], parts: list[Part], among: Optional[Sequence[bool]] = None) -> Part:
+def _room(span: Part, owner: list[int], parts: list[Part], among: Sequence[bool] | None = None) -> Part:
     """How far a span may grow.
 
     :param among: the units that it may grow over; all where None.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 from fairseq_guided_align.markup.spans import LEAST_SHARE
 from fairseq_guided_align.markup.units import Units
@@ -105,7 +105,7 @@ def same_number(wanted: str) -> Finder:
 def items_of(
     text: str,
     finders: Iterable[tuple[str, Finder]],
-    terms: Optional[Terms] = None,
+    terms: Terms | None = None,
 ) -> list[Item]:
     """What a source has that must survive, in order; what lies inside something else is part of it.
 
@@ -197,7 +197,7 @@ def _linked_span(
     target: Units,
     links: Sequence[tuple[int, int, float]],
     taken: Sequence[tuple[int, int]],
-) -> Optional[tuple[int, int]]:
+) -> tuple[int, int] | None:
     """The run of target words with most links to an item, in characters; None where there is none."""
     inside = {
         word
@@ -213,7 +213,7 @@ def _linked_span(
     # Of a model's many weak links, those of words that belong to others count only where there is nothing better.
     strong = {word: weight for word, weight in weights.items() if weight >= LEAST_SHARE * others.get(word, 0.0)}
     weights = strong or weights
-    best: Optional[tuple[float, int, int]] = None
+    best: tuple[float, int, int] | None = None
     run: list[int] = []
     for word in [*sorted(weights), -1]:
         if run and word == run[-1] + 1:

@@ -19,7 +19,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from dataclasses import astuple, dataclass, fields
-from typing import Optional
 
 import numpy as np
 
@@ -64,10 +63,10 @@ class SegmentScore:
     """
 
     counts: TagCounts
-    difference: Optional[str]
+    difference: str | None
 
 
-def score_segment(reference: TaggedText, scored: Optional[TaggedText]) -> SegmentScore:
+def score_segment(reference: TaggedText, scored: TaggedText | None) -> SegmentScore:
     """Compare a segment with the reference.
 
     :param scored: None for one that is not well formed.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from fairseq_guided_align.markup.units import Units
 
@@ -13,8 +13,7 @@ Part = tuple[int, int]
 """From a unit to the unit after the last."""
 
 
-@dataclass(frozen=True)
-class Segment:
+class Segment(NamedTuple):
     """A segment in units, with links between units.
 
     :param links: between words.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 from fairseq_guided_align.files.byte_lines import PathLike
 from fairseq_guided_align.links import pharaoh
@@ -29,8 +29,8 @@ class SegmentLinks(NamedTuple):
     """
 
     links: list[tuple[int, int, float]]
-    source_words: Optional[Sequence[str]] = None
-    target_words: Optional[Sequence[str]] = None
+    source_words: Sequence[str] | None = None
+    target_words: Sequence[str] | None = None
 
 
 def links_of_file(path: PathLike, one_based: bool) -> Iterator[list[tuple[int, int, float]]]:

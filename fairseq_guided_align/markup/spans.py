@@ -6,17 +6,16 @@ A choice is a function ``(inside, sentence) -> range of target words, or None``;
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Optional
 
 from fairseq_guided_align.markup.linked_sentence import LinkedSentence
 
-Choice = Callable[[range, LinkedSentence], Optional[range]]
+Choice = Callable[[range, LinkedSentence], range | None]
 
 LEAST_SHARE = 0.5
 """How strongly a target word must be linked to source words to belong to them, as a share of its other links."""
 
 
-def hull(inside: range, sentence: LinkedSentence) -> Optional[range]:
+def hull(inside: range, sentence: LinkedSentence) -> range | None:
     """From the first to the last target word that is linked to a word inside.
 
     :param inside: positions of the source words between the tags; not empty.
@@ -28,19 +27,23 @@ def hull(inside: range, sentence: LinkedSentence) -> Optional[range]:
     return range(min(linked), max(linked) + 1) if linked else None
 
 
-def weighed_hull(inside: range, sentence: LinkedSentence) -> Optional[range]:
+def weighed_hull(inside: range, sentence: LinkedSentence) -> range | None:
     """As :func:`hull`, of target words that are linked to the inside at least half as strongly as to the outside.
 
     With plain links it is the hull nearly always; of links with probabilities it leaves the weak ones out.
     """
     first, last = inside.start, inside.stop
     inner: dict[int, float] = {}
-    outer: dict[int, float] = {}
     for source, target, weight in sentence.links:
-        side = inner if first <= source < last else outer
-        side[target] = side.get(target, 0.0) + weight
-    strong = [target for target, weight in inner.items() if weight >= LEAST_SHARE * outer.get(target, 0.0)]
-    linked = strong or list(inner)
+        if first <= source < last:
+            inner[target] = inner.get(target, 0.0) + weight
+    others = [link for link in sentence.links if link[1] in inner and not first <= link[0] < last]
+    linked = list(inner)
+    if others:
+        outer = dict.fromkeys(inner, 0.0)
+        for _, target, weight in others:
+            outer[target] += weight
+        linked = [target for target, weight in inner.items() if weight >= LEAST_SHARE * outer[target]] or linked
     return range(min(linked), max(linked) + 1) if linked else None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 OPEN, CLOSE, ISOLATED = "open", "close", "isolated"
 """The roles of a tag: it opens a pair, it closes one, or it stands alone."""
@@ -24,7 +24,7 @@ class Tag(NamedTuple):
     raw: str
     place: int
     role: str
-    partner: Optional[int] = None
+    partner: int | None = None
 
 
 class TaggedText(NamedTuple):

@@ -9,11 +9,12 @@ import re
 import unicodedata
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 from fairseq_guided_align.markup.tagged_text import words_of
 
 QUOTES = "\"'“”„‟«»‹›‘’‚‛「」『』《》〈〉"
+QUOTE = re.compile(f"[{QUOTES}]")
 BRACKETS = "()[]（）【】〔〕［］"
 _STOPS = ".,:;!?…¿¡·。、，：；！？・،؛؟।"
 _CLOSING = ".!?:)]»”…"
@@ -55,7 +56,7 @@ class Units(NamedTuple):
 
 
 def units_of(
-    text: str, words: Optional[Sequence[tuple[int, int]]] = None, protected: Sequence[tuple[int, int]] = ()
+    text: str, words: Sequence[tuple[int, int]] | None = None, protected: Sequence[tuple[int, int]] = ()
 ) -> Units:
     """A text cut into units.
 
@@ -109,6 +110,12 @@ def _add_all(units: Units) -> None:
             starts.append(start)
             stops.append(stop)
             marks.append(False)
+            of_word.append([position])
+            continue
+        if word[-1] in MARKS and word[:-1].isalnum():
+            starts += start, stop - 1
+            stops += stop - 1, stop
+            marks += False, True
             of_word.append([position])
             continue
         for match in _UNIT.finditer(word):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from typing import Optional
 
 from fairseq_guided_align.errors import GuidedAlignError
 
@@ -47,16 +46,17 @@ def _spellings(word: str) -> list[str]:
     return spellings
 
 
-def _found(text: str, position: int, word: str) -> Optional[tuple[int, int]]:
+def _found(text: str, position: int, word: str) -> tuple[int, int] | None:
     """The range of a word that begins at a position, or after white space there."""
-    while position < len(text) and text[position].isspace():
+    # White space other than ASCII's may be part of a word.
+    while position < len(text) and text[position].isspace() and text[position] != word[:1]:
         position += 1
     stop = position + len(word)
     if text[position:stop] == word:
         return position, stop
     stop = position
     for character in word:
-        while stop < len(text) and text[stop].isspace():
+        while stop < len(text) and text[stop].isspace() and text[stop] != character:
             stop += 1
         # A letter may become two when it loses its capital form.
         if stop == len(text) or (text[stop] != character and text[stop].lower()[0] != character.lower()[0]):

@@ -144,8 +144,8 @@ def _written_group(group: list[_Piece], space: str, previous: str, following: st
 
 def _keep_apart(group: list[_Piece]) -> bool:
     """Whether tags that alone kept two words apart in the source do so again."""
-    roles = {piece.role for piece in group if piece.apart}
-    return ISOLATED in roles or {OPEN, CLOSE} <= roles
+    roles = [piece.role for piece in group if piece.apart]
+    return ISOLATED in roles or (OPEN in roles and CLOSE in roles)
 
 
 def _takes_space_after(character: str) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Optional
 from xml.parsers import expat
 
 from fairseq_guided_align.errors import MarkupError
@@ -27,7 +26,7 @@ _HEAD, _TAIL = f"<{_ROOT}>", f"</{_ROOT}>"
 _ATTRIBUTE = re.compile(r"""([^\s=<>"'/]+)\s*=\s*("[^"]*"|'[^']*')""")
 
 
-def tokens(raw: str) -> Iterator[tuple[str, str, Optional[str], int]]:
+def tokens(raw: str) -> Iterator[tuple[str, str, str | None, int]]:
     """``(text, token, name, start)``, from left to right: the text before each token, decoded; the token; a tag's name;
     and the character of ``raw`` that the token begins at.
 
@@ -90,7 +89,7 @@ def _explained(raw: str, error: expat.ExpatError) -> MarkupError:
     return MarkupError.at(first[1], raw, first[0])
 
 
-def _stray(raw: str) -> Optional[tuple[int, str]]:
+def _stray(raw: str) -> tuple[int, str] | None:
     """The place of the first ``<`` or ``&`` that begins no tag and no entity, and what is wrong there."""
     # Blanks of the same length leave the places as they are.
     rest = TOKEN.sub(lambda match: " " * len(match.group()), raw)
@@ -107,7 +106,7 @@ def _stray(raw: str) -> Optional[tuple[int, str]]:
     return stray.start(), f"{got!r} is neither a tag nor an entity; a {stray.group()} of the text is written {written}"
 
 
-def _unmatched(raw: str) -> Optional[tuple[int, str]]:
+def _unmatched(raw: str) -> tuple[int, str] | None:
     """The place of the first tag whose partner is missing, and what is wrong with it."""
     still_open: list[tuple[int, str, str]] = []
     for match in TOKEN.finditer(raw):

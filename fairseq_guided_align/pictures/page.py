@@ -6,10 +6,6 @@ links are flat, to keep a page of a thousand pairs small.
 
 from __future__ import annotations
 
-import html
-import json
-import re
-from importlib import resources
 from typing import TypedDict
 
 import numpy as np
@@ -17,11 +13,14 @@ import numpy as np
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.links.link import SentenceLinks
 from fairseq_guided_align.links.outside import check_inside
+from fairseq_guided_align.pictures.template import Parts, filled
 from fairseq_guided_align.pictures.visible_text import visible
 from fairseq_guided_align.scores.metrics import COLUMNS, count_links
 
 LEVELS = ("words", "pieces")
 """What the tokens of a view are."""
+
+PARTS = Parts(("base.css", "page.css"), ("tracing.js", "page.js"))
 
 
 class SystemView(TypedDict):
@@ -139,13 +138,4 @@ def page_html(data: PageData) -> str:
                 )
     names = {key: visible(data[key]) for key in ("title", "source", "target")}  # type: ignore[literal-required]
     shown_data = {**data, **names, "systems": [visible(name) for name in data["systems"]]}
-    # JSON that can stand in a script element: nothing in it looks like a tag or a comment.
-    text = json.dumps(shown_data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    text = text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
-    parts = {"title": html.escape(names["title"]), "css": _asset("page.css"), "js": _asset("page.js"), "data": text}
-    # In one pass, so that nothing in the text is taken for a place to fill in.
-    return re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], _asset("page.html"))
-
-
-def _asset(name: str) -> str:
-    return (resources.files("fairseq_guided_align") / "pictures" / "assets" / name).read_text(encoding="utf-8")
+    return filled("page.html", names["title"], shown_data, PARTS)

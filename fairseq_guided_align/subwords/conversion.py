@@ -1,7 +1,6 @@
 """Word links to subword links and back.
 
-What a word is, in the text that the word links refer to, says ``links/words.py``. ``spelling.py`` finds which pieces
-spell which words.
+``links/words.py`` says what a word is. ``spelling.py`` finds which pieces spell which words.
 """
 
 from __future__ import annotations
@@ -11,8 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fairseq_guided_align.errors import AlignmentLengthError, AlignmentRangeError, GuidedAlignError
+from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError
 from fairseq_guided_align.links.link import CorpusLinks, SentenceLinks
+from fairseq_guided_align.links.outside import check_inside, is_outside
 from fairseq_guided_align.subwords.word_pieces import WordPieces
 
 POLICIES = ("all", "first")
@@ -100,7 +100,7 @@ def _converted(
             f"expected links, source and target of as many sentences; got {len(links)}, {len(source)}, {len(target)}"
         )
     sentence = links.sentence()
-    inside = (links.source < sizes[0][sentence]) & (links.target < sizes[1][sentence])
+    inside = ~is_outside(links, *sizes)
     rows = np.flatnonzero(inside)
     source_start, source_count = spans(source, sentence[rows], links.source[rows])
     target_start, target_count = spans(target, sentence[rows], links.target[rows])
@@ -139,16 +139,10 @@ def subword_links_to_word_links(
     :param target_word_of_piece: (target pieces,) the same of the target.
     :raises AlignmentRangeError: a link points outside the pieces.
     """
-    columns = []
-    for side, position, words in (
-        ("source", links.source, source_word_of_piece),
-        ("target", links.target, target_word_of_piece),
-    ):
-        if len(position) and int(position.max()) >= len(words):
-            raise AlignmentRangeError(f"expected {side} positions below {len(words)}; got {int(position.max())}")
-        columns.append(np.asarray(words, np.int64)[position])
-    kept = (columns[0] >= 0) & (columns[1] >= 0)
-    return SentenceLinks.from_columns(columns[0][kept], columns[1][kept], links.weight[kept], links.sure[kept])
+    check_inside(links, len(source_word_of_piece), len(target_word_of_piece))
+    source, target = source_word_of_piece[links.source], target_word_of_piece[links.target]
+    kept = (source >= 0) & (target >= 0)
+    return SentenceLinks.from_columns(source[kept], target[kept], links.weight[kept], links.sure[kept])
 
 
 def spread_over_pieces(

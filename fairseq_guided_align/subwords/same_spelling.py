@@ -1,12 +1,12 @@
 """Which pieces spell which words of many lines at once, where words and pieces have the same bytes.
 
-Array operations on whole blocks of text: what most lines of a corpus take. ``spelling.py`` sees to the others.
+Array operations on whole blocks of text, which match most lines of a corpus; ``spelling.py`` matches the others.
 :func:`match_same_words` takes half the time of :func:`match_same_bytes`.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 import numpy as np
 
@@ -28,13 +28,13 @@ def letters_of_words(words: bytes) -> bytes:
     return words.translate(None, _SPACES)
 
 
-def letters_of_pieces(pieces: bytes, kind: str) -> Optional[bytes]:
+def letters_of_pieces(pieces: bytes, kind: str) -> bytes | None:
     """Lines of pieces without white space and marks; None where a lone ``@@`` or no UTF-8 is among them."""
     marked = _with_marks(pieces, kind)
     return None if marked is None else marked.translate(None, _SPACES + _MARK)
 
 
-def match_same_words(words: bytes, pieces: bytes, kind: str) -> Optional[WordPieces]:
+def match_same_words(words: bytes, pieces: bytes, kind: str) -> WordPieces | None:
     """All lines at once if joining the pieces gives the lines of words, space for space; else None.
 
     :param words: lines, each ended by a line feed.
@@ -66,7 +66,7 @@ def match_same_words(words: bytes, pieces: bytes, kind: str) -> Optional[WordPie
     return _of_sentences(np.searchsorted(start, offsets), offsets, start, count, start + lone)
 
 
-def match_same_bytes(words: bytes, pieces: bytes, kind: str) -> Optional[WordPieces]:
+def match_same_bytes(words: bytes, pieces: bytes, kind: str) -> WordPieces | None:
     """All lines at once if, marks and white space apart, each spells the same bytes on both sides; else None.
 
     Parameters are those of :func:`match_same_words`.
@@ -140,7 +140,7 @@ def _of_sentences(
     return WordPieces(word_offsets, np.diff(piece_offsets), start - before, count, first - before)
 
 
-def _with_marks(pieces: bytes, kind: str) -> Optional[bytes]:
+def _with_marks(pieces: bytes, kind: str) -> bytes | None:
     """Lines of pieces in which one byte stands for each mark; None where it cannot."""
     if _MARK in pieces or (kind == "bpe" and (_has_tabs(pieces) or has_lone_mark(pieces))):
         return None

@@ -6,7 +6,7 @@ import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 
@@ -53,7 +53,7 @@ class PieceEncoder:
         every = range(model.get_piece_size())
         return [model.id_to_piece(i) for i in every if not (model.is_control(i) or model.is_unknown(i))]
 
-    def places_of(self, line: str, pieces: Sequence[str]) -> Optional[tuple[np.ndarray, np.ndarray]]:
+    def places_of(self, line: str, pieces: Sequence[str]) -> tuple[np.ndarray, np.ndarray] | None:
         """The part of ``line`` that each piece stands for: (pieces,) its first character, and the one after its last.
 
         It is empty for a dummy space, and for all but the last of the pieces that one character became. None where the

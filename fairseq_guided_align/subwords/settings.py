@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any
 
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.links.words import DEFAULT_SPLIT, WordSplits, check_word_split
@@ -19,7 +19,7 @@ def settings_path(data: str) -> Path:
     return Path(data.split(os.pathsep)[0]) / SETTINGS
 
 
-def subword_settings(data: str) -> Dict[str, Any]:
+def subword_settings(data: str) -> dict[str, Any]:
     """What the file says; empty where there is none.
 
     :raises GuidedAlignError: it is not such a file.
@@ -36,15 +36,15 @@ def subword_settings(data: str) -> Dict[str, Any]:
     return settings
 
 
-def described_words(word_split: WordSplits) -> Dict[str, str]:
+def described_words(word_split: WordSplits) -> dict[str, str]:
     """What the file says of the words of source and target."""
     if word_split.source == word_split.target:
         return {"word_split": word_split.source}
     return {"source_word_split": word_split.source, "target_word_split": word_split.target}
 
 
-def word_split_of(data: str, lang: str, given: Optional[str] = None) -> str:
-    """What the words of a language are in this data folder; folders that do not say it are older.
+def word_split_of(data: str, lang: str, given: str | None = None) -> str:
+    """What the words of a language are in this data folder. Older folders do not say it.
 
     :param given: the user's answer, which wins.
     :raises GuidedAlignError: the folder says something unknown, or ICU is not installed.
@@ -67,12 +67,12 @@ def word_split_of(data: str, lang: str, given: Optional[str] = None) -> str:
     return found
 
 
-def subword_kind(data: str, given: Optional[str], option: str) -> str:
+def subword_kind(data: str, given: str | None, option: str) -> str:
     """How pieces make up words in this data folder, one of ``subwords.pieces.KINDS``.
 
     :param given: the user's answer, which wins.
     :param option: what it is called, for the message.
-    :raises GuidedAlignError: nobody says it, or the data folder says something unknown.
+    :raises GuidedAlignError: neither says it, or the data folder says something unknown.
     """
     kind = subword_settings(data).get("subwords") if given is None else str(given)
     if kind not in KINDS:

@@ -1,8 +1,8 @@
 """Text that is spelled like fairseq's own tokens: ``<s>``, ``<pad>`` and ``</s>`` would be read as these.
 
-A ``<pad>`` within a sentence is taken for padding: it is masked, and whatever counts tokens counts one less, so that
-links are shifted. Such pieces are written with full-width brackets, ``＜pad＞``, which Unicode's NFKC turns back: so
-words and pieces still spell the same. ``<unk>`` in a text stands for an unknown token, and ``<PAD>`` is a plain word.
+A ``<pad>`` within a sentence is taken for padding. It is masked, and is not counted as a token, which shifts links.
+Such pieces are written with full-width brackets, ``＜pad＞``. Unicode's NFKC turns these back, so that words and pieces
+still spell the same. ``<unk>`` in a text stands for an unknown token, and ``<PAD>`` is a plain word.
 """
 
 from __future__ import annotations

@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
-from typing import Optional
 
 import numpy as np
 
@@ -31,7 +30,7 @@ from fairseq_guided_align.subwords.word_pieces import WordPieces
 Places = tuple[np.ndarray, np.ndarray]
 """(pieces,) first character of each piece in a line, and (pieces,) the character after its last."""
 
-PlacesOf = Callable[[str, Sequence[str]], Optional[Places]]
+PlacesOf = Callable[[str, Sequence[str]], Places | None]
 """Asked for a line of words and its pieces: their places in the line, or None."""
 
 _ESCAPED = re.compile(r"&(?:#\d+|[a-z]+);|@[-/]@")
@@ -39,7 +38,7 @@ _ESCAPED = re.compile(r"&(?:#\d+|[a-z]+);|@[-/]@")
 
 
 def match_sentence(
-    words: Sequence[str], pieces: Sequence[str], kind: str, places_of: Optional[PlacesOf] = None
+    words: Sequence[str], pieces: Sequence[str], kind: str, places_of: PlacesOf | None = None
 ) -> WordPieces:
     """Which pieces spell each word of one sentence.
 
@@ -76,8 +75,8 @@ def match_lines(
     words: bytes,
     pieces: bytes,
     kind: str,
-    places_of: Optional[PlacesOf] = None,
-    on_mismatch: Optional[Callable[[int, str], None]] = None,
+    places_of: PlacesOf | None = None,
+    on_mismatch: Callable[[int, str], None] | None = None,
 ) -> WordPieces:
     """Which pieces spell each word, for many sentences: whole lines of both, UTF-8.
 
@@ -111,8 +110,8 @@ def _match_by_line(
     words: list[bytes],
     pieces: list[bytes],
     kind: str,
-    places_of: Optional[PlacesOf],
-    on_mismatch: Optional[Callable[[int, str], None]],
+    places_of: PlacesOf | None,
+    on_mismatch: Callable[[int, str], None] | None,
 ) -> WordPieces:
     """The lines that spell the same bytes, if need be after NFKC, at once; each of the others by itself."""
     in_same_bytes = (_in_the_bytes_of(piece_line, word_line, kind) for word_line, piece_line in zip(words, pieces))
@@ -141,7 +140,7 @@ def _lines(lines: Iterable[bytes]) -> bytes:
     return b"".join(line + b"\n" for line in lines)
 
 
-def _in_the_bytes_of(pieces: bytes, words: bytes, kind: str) -> Optional[bytes]:
+def _in_the_bytes_of(pieces: bytes, words: bytes, kind: str) -> bytes | None:
     """A line of words, as it is or in NFKC, whose bytes the pieces spell; None where they spell neither."""
     if has_rare_space(words) or has_rare_space(pieces):
         return None
@@ -154,7 +153,7 @@ def _in_the_bytes_of(pieces: bytes, words: bytes, kind: str) -> Optional[bytes]:
     return normalized if normalized is not None and letters_of_words(normalized) == spelt else None
 
 
-def _nfkc(line: bytes) -> Optional[bytes]:
+def _nfkc(line: bytes) -> bytes | None:
     """The line in Unicode's NFKC, or None where that moves the borders of words."""
     try:
         text = line.decode()
@@ -164,14 +163,14 @@ def _nfkc(line: bytes) -> Optional[bytes]:
     return changed if changed.count(b" ") == line.count(b" ") and not has_rare_space(changed) else None
 
 
-# --- one line whose text the pieces spell otherwise ------------------------------------------------------------
+# One line whose text the pieces spell otherwise
 
 
-def _walk_bpe(words: Sequence[str], pieces: Sequence[str]) -> Optional[WordPieces]:
+def _walk_bpe(words: Sequence[str], pieces: Sequence[str]) -> WordPieces | None:
     """Pieces of each word in turn; None if they differ.
 
-    It also understands words that themselves end in ``@@``, and white space within words, at which fairseq splits
-    pieces, so that nothing but its mark may be left of one.
+    Words may end in ``@@`` themselves. They may hold white space: fairseq splits pieces there, and may leave of a piece
+    nothing but its mark.
     """
     counts = []
     position = 0
@@ -181,8 +180,7 @@ def _walk_bpe(words: Sequence[str], pieces: Sequence[str]) -> Optional[WordPiece
         for number, part in enumerate(parts):
             if number or word[0].isspace():
                 position = _after_lone_marks(pieces, position, part)
-            space_follows = number < len(parts) - 1 or word[-1].isspace()
-            ended = _walk_part(part, pieces, position, space_follows)
+            ended = _walk_part(part, pieces, position)
             if ended is None:
                 return None
             position = ended
@@ -203,11 +201,8 @@ def _after_lone_marks(pieces: Sequence[str], position: int, text: str) -> int:
     return ended - 1 if ended > position and text == CONTINUATION else ended
 
 
-def _walk_part(text: str, pieces: Sequence[str], position: int, space_follows: bool) -> Optional[int]:
-    """The position after the pieces that spell a text without white space; None if they do not.
-
-    :param space_follows: white space of the same word, so that the last piece may be marked as going on.
-    """
+def _walk_part(text: str, pieces: Sequence[str], position: int) -> int | None:
+    """The position after the pieces that spell a text without white space; None if they do not."""
     while text:
         if position == len(pieces):
             return None
@@ -216,7 +211,7 @@ def _walk_part(text: str, pieces: Sequence[str], position: int, space_follows: b
         if piece == text:
             break
         spelt = without_mark(piece, "bpe")
-        if spelt is piece or not text.startswith(spelt) or (spelt == text and not space_follows):
+        if spelt is piece or not text.startswith(spelt):
             return None
         text = text[len(spelt) :]
     return position
@@ -251,7 +246,7 @@ def _spans(
     words: Sequence[str],
     texts: Sequence[tuple[Sequence[str], np.ndarray]],
     changes: Sequence[Callable[[str], str]],
-) -> Optional[Spans]:
+) -> Spans | None:
     """Positions of words and pieces under the first change that makes both spell the same, if any does.
 
     :param texts: readings of the pieces: texts, and (pieces,) the text that each piece is part of.
@@ -289,7 +284,7 @@ def _with_bytes_decoded(pieces: Sequence[str]) -> list[tuple[list[str], np.ndarr
     return [] if pending or not any(map(byte_of, pieces)) else [(texts, np.array(owner, np.int64))]
 
 
-def _spans_of_places(words: Sequence[str], places: Optional[Places]) -> Optional[Spans]:
+def _spans_of_places(words: Sequence[str], places: Places | None) -> Spans | None:
     """Positions among the letters from places in the line."""
     if places is None:
         return None

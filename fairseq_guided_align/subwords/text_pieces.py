@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
 
 import numpy as np
 
@@ -13,8 +12,7 @@ from fairseq_guided_align.errors import GuidedAlignError, SubwordMismatchError
 from fairseq_guided_align.files.byte_lines import NumberedLines, lines_of, raise_length_error, read_blocks
 from fairseq_guided_align.links.words import (
     DEFAULT_SPLIT,
-    count_other_words,
-    count_words,
+    count_both,
     has_rare_space,
     is_by_spaces,
     split_words,
@@ -72,7 +70,7 @@ class TextCutter:
     """
 
     kind: str
-    model: Optional[PieceEncoder] = None
+    model: PieceEncoder | None = None
     word_split: str = DEFAULT_SPLIT
 
     def __call__(self, lines: Sequence[str]) -> list[PiecedSentence]:
@@ -99,7 +97,7 @@ class TextCutter:
             raise SubwordMismatchError(f"{line!r}: {error}; give another SentencePiece model") from error
 
 
-def _matched(words: Sequence[str], pieces: list[str], kind: str, model: Optional[PieceEncoder]) -> PiecedSentence:
+def _matched(words: Sequence[str], pieces: list[str], kind: str, model: PieceEncoder | None) -> PiecedSentence:
     spelling = match_sentence(words, pieces, kind, None if model is None else model.places_of)
     return PiecedSentence(pieces, spelling.word_of_piece(0), len(words))
 
@@ -107,9 +105,9 @@ def _matched(words: Sequence[str], pieces: list[str], kind: str, model: Optional
 class SplitWords:
     """Which words the pieces of a binarised split spell, in one language.
 
-    The text that ``preprocess`` keeps in the data folder says so. Without it the words are read off the pieces, which
-    show another word wherever a normaliser put a space into one, as NFKC does for ``᾽`` and ``´``, and no words at all
-    where the text has no spaces.
+    The text that ``preprocess`` keeps in the data folder says so. Without it, the words are read off the pieces. Pieces
+    show one word more wherever a normaliser put a space into a word, as NFKC does for ``᾽`` and ``´``. They show no
+    words at all where the text has no spaces.
 
     :param data: the data folder.
     :param kind: one of ``subwords.pieces.KINDS``.
@@ -117,10 +115,10 @@ class SplitWords:
     :raises GuidedAlignError: the folder's files do not belong together, or other words are wanted, and it has no text.
     """
 
-    def __init__(self, data: str, split: str, lang: str, kind: str, word_split: Optional[str] = None) -> None:
+    def __init__(self, data: str, split: str, lang: str, kind: str, word_split: str | None = None) -> None:
         self._kind = kind
         self._word_split = word_split_of(data, lang, word_split)
-        self._text: Optional[list[NumberedLines]] = None
+        self._text: list[NumberedLines] | None = None
         settings = subword_settings(data)
         folder = settings_path(data).parent
         self._files = [folder / str(settings.get("text")) / f"{split}{middle}.{lang}" for middle in ("", ".pieces")]
@@ -128,7 +126,7 @@ class SplitWords:
             self._text = [NumberedLines(path) for path in self._files]
             if len(self._text[0]) != len(self._text[1]):
                 raise_length_error(self._files)
-            model = _model_in_folder(data, lang)
+            model = model_in_folder(data, lang)
             self._model = None if model is None else PieceEncoder(model)
         elif word_split is not None:
             raise GuidedAlignError(
@@ -168,15 +166,13 @@ class SplitWords:
         if self._text is None:
             words = np.array([PiecedSentence.of_pieces(one, self._kind).words for one in pieces], np.int64)
             return words, words
-        own, others = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-        for _, block in read_blocks(self._files[0]):
-            block = lines_of(block)
-            own.append(count_words(block, self._word_split))
-            others.append(count_other_words(block, own[-1], self._word_split))
+        none = np.zeros(0, np.int64)
+        blocks = (lines_of(block) for _, block in read_blocks(self._files[0]))
+        own, others = zip((none, none), *(count_both(block, self._word_split) for block in blocks))
         return np.concatenate(own), np.concatenate(others)
 
 
-def _model_in_folder(data: str, lang: str) -> Optional[Path]:
+def model_in_folder(data: str, lang: str) -> Path | None:
     """The SentencePiece model of a language; None where the folder's settings name none."""
     settings = subword_settings(data)
     for side in ("source", "target"):
@@ -189,11 +185,11 @@ def _model_in_folder(data: str, lang: str) -> Optional[Path]:
 def text_cutters(
     data: str,
     langs: tuple[str, str],
-    kind: Optional[str] = None,
-    models: Sequence[Optional[str]] = (None, None),
+    kind: str | None = None,
+    models: Sequence[str | None] = (None, None),
     cut_already: bool = False,
     kind_option: str = "--subwords",
-    word_split: Sequence[Optional[str]] = (None, None),
+    word_split: Sequence[str | None] = (None, None),
 ) -> tuple[TextCutter, TextCutter]:
     """How the source and the target text of a data folder are cut.
 
@@ -210,8 +206,8 @@ def text_cutters(
     if kind != "sentencepiece" or cut_already:
         return TextCutter(kind, word_split=words[0]), TextCutter(kind, word_split=words[1])
 
-    def cutter(lang: str, given: Optional[str], words: str) -> TextCutter:
-        path = given or _model_in_folder(data, lang)
+    def cutter(lang: str, given: str | None, words: str) -> TextCutter:
+        path = given or model_in_folder(data, lang)
         if path is None:
             raise GuidedAlignError(
                 f"{settings_path(data)}: expected the name of the SentencePiece model of {lang}; give the model, or"

@@ -1,10 +1,9 @@
-"""Links that count words where the text is in subword pieces: nothing fails, and nearly every link is a wrong one."""
+"""Links that count words where the text is in subword pieces: nothing fails, but nearly every link is wrong."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Optional
 
 import numpy as np
 
@@ -14,10 +13,10 @@ MORE_PIECES = 3
 """Pieces that a sentence must have beyond its words: the last one or two are often a full stop without links."""
 
 MANY = 20
-"""With so many sentences, it means something that no link lies beyond the number of words."""
+"""In so many sentences, it is no accident that no link lies beyond the number of words."""
 
 
-def word_ends(symbols: Sequence[str]) -> Optional[np.ndarray]:
+def word_ends(symbols: Sequence[str]) -> np.ndarray | None:
     """Which pieces begin a word (``▁``) or end one (without ``@@``), so that they count as one.
 
     :param symbols: the pieces of a dictionary.

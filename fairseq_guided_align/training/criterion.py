@@ -1,7 +1,10 @@
 """The criterion ``guided_alignment_ce``: the loss of a batch and its log."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
-from typing import Any, Callable, Optional
+from typing import Any
 
 import torch
 from fairseq import utils
@@ -64,12 +67,12 @@ class GuidedAlignmentCrossEntropy(FairseqCriterion):
         )
         self._prepared = False
         # What is guided, once prepare has chosen it.
-        self.guided_heads: Optional[GuidedHeads] = None
+        self.guided_heads: GuidedHeads | None = None
         # Gets the decoder's attention of every batch, so that nobody has to run the model a second time.
-        self.attention_observer: Optional[Callable[[list[Tensor], GuidedHeads, dict[str, Any]], None]] = None
+        self.attention_observer: Callable[[list[Tensor], GuidedHeads, dict[str, Any]], None] | None = None
 
     @classmethod
-    def build_criterion(cls, cfg: GuidedAlignmentCrossEntropyConfig, task: Any) -> "GuidedAlignmentCrossEntropy":
+    def build_criterion(cls, cfg: GuidedAlignmentCrossEntropyConfig, task: Any) -> GuidedAlignmentCrossEntropy:
         """The criterion for ``cfg``; called by fairseq."""
         return cls(cfg, task)
 

@@ -1,6 +1,9 @@
 """What the criterion refuses: options, tasks and batches with which nothing, or something else, would be guided."""
 
-from typing import Any, Optional, Sequence
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from fairseq.tasks.translation_multi_simple_epoch import TranslationMultiSimpleEpochTask
@@ -90,7 +93,7 @@ def check_gradient(attentions: Sequence[Tensor], model: torch.nn.Module) -> None
         )
 
 
-def check_shape(attention: Tensor, target: Tensor, source: Optional[Tensor]) -> None:
+def check_shape(attention: Tensor, target: Tensor, source: Tensor | None) -> None:
     """:raises AlignmentLengthError: the attention, (batch, target, source), is not of this batch.
 
     :param target: (batch, target) tokens.

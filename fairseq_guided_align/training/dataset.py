@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Optional, Protocol, Sequence
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,15 +19,8 @@ from fairseq.data import (
 )
 
 from fairseq_guided_align.links.link import SentenceLinks
+from fairseq_guided_align.links.sources import ConcatenatedLinks, Links
 from fairseq_guided_align.losses.batching import collate_links
-
-
-class SentenceLinkSequence(Protocol):
-    """Links by sentence number."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int) -> SentenceLinks: ...
 
 
 class TokenCounts(NamedTuple):
@@ -81,7 +75,7 @@ class GuidedPairDataset(BaseWrapperDataset):
     :param links: links of every sentence pair, in the same order.
     """
 
-    def __init__(self, pairs: LanguagePairDataset, links: SentenceLinkSequence) -> None:
+    def __init__(self, pairs: LanguagePairDataset, links: Links | ConcatenatedLinks) -> None:
         super().__init__(pairs)
         self.links = links
         self._source, self._target = pair_counts(pairs)
@@ -132,7 +126,7 @@ def _chosen(links: SentenceLinks, kept: np.ndarray) -> SentenceLinks:
     return SentenceLinks(links.source[kept], links.target[kept], links.weight[kept], links.sure[kept])
 
 
-def _has_padding_within(tokens: torch.Tensor, sentences: Optional[Sequence[torch.Tensor]], padding: int) -> bool:
+def _has_padding_within(tokens: torch.Tensor, sentences: Sequence[torch.Tensor] | None, padding: int) -> bool:
     """Whether a text has words that are spelled like padding, as a folder of stock ``fairseq-preprocess`` may.
 
     :param tokens: (batch, width), the sentences padded.
@@ -141,7 +135,7 @@ def _has_padding_within(tokens: torch.Tensor, sentences: Optional[Sequence[torch
     return sentences is not None and int(tokens.eq(padding).sum()) > tokens.numel() - sum(map(len, sentences))
 
 
-def _offsets(tokens: torch.Tensor, sentences: Optional[Sequence[torch.Tensor]], padding: int) -> np.ndarray:
+def _offsets(tokens: torch.Tensor, sentences: Sequence[torch.Tensor] | None, padding: int) -> np.ndarray:
     """(batch,) int64, tokens of padding on the left of each sentence, if it is padded there.
 
     :param tokens: (batch, width), the sentences padded.

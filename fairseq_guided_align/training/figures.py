@@ -6,8 +6,9 @@ A batch logs sums, also where they are 0: fairseq adds the entries of all worker
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Mapping, Optional, Sequence
+from typing import Any
 
 import torch
 from fairseq.logging import metrics
@@ -26,7 +27,7 @@ class Figure:
     """
 
     higher_is_better: bool = False
-    option: Optional[str] = None
+    option: str | None = None
 
 
 FIGURES: Mapping[str, Figure] = {
@@ -64,7 +65,7 @@ RATIOS: Mapping[str, tuple[str, str, float]] = {
 """Printed figures: a sum over another, times a scale."""
 
 
-def alignment_entries(costs: Optional[TokenCosts], weight: float, device: torch.device) -> dict[str, Tensor]:
+def alignment_entries(costs: TokenCosts | None, weight: float, device: torch.device) -> dict[str, Tensor]:
     """What a batch logs of its guided-alignment cost, without waiting for the device.
 
     :param costs: None where nothing is guided.

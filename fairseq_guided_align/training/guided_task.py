@@ -1,7 +1,10 @@
 """What the tasks of this package do in training and validation: links, guided heads, AER, pictures."""
 
+from __future__ import annotations
+
 import logging
-from typing import Any, Callable, Mapping, Optional
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from fairseq import utils
 from fairseq.data import RoundRobinZipDatasets
@@ -37,7 +40,7 @@ class GuidedTask(DecodingTask, ResumableTask):
         # Only training and validation need links, and only they build a criterion.
         self._guides = False
         self._validates = False
-        self._images: Optional[AttentionImages] = None
+        self._images: AttentionImages | None = None
         self.state.add_factory("finished_updates", int)
 
     @property

@@ -1,5 +1,7 @@
 """Which attention a training guides: chosen by our options, else by the model's own, and checked against the model."""
 
+from __future__ import annotations
+
 import logging
 from typing import Any
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import functools
 import sys
-from typing import Any, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from fairseq import options
 from fairseq.dataclass.utils import gen_parser_from_dataclass
@@ -26,7 +27,7 @@ def show_options_in_help() -> None:
 
     @functools.wraps(parse)
     def parsed(
-        parser: argparse.ArgumentParser, input_args: Optional[Sequence[str]] = None, *args: Any, **kwargs: Any
+        parser: argparse.ArgumentParser, input_args: Sequence[str] | None = None, *args: Any, **kwargs: Any
     ) -> Any:
         given = sys.argv[1:] if input_args is None else input_args
         if "--help" in given or "-h" in given:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, NamedTuple, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from fairseq.data.indexed_dataset import IndexedRawTextDataset, MMapIndexedDataset
@@ -76,7 +77,7 @@ def _warn_of_outside(name: str, shards: Sequence[LinkedShard]) -> None:
 
 
 def _count_words(
-    seen: WordPositions, text: Any, ends: Optional[np.ndarray], sentences: list[int], positions: list[np.ndarray]
+    seen: WordPositions, text: Any, ends: np.ndarray | None, sentences: list[int], positions: list[np.ndarray]
 ) -> None:
     """Count what tells links between words from links between pieces.
 

@@ -1,8 +1,11 @@
 """The task ``multilingual_translation_guided_alignment``: several language pairs, each with its links."""
 
+from __future__ import annotations
+
 import argparse
 from collections import OrderedDict
-from typing import Any, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from fairseq import utils
 from fairseq.data import RoundRobinZipDatasets, TransformEosLangPairDataset

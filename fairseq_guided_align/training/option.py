@@ -1,5 +1,7 @@
 """One option of a dataclass that fairseq reads."""
 
+from __future__ import annotations
+
 from dataclasses import field
 from typing import Any
 

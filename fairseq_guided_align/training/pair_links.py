@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Mapping, Optional
+from typing import Any
 
 from fairseq.data import ConcatDataset, LanguagePairDataset
 
@@ -39,11 +40,11 @@ class PairLinks:
     one_based: bool = False
     inverted: bool = False
     required: bool = True
-    dataset_impl: Optional[str] = None
+    dataset_impl: str | None = None
 
     def beside(
         self, pairs: LanguagePairDataset, split: str, data_dir: str, name: str
-    ) -> Optional[tuple[GuidedPairDataset, LinkCoverage]]:
+    ) -> tuple[GuidedPairDataset, LinkCoverage] | None:
         """The split with its links, and how much of it they cover, which is also logged; None without links.
 
         :param pairs: the split as fairseq loaded it, with target.
@@ -76,7 +77,7 @@ class PairLinks:
             )
         return GuidedPairDataset(pairs, ConcatenatedLinks(parts, repeats)), coverage
 
-    def _find(self, shard: str, data_dir: str, sentences: int) -> Optional[Links]:
+    def _find(self, shard: str, data_dir: str, sentences: int) -> Links | None:
         file, one_based, inverted = self.files.get(shard), self.one_based, self.inverted
         links = find_links(
             data_dir, shard, self.source, self.target, sentences, file, one_based, inverted, self.dataset_impl

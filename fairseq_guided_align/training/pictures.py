@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import Any, NamedTuple, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from fairseq import utils
@@ -14,26 +15,13 @@ from fairseq.logging import progress_bar
 from fairseq_guided_align.attention.forced import forced_attentions, heads_to_read, lengths_of
 from fairseq_guided_align.attention.guided_heads import GuidedHeads
 from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.files.arguments import sentence_numbers
 from fairseq_guided_align.subwords.special_tokens import pieces_of
 
 logger = logging.getLogger(__name__)
 
 FOLDER = "attention"
 """Of the event files below ``--tensorboard-logdir``; fairseq's own are ``train``, ``train_inner``, ``valid``."""
-
-
-def parse_sentence_numbers(text: str) -> tuple[int, ...]:
-    """Sentence numbers, from 1, of ``1,5,9``.
-
-    :raises GuidedAlignError: something else, or a number twice.
-    """
-    parts = [part.strip() for part in str(text).split(",")]
-    numbers = [int(part) for part in parts if part.isdecimal()]
-    if len(numbers) != len(parts) or 0 in numbers or len(set(numbers)) != len(numbers):
-        raise GuidedAlignError(
-            f"--attention-images: expected numbers of validation sentences, from 1, such as 1,5,9; got {text!r}"
-        )
-    return tuple(numbers)
 
 
 class PicturedPairs(NamedTuple):
@@ -60,14 +48,14 @@ class AttentionImages:
 
     def __init__(self, options: Any) -> None:
         self._options = options
-        self._numbers = parse_sentence_numbers(options.attention_images)
+        self._numbers = sentence_numbers(options.attention_images, "--attention-images")
         self._interval = options.attention_images_interval
         if self._interval < 1:
             raise GuidedAlignError(f"--attention-images-interval: expected at least 1; got {self._interval}")
-        self._seen: Optional[int] = None
-        self._pictures: Optional[TrainingPictures] = None
+        self._seen: int | None = None
+        self._pictures: TrainingPictures | None = None
 
-    def before_update(self, task: Any, model: Any, guided: Optional[GuidedHeads], update: int) -> None:
+    def before_update(self, task: Any, model: Any, guided: GuidedHeads | None, update: int) -> None:
         """Draw if it is time; called with every batch of an update, of which the first counts.
 
         :param task: ours.
@@ -84,7 +72,7 @@ class AttentionImages:
         if self._pictures is not None and update % self._interval == 0:
             self._pictures.draw(guided, update)
 
-    def _prepared(self, task: Any, model: Any) -> Optional[TrainingPictures]:
+    def _prepared(self, task: Any, model: Any) -> TrainingPictures | None:
         """Every worker refuses, and the first one draws."""
         if not self._options.tensorboard_logdir:
             raise GuidedAlignError("--attention-images needs --tensorboard-logdir, where the pictures go")
@@ -136,10 +124,10 @@ class TrainingPictures:
         self._folder = os.path.join(log_folder, FOLDER)
         self._pictured = pictured
         self._numbers = numbers
-        self._writer: Optional[Any] = None
+        self._writer: Any | None = None
 
     @torch.no_grad()
-    def draw(self, guided: Optional[GuidedHeads], update: int) -> None:
+    def draw(self, guided: GuidedHeads | None, update: int) -> None:
         """Draw the sentences with what the model attends to now; the model stays in its mode.
 
         :param guided: the heads to read; None: those that decoding would read.

@@ -10,7 +10,8 @@ import functools
 import logging
 import os
 import sys
-from typing import Any, Iterator, Optional
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 from fairseq import checkpoint_utils
@@ -157,7 +158,7 @@ def _name_languages(trainer: Any) -> None:
                 setattr(part, name, getattr(options, name, None))
 
 
-def _restored(cfg: Any, trainer: Any) -> tuple[Optional[str], bool]:
+def _restored(cfg: Any, trainer: Any) -> tuple[str | None, bool]:
     """The checkpoint that fairseq is about to load, made whole, or None; and whether the training in it goes on."""
     suffix = trainer.checkpoint_suffix or ""
     if cfg.restore_file != LAST:
@@ -207,7 +208,7 @@ def _stopping_when_done(train: Any) -> Any:
     return trained
 
 
-def _done(cfg: Any, trainer: Any) -> Optional[str]:
+def _done(cfg: Any, trainer: Any) -> str | None:
     """Why a training that is started again has ended, or None; fairseq would first do one update more."""
     updates, most = trainer.get_num_updates(), cfg.optimization.max_update or 0
     if 0 < most <= updates:

@@ -1,5 +1,7 @@
 """The task ``translation_guided_alignment``: stock translation, with links that are found, checked and counted."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,6 +1,9 @@
 """How our tasks decode: with the guided heads' alignments where they are asked for."""
 
-from typing import Any, Callable, Optional
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 from fairseq.data import RoundRobinZipDatasets
 from fairseq.search import DiverseBeamSearch
@@ -67,7 +70,7 @@ class DecodingTask(FairseqTask):
                     )
 
     def inference_step(
-        self, generator: Any, models: list[Any], sample: Any, prefix_tokens: Optional[Tensor] = None, **kwargs: Any
+        self, generator: Any, models: list[Any], sample: Any, prefix_tokens: Tensor | None = None, **kwargs: Any
     ) -> Any:
         """Hypotheses of a batch."""
         if prefix_tokens is not None:

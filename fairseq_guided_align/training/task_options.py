@@ -46,7 +46,7 @@ class GuidedTaskConfig(FairseqDataclass):
     )
     attention_images: Optional[str] = option(
         None,
-        "numbers of sentence pairs of the first validation set, from 1, such as 1,5,9: while the model "
+        "numbers of sentence pairs of the first validation set, from 1, such as 1,5,20-22: while the model "
         "trains, TensorBoard (--tensorboard-logdir) gets pictures of the attention of the guided heads in them",
     )
     attention_images_interval: int = option(500, "updates from one picture of --attention-images to the next")

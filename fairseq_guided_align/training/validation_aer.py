@@ -6,7 +6,8 @@ read off as by ``extract --method argmax`` and ``fairseq-generate --print-alignm
 
 from __future__ import annotations
 
-from typing import Any, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from fairseq.logging import metrics

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def attentions(draw: st.DrawFn) -> np.ndarray:
     return distribution(rng, draw(st.integers(0, 6)), draw(st.integers(1, 6)))
 
 
-def slow_argmax(rows: list[list[float]], null: Optional[int]) -> list[tuple[int, int]]:
+def slow_argmax(rows: list[list[float]], null: int | None) -> list[tuple[int, int]]:
     found = []
     for t, row in enumerate(rows):
         best = max(range(len(row)), key=lambda s: (row[s], -s))

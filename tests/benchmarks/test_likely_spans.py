@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-from typing import Optional
 
 import pytest
 
@@ -19,8 +18,8 @@ def sentence(
     source: str,
     target: str,
     links: str,
-    source_part: Optional[tuple[int, int]] = None,
-    target_part: Optional[tuple[int, int]] = None,
+    source_part: tuple[int, int] | None = None,
+    target_part: tuple[int, int] | None = None,
 ) -> LinkedSentence:
     one, other = source.split(), target.split()
     pairs = [(int(a), int(b), 1.0) for a, b in (link.split("-") for link in links.split())]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,14 @@ def test_a_good_corpus(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "4 links: 3 sure, 1 possible, 1 with a weight" in out
     assert "3 (50.0 %) of 6 source tokens and 4 (50.0 %) of 8 target tokens linked" in out
     assert "no problems" in out
+
+
+def test_a_pair_with_an_empty_side_counts_once(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    corpus.with_suffix(".xx").write_text("a b c\n\n\nf\n")
+    corpus.with_suffix(".yy").write_text("A B\n\nG\n\n")
+    corpus.with_suffix(".align").write_text("0-0\n\n\n\n")
+    assert check(corpus, "-s", "xx", "-t", "yy") == 0
+    assert "with links, 3 with an empty side" in capsys.readouterr().out
 
 
 def test_every_broken_line_is_counted_and_the_first_are_shown(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -79,6 +89,40 @@ def test_files_that_look_inverted_or_one_based(tmp_path: Path, capsys: pytest.Ca
         assert ("add --one-based; all links would be inside" in out) == (name == "one-based")
     one_based = ["--links", tmp_path / "one-based", "--source", tmp_path / "s", "--target", tmp_path / "t"]
     assert check(*one_based, "--one-based") == 0
+
+
+def test_links_outside_are_named_as_the_file_counts(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    corpus.with_suffix(".align").write_text("1-1 4-1\n\n\n\n")
+    assert check(corpus, "-s", "xx", "-t", "yy", "--one-based", "--json") == 1
+    (report,) = json.loads(capsys.readouterr().out)
+    assert (report["out_of_range"], report["out_of_range_if_one_based"]) == (1, 1)
+    assert "train.align:1: link 4-1 points outside" in report["problems"][0]
+
+
+@pytest.mark.parametrize("pieces", ["▁a b c d", "a@@ b@@ c@@ d"])
+def test_text_in_pieces_and_links_of_words(tmp_path: Path, capsys: pytest.CaptureFixture[str], pieces: str) -> None:
+    for number, warns in ((20, True), (19, False)):
+        (tmp_path / "train.xx").write_text(f"{pieces}\n" * number, encoding="utf-8")
+        (tmp_path / "train.yy").write_text("A\n" * number)
+        (tmp_path / "train.align").write_text("0-0\n" * number)
+        assert check(tmp_path / "train", "-s", "xx", "-t", "yy") == 0
+        assert ("the text is in subword pieces" in capsys.readouterr().out) == warns
+
+
+def test_a_pipe_with_another_number_of_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is seen after thousands of lines that were counted."""
+    for lang in ("xx", "yy"):
+        (tmp_path / f"train.{lang}").write_text("a\n" * 2001)
+    links = tmp_path / "links"
+    os.mkfifo(links)
+    writer = threading.Thread(target=links.write_text, args=("0-0\n" * 2000,))
+    writer.start()
+    files = ["--links", links, "--source", tmp_path / "train.xx", "--target", tmp_path / "train.yy"]
+    assert check(*files) == 1
+    writer.join()
+    out = capsys.readouterr().out
+    assert "expected files with the same number of lines" in out
+    assert "problems found" in out
 
 
 def test_missing_files_and_half_an_order(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from conftest import MadeUpData, TrainedModel
 from decoding_reference import SlowModels, likeliest, printed
-from fairseq_runs import GUIDED, STOCK_TASK, USER_DIR, forked_preprocess, of_logger, run, train, validate
+from fairseq_runs import GUIDED, STOCK_TASK, USER_DIR, of_logger, run, train, validate
 
 from fairseq_guided_align.api import load
 from fairseq_guided_align.cli.main import main
@@ -40,8 +40,7 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def data(text: Path) -> Path:
     options = [f"--trainpref={text}/train", f"--validpref={text}/valid,{text}/valid1", f"--testpref={text}/test"]
     arguments = ["-s", "src", "-t", "tgt", *options, "--subwords", "words", "--destdir", f"{text}/bin"]
-    with forked_preprocess():
-        assert main(["preprocess", *arguments]) == 0
+    assert main(["preprocess", *arguments]) == 0
     return text / "bin"
 
 

@@ -6,7 +6,6 @@ import json
 import os
 import random
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +20,7 @@ pytest.importorskip("fairseq")
 sentencepiece = pytest.importorskip("sentencepiece")
 
 from fairseq.data import Dictionary, data_utils  # noqa: E402
-from fairseq_runs import forked_preprocess  # noqa: E402
+from fairseq_runs import started_preprocess  # noqa: E402
 
 SOURCE_WORDS = "ἐν ἀρχῇ ἦν ὁ λόγος καὶ πρὸς τὸν θεόν οὗτος πάντα δι’ αὐτοῦ ἐγένετο χωρὶς ½ﬁ".split()  # noqa: SIM905
 TARGET_WORDS = "in the beginning was word and with God this all things through him came to be Ａ".split()  # noqa: SIM905
@@ -52,13 +51,6 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def forked() -> Iterator[None]:
-    """Without a new process for `fairseq-preprocess`; the fixture `data` starts one."""
-    with forked_preprocess():
-        yield
-
-
 def preprocess(text: Path, destdir: Path, *arguments: object, trainpref: str = "train,train1") -> int:
     prefixes = {
         "trainpref": ",".join(str(text / name) for name in trainpref.split(",")),
@@ -72,7 +64,8 @@ def preprocess(text: Path, destdir: Path, *arguments: object, trainpref: str = "
 @pytest.fixture(scope="module")
 def data(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     destdir = tmp_path_factory.mktemp("data") / "bin"
-    assert preprocess(text, destdir, "--sentencepiece-vocab-size", 90, "--workers", 2) == 0
+    with started_preprocess():
+        assert preprocess(text, destdir, "--sentencepiece-vocab-size", 90, "--workers", 2) == 0
     return destdir
 
 
@@ -160,7 +153,6 @@ def test_settings_are_recorded(data: Path) -> None:
     assert settings["splits"]["train1"]["sentences"] == SPLITS["train1"]
 
 
-@pytest.mark.usefixtures("forked")
 def test_the_same_again(text: Path, data: Path, tmp_path: Path) -> None:
     """One process gives what two give, and the folder holds the same files to the byte, the log apart."""
     assert preprocess(text, tmp_path / "bin", "--sentencepiece-vocab-size", 90) == 0
@@ -173,7 +165,6 @@ def test_the_same_again(text: Path, data: Path, tmp_path: Path) -> None:
             assert (data / path).read_bytes() == (tmp_path / "bin" / path).read_bytes(), path
 
 
-@pytest.mark.usefixtures("forked")
 def test_bpe_cleaned_with_given_dictionaries(text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Text that is cut already; too long pairs go from all three sides; a shard and a split without links."""
     cut = tmp_path / "cut"
@@ -215,7 +206,6 @@ def test_bpe_cleaned_with_given_dictionaries(text: Path, tmp_path: Path, capsys:
     assert (tmp_path / "bin" / "dict.grc.txt").read_bytes() == (tmp_path / "bin" / "dict.en.txt").read_bytes()
 
 
-@pytest.mark.usefixtures("forked")
 def test_only_pairs_that_are_kept_have_to_agree(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Words and pieces of a pair that is too long differ, then those of a pair that is kept, and a block of lines
     before them is left out as a whole.
@@ -271,7 +261,6 @@ def test_a_failure_leaves_nothing(
     assert os.listdir(tmp_path) == ["text"]
 
 
-@pytest.mark.usefixtures("forked")
 def test_fairseqs_own_failure_is_shown(text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """fairseq counts in 64 bits what a dictionary may hold in more."""
     dictionary = tmp_path / "dict.txt"
@@ -284,7 +273,6 @@ def test_fairseqs_own_failure_is_shown(text: Path, tmp_path: Path, capsys: pytes
     assert os.listdir(tmp_path) == ["dict.txt"]
 
 
-@pytest.mark.usefixtures("forked")
 @pytest.mark.parametrize("form", [[], ["--inverted", "--one-based"]])
 def test_links_by_the_aligner(tmp_path: Path, form: list[str]) -> None:
     """The very text that a split without links needs, in its order: against `align` on the text of all splits.

@@ -324,7 +324,7 @@ def test_help_of_every_command_in_ascii() -> None:
         code, said = printed("ascii", "strict", command, "--help")
         assert code == 0
         assert said.startswith(f"usage: fairseq-guided-align {command} ")
-        no_text = command in ("user-dir", "ctranslate2", "average")
+        no_text = command in ("user-dir", "ctranslate2", "average", "demo")
         assert ("- as a file of text is standard input or output." in said) is not no_text, command
 
 

@@ -86,8 +86,8 @@ def test_the_limit_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
     ("arguments", "message"),
     [
         ([], "expected links to show"),
-        (["--links", "a"], "--links: expected NAME=FILE, such as guided=guided.align; got 'a'"),
-        (["--links", "a=a", "--links", "a=a"], "expected one file a system; got a second one for 'a'"),
+        (["--links", "a"], "--links: expected NAME=FILE, each name once, such as guided=guided.align; got 'a'"),
+        (["--links", "a=a", "--links", "a=a"], "each name once, such as guided=guided.align; got 'a=a'"),
         (["--links", "a=short"], "src has 3, short has 1"),
         (["--links", "a=b.pieces"], "b.pieces:1: expected links within 3 source and 2 target tokens; got 2-2"),
         (["--piece-links", "b=b.pieces"], "need --source-pieces and --target-pieces"),

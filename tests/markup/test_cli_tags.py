@@ -117,6 +117,12 @@ def test_errors_in_other_files(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "source_words:1: expected the words to spell the text" in capsys.readouterr().err
 
 
+def test_a_line_break_that_a_reference_stands_for_does_not_become_one(tmp_path: Path) -> None:
+    texts = {"source": "a <code>b&#10;c</code>\n", "target": "x y\n", "links": "0-0 1-1\n"}
+    assert run(tmp_path, "--markup=html", **texts) == 0
+    assert out(tmp_path) == ["x <code>b&#10;c</code>"]
+
+
 def test_a_no_break_space_is_a_letter_by_default(tmp_path: Path) -> None:
     """So `align` counts words, too."""
     texts = {"source": "<b>a</b> b\n", "target": "x\u00a0: y\n"}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import re
 from fractions import Fraction
-from typing import Optional
 
 import numpy as np
 import pytest
@@ -29,7 +28,7 @@ from fairseq_guided_align.scores.significance import bootstrap_interval, paired_
 XML = markup_of("xml")
 
 
-def read(raw: str) -> Optional[TaggedText]:
+def read(raw: str) -> TaggedText | None:
     try:
         return XML.read(raw)
     except MarkupError:

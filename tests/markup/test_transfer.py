@@ -78,6 +78,50 @@ def test_quotation_marks_that_only_the_translation_has(quotes: str, expected: st
     assert transfer("<b>name</b> is", "«имя» есть", [(0, 0), (1, 1)], quotes=quotes).text == expected
 
 
+QUOTED = [
+    # Words that the translator has quoted together are between the tags, whatever the links say of some of them.
+    ("press <b>save as</b> now", "жми «сохранить как» скорее", "0-0 1-1 3-3", "жми <b>«сохранить как»</b> скорее"),
+    ("press <b>save as</b> now", "жми «сохранить как» скорее", "0-0 0-2 1-1 3-3", "жми <b>«сохранить как»</b> скорее"),
+    ("press <b>save as</b> now", "jetzt „als Kopie speichern“ drücken", "0-4 1-3 3-0",
+     "jetzt <b>„als Kopie speichern“</b> drücken"),
+    ("by <b>you and me</b> here", "de 'ti y mí' aquí", "0-0 1-1 3-3 4-4", "de <b>'ti y mí'</b> aquí"),
+    # Not where they are linked to the words of other tags, or are many.
+    ("<b>one</b> <i>two</i> end", "«eins zwei» aus", "0-0 1-1 2-2", "«<b>eins</b> <i>zwei</i>» aus"),
+    ("say <b>no</b>", "«a b c d nein» x", "1-4", "«a b c d <b>nein</b>» x"),
+    # Nor where the source has quotation marks itself, or what looks like them are apostrophes.
+    ("say '<b>no</b>' now", "sag «doch nein» jetzt", "0-0 1-2 2-3", "sag «doch <b>nein</b>» jetzt"),
+    ("to <b>Ali</b> from <i>me</i>", "benden Ali'nin ev'e", "1-1 3-0", "<i>benden</i> <b>Ali'nin</b> ev'e"),
+    # A mark that is not closed, and one with a space inside.
+    ("press <b>it</b> now", "жми «это все скорее", "0-0 1-1 2-3", "жми «<b>это</b> все скорее"),
+    ("press <b>it</b> now", "жми « это все» скорее", "0-0 1-2 2-4", "жми « <b>это</b> все» скорее"),
+    ("press <b>it</b> now", "жми « это все » скорее", "0-0 1-2 2-5", "жми « <b>это</b> все » скорее"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("source", "target", "given", "expected"), QUOTED)
+def test_words_in_quotation_marks_that_only_the_translation_has(
+    source: str, target: str, given: str, expected: str
+) -> None:
+    assert transfer(source, target, links(given)).text == expected
+
+
+def test_apostrophes_after_a_placeholder_are_no_quotation_marks() -> None:
+    words = ["%a", "'", "dan", "%b", "'", "ye", "var"]
+    found = transfer("from <b>%a</b> to <b>%b</b> on", "%a'dan %b'ye var", links("1-0 3-3 4-6"), target_words=words)
+    assert found.text == "<b>%a</b>'dan <b>%b</b>'ye var"
+
+
+def test_corner_brackets_stay_outside_the_words_between_them() -> None:
+    words = ["「", "別名", "で", "保存", "」", "を", "押す"]
+    found = transfer("press <b>save as</b>", "「別名で保存」を押す", links("0-6 1-3"), target_words=words)
+    assert found.text == "「<b>別名で保存</b>」を押す"
+
+
+def test_quoted_words_between_tags_with_the_marks_outside() -> None:
+    found = transfer("press <b>save as</b> now", "жми «сохранить как» скорее", links("0-0 1-1 3-3"), quotes="outside")
+    assert found.text == "жми «<b>сохранить как</b>» скорее"
+
+
 @pytest.mark.parametrize("quotes", ["inside", "outside"])
 def test_quotation_marks_that_both_have_stay_where_they_were(quotes: str) -> None:
     given = [(0, 0), (1, 1)]

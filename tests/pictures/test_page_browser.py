@@ -1,13 +1,11 @@
 """The page in a real headless Chromium: it loads silently, traces the right tokens, toggles what it says.
 
-Needs the package selenium, which tests/run.sh installs, and Chromium with its driver (Debian and Ubuntu: chromium,
-chromium-driver), which .ci/run installs on a new machine.
+Needs what chromium.py says.
 """
 
 from __future__ import annotations
 
 import base64
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,17 +13,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from chromium import CONTRASTS, chromium, css, nameless, point_at, press, texts, webdriver
 
 from fairseq_guided_align.links.link import SentenceLinks
 from fairseq_guided_align.pictures.page import PageData, Pair, page_html, view
-
-webdriver = pytest.importorskip(
-    "selenium.webdriver", reason="the browser's tests need selenium: pip install -r requirements/test.txt"
-)
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
-if not (CHROMIUM and DRIVER):
-    pytest.skip("no Chromium with chromedriver: apt-get install chromium chromium-driver", allow_module_level=True)
 
 GREEK = ["Βίβλος", "γενέσεως", "Ἰησοῦ"]
 ENGLISH = ["This", "is", "the", "genealogy", "of", "Jesus"]
@@ -67,24 +58,10 @@ def small_page() -> PageData:
     }  # fmt: skip
 
 
-# As root in a container, without a GPU, and without a word to the network, which may be closed.
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1300,900",
-    "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync",
-)  # fmt: skip
-
-
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=DRIVER))
-    yield driver
-    driver.quit()
+    with chromium(tmp_path_factory.mktemp("chromium")) as driver:
+        yield driver
 
 
 @pytest.fixture(scope="module")
@@ -103,24 +80,8 @@ def page(browser: Any, address: str) -> Iterator[Any]:
     assert browser.get_log("browser") == []
 
 
-def css(page: Any, selector: str) -> list[Any]:
-    return page.find_elements("css selector", selector)
-
-
-def texts(page: Any, selector: str) -> list[str]:
-    return [node.text for node in css(page, selector)]
-
-
 def card(system: int) -> str:
     return f'.card[data-system="{system}"]'
-
-
-def point_at(page: Any, selector: str) -> None:
-    webdriver.ActionChains(page).move_to_element(css(page, selector)[0]).perform()
-
-
-def press(page: Any, *keys: str) -> None:
-    webdriver.ActionChains(page).send_keys(*keys).perform()
 
 
 def visible_lines(page: Any, system: int, layer: str) -> list[tuple[int, int]]:
@@ -352,37 +313,6 @@ def test_odd_text_and_very_long_sentences(page: Any) -> None:
     page.set_window_size(1300, 900)
 
 
-CONTRASTS = """
-const luminance = (rgb) => {
-  const [r, g, b] = rgb.map((n) => (n / 255 <= 0.04045 ? n / 255 / 12.92 : ((n / 255 + 0.055) / 1.055) ** 2.4));
-  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-};
-const numbers = (colour) => colour.match(/[\\d.]+/g).map(Number);
-const ratio = (colour, opacity, below) => {
-  const mixed = colour.slice(0, 3).map((n, i) => opacity * n + (1 - opacity) * below[i]);
-  const [dark, light] = [luminance(mixed), luminance(below.slice(0, 3))].sort((a, b) => a - b);
-  return (light + 0.05) / (dark + 0.05);
-};
-const found = {text: [], lines: []};
-for (const node of document.querySelectorAll("body *")) {
-  const text = [...node.childNodes].some((child) => child.nodeType === 3 && child.textContent.trim());
-  const line = node.matches("path.hard");
-  if (!(text || line) || !node.checkVisibility() || node.closest("script, noscript")) continue;
-  let opacity = 1, below = null;
-  for (let at = node; at; at = at.parentElement) {
-    const style = getComputedStyle(at);
-    opacity *= Number(style.opacity);
-    const colour = numbers(style.backgroundColor);
-    if (!below && (colour.length === 3 || colour[3] === 1)) below = colour;
-  }
-  const style = getComputedStyle(node);
-  const colour = numbers(line ? style.stroke : node.closest("svg") ? style.fill : style.color);
-  found[line ? "lines" : "text"].push([ratio(colour, opacity, below), node.outerHTML.slice(0, 120)]);
-}
-return found;
-"""
-
-
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_contrast(page: Any, theme: str) -> None:
     """WCAG 2.1, level AA: 4.5 for text, 3 for lines that carry meaning; of all that is shown, also while tracing."""
@@ -407,12 +337,7 @@ def test_systems_begin_at_the_same_height(page: Any) -> None:
 
 
 def test_every_control_has_a_name(page: Any) -> None:
-    nameless = page.execute_script(
-        """return [...document.querySelectorAll('button, input, select, [tabindex], [role=option]')].filter((node) =>
-        !(node.textContent.trim() || node.getAttribute('aria-label') || node.getAttribute('aria-labelledby')
-          || (node.labels && node.labels.length))).map((node) => node.outerHTML)"""
-    )
-    assert nameless == []
+    assert nameless(page) == []
 
 
 def test_printing_leaves_the_controls_out(page: Any) -> None:

@@ -314,6 +314,15 @@ def test_words_tokenised_otherwise_than_the_text() -> None:
     assert as_sets(side) == [[{0}, {1}, {2}]]
 
 
+def test_case_and_invisible_characters_that_both_differ() -> None:
+    assert as_sets(match_sentence(["Au\u200bs", "b"], ["aus", "b"], "words")) == [[{0}, {1}]]
+
+
+def test_a_line_in_which_normalisation_moves_borders_of_words() -> None:
+    side = match_lines("δι᾽ x\n".encode(), "▁δι ▁\u0313 ▁x\n".encode(), "sentencepiece")
+    assert as_sets(side) == [[{0, 1}, {2}]]
+
+
 def test_words_of_invisible_characters() -> None:
     """The model says which pieces are a joiner's; characters alone would find it invisible, and without pieces."""
     model = encoder("byte-fallback")
@@ -330,6 +339,8 @@ def test_byte_pieces() -> None:
     side = match_sentence(["a", "中", "😀"], pieces, "sentencepiece")
     assert as_sets(side) == [[{0}, {1, 2, 3}, {4, 5, 6, 7, 8}]]
     assert side.first.tolist() == [0, 1, 5]
+    with pytest.raises(SubwordMismatchError):
+        match_sentence(["a"], ["<0xE4>", "a"], "sentencepiece")
     # Text that only looks like a byte is text.
     assert as_sets(match_sentence(["<0x41>", "b"], ["▁<0x41>", "▁b"], "sentencepiece")) == [[{0}, {1}]]
 
@@ -341,7 +352,9 @@ def test_the_mark_of_sentencepiece_is_text_elsewhere() -> None:
 
 
 def test_spaces_beyond_one() -> None:
-    for words, pieces in (("a  b", "▁a ▁ ▁b"), (" a b ", "▁ ▁a ▁b ▁"), ("a\tb", "▁a ▁b"), ("a b", "▁a  ▁b")):
+    for words, pieces in (
+        ("a  b", "▁a ▁ ▁b"), (" a b ", "▁ ▁a ▁b ▁"), ("a\tb", "▁a ▁b"), ("a\tb", "▁a\tb"), ("a b", "▁a  ▁b"),
+    ):  # fmt: skip
         sets = as_sets(match_lines(words.encode(), pieces.encode(), "sentencepiece"))
         assert sets == [by_characters(words.split(), pieces.split(), "▁")]
     for pieces in ("a@@  b c", "a@@ b  c ", " a@@ b\tc"):
@@ -351,13 +364,60 @@ def test_spaces_beyond_one() -> None:
     assert as_sets(match_lines(b"a b c\n", b"a@@  b c\n", "bpe")) == [[{0}, {1}, {2}]]
 
 
+def test_a_lone_space_at_the_end_of_a_line_is_of_no_word_of_the_next() -> None:
+    side = match_lines(b"a b\nc\n", "▁a b ▁\n▁c\n".encode(), "sentencepiece")
+    assert as_sets(side) == [[{0}, {1}], [{0}]]
+
+
 def test_words_that_end_in_the_mark_of_bpe() -> None:
     assert as_sets(match_sentence(["a@@", "b"], ["a@@", "b"], "bpe")) == [[{0}, {1}]]
+    # A mark before the end of a word moves nothing.
+    assert as_sets(match_sentence(["a", "b@@"], ["a@@", "b@@"], "bpe")) == [[{0}, {1}]]
     assert as_sets(match_lines(b"a@@ b\nab c\n", b"a@@ b\na@@ b c\n", "bpe")) == [[{0}, {1}], [{0, 1}, {2}]]
+
+
+def test_a_piece_that_is_nothing_but_the_mark_of_bpe_is_text() -> None:
+    for line in (b"@@", b"@@ a", b"a @@", b"a @@ b"):
+        assert match_lines(b"x\n" + line + b"\ny\n", b"x\n" + line + b"\ny\n", "bpe").count.tolist() == [1] * (
+            2 + len(line.split())
+        )
+        # Taken for a mark, it would spell nothing, as the words do.
+        without = b" ".join(line.replace(b"@@", b"").split())
+        for before in (b"", b"x\n"):
+            with pytest.raises(SubwordMismatchError):
+                match_lines(before + without + b"\n", before + line + b"\n", "bpe")
+
+
+def test_a_word_without_letters_within_a_piece() -> None:
+    side = match_sentence(["a", "\u200b", "b"], ["ab"], "words")
+    assert as_sets(side) == [[{0}, set(), {0}]]
+
+
+def test_a_word_that_a_model_turned_into_a_space() -> None:
+    """Its piece is its first, though that has no text."""
+    side = match_sentence(
+        ["a", "x"], ["▁a", "▁"], "sentencepiece", lambda line, pieces: (np.array([0, 2]), np.array([1, 3]))
+    )
+    assert (side.count.tolist(), side.first.tolist()) == ([1, 1], [0, 1])
+
+
+def test_links_of_words_without_pieces_and_of_pieces_without_words() -> None:
+    cut, whole = match_sentence(["a", "\u200b"], ["a"], "words"), match_sentence(["b"], ["b"], "words")
+    links = CorpusLinks.from_sentences([SentenceLinks.from_pairs([(0, 0), (1, 0)])])
+    for found in (
+        word_links_to_subword_links(links, cut, whole),
+        word_links_to_subword_links(links.inverted(), whole, cut),
+    ):
+        assert found.links[0].pairs() == [(0, 0)]
+        assert (found.kept.tolist(), found.out_of_range, found.without_pieces) == ([True, False], 0, 1)
+    pieces = SentenceLinks.from_pairs([(0, 0), (0, 1), (1, 0)])
+    assert subword_links_to_word_links(pieces, np.array([0, -1]), np.array([0, -1])).pairs() == [(0, 0)]
 
 
 def test_whitespace_that_only_fairseq_splits_at() -> None:
     side = match_sentence(["10\u00a0000", "x"], ["▁10", "000", "▁x"], "sentencepiece")
+    assert as_sets(side) == [[{0, 1}, {2}]]
+    side = match_sentence(["x\u00a0@@", "a@@"], ["x", "@@", "a@@"], "bpe")
     assert as_sets(side) == [[{0, 1}, {2}]]
     lines = match_lines("10\u00a0000 x\n".encode(), "10\u00a0000 x\n".encode(), "words")
     assert as_sets(lines) == [[{0, 1}, {2}]]
@@ -419,13 +479,19 @@ def test_bytes_that_are_no_text(words: bytes, pieces: bytes, kind: str) -> None:
         match_lines(words, pieces, kind)
 
 
+def test_the_same_letters_on_other_lines() -> None:
+    for kind in ("words", "bpe", "sentencepiece"):
+        with pytest.raises(SubwordMismatchError):
+            match_lines(b"a b\nc\n", b"a\nb c\n", kind)
+
+
 def test_other_number_of_lines() -> None:
     with pytest.raises(AlignmentLengthError, match="expected 2 lines of pieces"):
         match_lines(b"a\nb\n", b"a\n", "words")
 
 
 def test_links_outside_the_pieces() -> None:
-    with pytest.raises(AlignmentRangeError, match="target positions below 1; got 3"):
+    with pytest.raises(AlignmentRangeError, match="within 1 source and 1 target tokens; got 0-3"):
         subword_links_to_word_links(SentenceLinks.from_pairs([(0, 3)]), np.array([0]), np.array([0]))
 
 

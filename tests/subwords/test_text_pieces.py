@@ -22,7 +22,7 @@ from fairseq_guided_align.subwords.conversion import (
 )
 from fairseq_guided_align.subwords.pieces import text_of, word_of_piece
 from fairseq_guided_align.subwords.spelling import match_sentence
-from fairseq_guided_align.subwords.text_pieces import SplitWords, text_cutters
+from fairseq_guided_align.subwords.text_pieces import SplitWords, TextCutter, text_cutters
 
 # What NFKC makes a space and a combining mark of, so that the pieces alone show another word there.
 SPACED = st.lists(
@@ -167,3 +167,12 @@ def test_extract_gives_the_same_links_for_a_split_and_for_its_text(tmp_path: Pat
     sources = [len(line.split()) for line in (tmp_path / "test.src").read_text().splitlines()]
     assert all(one.source.max(initial=0) < words for one, words in zip(found, sources))
     assert [set(one.target.tolist()) for one in found] == [set(range(words)) for words in sources]
+
+
+def test_pieces_that_white_space_within_a_word_separates() -> None:
+    """fairseq reads two pieces where the words of the default definition have one."""
+    for kind in ("bpe", "words"):
+        (sentence,) = TextCutter(kind)(["10\u00a0000 x"])
+        assert (sentence.pieces, sentence.word.tolist(), sentence.words) == (["10", "000", "x"], [0, 0, 1], 2)
+        (sentence,) = TextCutter(kind, word_split="whitespace")(["10\u00a0000 x"])
+        assert (sentence.word.tolist(), sentence.words) == ([0, 1, 2], 3)

@@ -6,7 +6,7 @@ import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 import pytest
@@ -91,7 +91,7 @@ def test_links_of_words_beside_pieces_are_told(
 
 @pytest.mark.parametrize("implementation", ["lazy", "cached", None])
 def test_files_that_workers_would_share_are_not_opened(
-    in_pieces: Callable, tmp_path: Path, implementation: Optional[str], caplog: Any
+    in_pieces: Callable, tmp_path: Path, implementation: str | None, caplog: Any
 ) -> None:
     """Nothing is told of them, though these links are of words."""
     text = in_pieces(with_at_signs, "words")

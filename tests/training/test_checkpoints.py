@@ -6,44 +6,46 @@ import pickle
 import re
 import shutil
 import subprocess
-import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from fairseq_runs import GUIDED, TINY_MODEL, TINY_TRAINING, USER_DIR
+from forked_programs import forked_programs
 
 import fairseq_guided_align
 from fairseq_guided_align.cli.main import main
 
+Program = Callable[..., subprocess.CompletedProcess]
 COMMON = ["--user-dir", USER_DIR, "--task", "translation_guided_alignment", "--cpu"]
 
 
-def program(main: str, *arguments: object, text: str = "", check: bool = True) -> subprocess.CompletedProcess:
-    """One of fairseq's programs, as its console script starts it."""
-    done = subprocess.run(
-        [sys.executable, "-c", f"import sys; from fairseq_cli.{main} import cli_main; sys.exit(cli_main())"]
-        + [str(one) for one in arguments],
-        input=text,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        check=False,
-    )
-    assert not check or done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
-    return done
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    """Runs one of fairseq's programs in a process that has imported fairseq, and nothing of this package."""
+    folder = tmp_path_factory.mktemp("programs")
+
+    def run(main: str, *arguments: object, text: str = "", check: bool = True) -> subprocess.CompletedProcess:
+        command = [str(folder / main), *map(str, arguments)]
+        done = subprocess.run(command, input=text, capture_output=True, text=True, encoding="utf-8", check=False)
+        assert not check or done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+        return done
+
+    with forked_programs(folder, {name: f"fairseq_cli.{name}" for name in ("generate", "interactive", "train")}):
+        yield run
 
 
 @pytest.mark.slow
-def test_generate_and_score_the_reference(made_up: Any, trained: Any) -> None:
+def test_generate_and_score_the_reference(made_up: Any, trained: Any, program: Program) -> None:
     arguments = ["--path", trained.checkpoint, "--gen-subset", "test", "--batch-size", 8, "--print-alignment", "hard"]
     done = program("generate", made_up.binarised, *COMMON, *arguments, "--beam", 2, "--max-len-b", 20)
     assert sum(line.startswith("A-") for line in done.stdout.splitlines()) == 40
 
 
 @pytest.mark.slow
-def test_interactive(made_up: Any, trained: Any) -> None:
+def test_interactive(made_up: Any, trained: Any, program: Program) -> None:
     text = "".join((made_up.text / "test.src").read_text(encoding="utf-8").splitlines(keepends=True)[:2])
     done = program(
         "interactive", made_up.binarised, *COMMON, "--path", trained.checkpoint, "--beam", 2, "--source-lang", "src",
@@ -54,7 +56,7 @@ def test_interactive(made_up: Any, trained: Any) -> None:
 
 
 @pytest.mark.slow
-def test_resume(made_up: Any, trained: Any, tmp_path: Path) -> None:
+def test_resume(made_up: Any, trained: Any, program: Program, tmp_path: Path) -> None:
     shutil.copyfile(trained.checkpoint, tmp_path / "checkpoint_last.pt")
     done = program(
         "train", made_up.binarised, "--user-dir", USER_DIR, *GUIDED, *TINY_MODEL, *TINY_TRAINING, "--save-dir",
@@ -83,7 +85,9 @@ class Hostile:
 
 
 @pytest.mark.slow
-def test_a_hostile_checkpoint_is_refused_and_runs_nothing(made_up: Any, trained: Any, tmp_path: Path) -> None:
+def test_a_hostile_checkpoint_is_refused_and_runs_nothing(
+    made_up: Any, trained: Any, program: Program, tmp_path: Path
+) -> None:
     state = torch.load(trained.checkpoint, map_location="cpu", weights_only=True)
     trace = tmp_path / "it-ran"
     state["extra_state"]["surprise"] = Hostile(trace)

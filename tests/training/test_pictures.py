@@ -17,7 +17,6 @@ from fairseq_guided_align.aligning.extraction import AlignmentModel
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.links.pharaoh import read_links
 from fairseq_guided_align.pictures.plots import Panel, attention_figure, figure_pixels
-from fairseq_guided_align.training.pictures import parse_sentence_numbers
 
 pytest.importorskip("tensorboardX")
 
@@ -151,13 +150,3 @@ def test_without_a_validation_set(made_up: MadeUpData, tmp_path: Path) -> None:
         assert [step for step, _ in events(folder / "attention")["valid/sentence_1"]] == [0]
     else:
         assert "needs a validation set; got --disable-validation" in refusal
-
-
-@pytest.mark.parametrize("text", ["", "a", "1,,2", "1,1", "-1", "1-3"])
-def test_not_sentence_numbers(text: str) -> None:
-    with pytest.raises(GuidedAlignError, match="such as 1,5,9"):
-        parse_sentence_numbers(text)
-
-
-def test_sentence_numbers() -> None:
-    assert parse_sentence_numbers("9, 1,5") == (9, 1, 5)

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import pytest
 import torch
@@ -60,7 +60,7 @@ def killed_at(text: str, log: Path, process: Any, delay: float = 0.0) -> bool:
     return working
 
 
-def finished(process: Any) -> Optional[int]:
+def finished(process: Any) -> int | None:
     """How a training ended, which has two minutes."""
     process.join(120)
     if process.is_alive():
@@ -318,7 +318,7 @@ def test_killed_while_it_copies(
 ) -> None:
     """No cut-off file is left, but what the next run removes."""
 
-    def half(source: Any, target: Any, _length: Optional[int] = None) -> None:
+    def half(source: Any, target: Any, _length: int | None = None) -> None:
         target.write(source.read(5000))
         target.flush()
         os.kill(os.getpid(), 9)

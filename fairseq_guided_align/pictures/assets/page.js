@@ -1,9 +1,8 @@
 "use strict";
 (() => {
+  const { element, setLanguage, partners } = tracing;
   const data = JSON.parse(document.getElementById("data").textContent);
   const byId = (id) => document.getElementById(id);
-  const SVG = "http://www.w3.org/2000/svg";
-  const ROW = 25; // pixels a token of the longer sentence
   const CELL = 19; // pixels a cell of the matrix
 
   const state = {
@@ -14,7 +13,6 @@
     b: data.systems.length > 1 ? 1 : -1,
     least: 0.05,
     descending: false,
-    pinned: null, // {side, index} of a token that stays traced
   };
 
   /* ---------- scores ---------- */
@@ -144,7 +142,6 @@
   function select(index) {
     items[state.current].setAttribute("aria-selected", "false");
     state.current = index;
-    state.pinned = null;
     items[index].setAttribute("aria-selected", "true");
     byId("list").setAttribute("aria-activedescendant", items[index].id);
     if (items[index].isConnected) items[index].scrollIntoView({ block: "nearest" });
@@ -165,40 +162,8 @@
 
   /* ---------- one pair ---------- */
 
-  function element(name, attributes, parent) {
-    const made = document.createElementNS(SVG, name);
-    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-    if (parent) parent.append(made);
-    return made;
-  }
-
-  function setLanguage(node, name) {
-    node.dir = "auto";
-    if (/^[a-z]{2,3}(-[A-Za-z0-9]+)*$/.test(name)) node.lang = name;
-  }
-
-  // Flat lists to objects: {s, t} with sure or p.
-  function linksOf(view, system) {
-    const every = { gold: [], hard: [], soft: [] };
-    const gold = new Map();
-    for (let i = 0; view.gold && i < view.gold.length; i += 3) {
-      const [s, t, sure] = view.gold.slice(i, i + 3);
-      every.gold.push({ s, t, sure: Boolean(sure) });
-      gold.set(`${s}-${t}`, Boolean(sure));
-    }
-    const own = view.systems[system];
-    for (let i = 0; own.hard && i < own.hard.length; i += 2) {
-      const [s, t] = own.hard.slice(i, i + 2);
-      every.hard.push({ s, t, wrong: view.gold !== null && !gold.has(`${s}-${t}`) });
-    }
-    for (let i = 0; own.soft && i < own.soft.length; i += 3) {
-      const [s, t, p] = own.soft.slice(i, i + 3);
-      every.soft.push({ s, t, p });
-    }
-    return every;
-  }
-
-  let cards = []; // {root, system, links, tokens: {source: [...], target: [...]}}
+  const languages = { source: data.source, target: data.target };
+  let cards = [];
 
   function draw() {
     const pair = data.pairs[state.current];
@@ -208,13 +173,12 @@
     if (state.b >= 0) shown.push(["B", state.b]);
     const view = viewOf(pair);
     byId("cards").replaceChildren(...shown.map(([letter, system]) => makeCard(view, letter, system)));
-    trace(null);
+    tracer.clear();
   }
 
   function makeCard(view, letter, system) {
-    const root = document.createElement("section");
-    root.className = "card";
-    root.dataset.system = system;
+    const card = tracing.makeCard(view, system, languages, state.least);
+    const { root } = card;
     const title = document.createElement("h3");
     title.textContent = state.b >= 0 ? `${letter}: ${data.systems[system]}` : data.systems[system];
     const score = scores(view.systems[system].counts);
@@ -233,77 +197,10 @@
       note.textContent = `No ${missing.join(" and no ")} links were given.`;
       root.append(note);
     }
-    const links = linksOf(view, system);
-    const card = { root, system, links, tokens: { source: [], target: [] }, labels: { source: [], target: [] } };
-    const sides = document.createElement("div");
-    sides.className = "sides";
-    const height = Math.max(view.source.length, view.target.length, 1) * ROW;
-    sides.style.height = `${height}px`;
-    sides.append(
-      makeSide(view, card, "source"),
-      makeLines(view, links, height),
-      makeSide(view, card, "target"),
-    );
-    root.append(sides);
+    root.append(tracing.makeSides(card));
     if (byId("show-matrix").checked) root.append(makeMatrix(view, card));
     cards.push(card);
     return root;
-  }
-
-  function makeSide(view, card, side) {
-    const list = document.createElement("ul");
-    list.className = `side ${side}`;
-    list.setAttribute("aria-label", `${side} tokens: ${side === "source" ? data.source : data.target}`);
-    view[side].forEach((text, index) => {
-      const item = document.createElement("li");
-      const token = document.createElement("span");
-      token.className = "token";
-      token.textContent = text;
-      token.title = text;
-      setLanguage(token, side === "source" ? data.source : data.target);
-      token.tabIndex = index === 0 ? 0 : -1;
-      token.setAttribute("role", "button");
-      token.dataset.side = side;
-      token.dataset.index = index;
-      item.append(token);
-      list.append(item);
-      card.tokens[side].push(token);
-    });
-    return list;
-  }
-
-  function makeLines(view, links, height) {
-    const svg = element("svg", {
-      class: "lines", viewBox: `0 0 100 ${height}`, preserveAspectRatio: "none", "aria-hidden": "true",
-    });
-    const sourceStep = height / view.source.length;
-    const targetStep = height / view.target.length;
-    const path = (link, className, parent) => {
-      const y = (link.s + 0.5) * sourceStep;
-      const z = (link.t + 0.5) * targetStep;
-      return element("path", {
-        d: `M0,${y.toFixed(1)}C45,${y.toFixed(1)} 55,${z.toFixed(1)} 100,${z.toFixed(1)}`,
-        class: className, "data-s": link.s, "data-t": link.t,
-      }, parent);
-    };
-    const layer = (name) => element("g", { class: `${name}-mark` }, svg);
-    const gold = layer("gold");
-    for (const link of links.gold) path(link, link.sure ? "gold" : "gold possible", gold);
-    const soft = layer("soft");
-    for (const link of links.soft) {
-      const line = path(link, "soft", soft);
-      line.style.setProperty("--p", (0.12 + 0.6 * link.p).toFixed(3));
-      line.style.opacity = (0.08 + 0.5 * link.p).toFixed(3);
-      line.style.strokeWidth = `${(1 + 6 * link.p).toFixed(2)}px`;
-      line.dataset.p = link.p;
-      if (link.p < state.least) line.style.display = "none";
-    }
-    const hard = layer("hard");
-    for (const link of links.hard) path(link, link.wrong ? "hard wrong" : "hard", hard);
-    const middle = document.createElement("div");
-    middle.className = "middle";
-    middle.append(svg);
-    return middle;
   }
 
   const ruler = document.createElement("canvas").getContext("2d");
@@ -365,11 +262,11 @@
       const corner = svg.getBoundingClientRect();
       const s = Math.floor((event.clientX - corner.left - left) / CELL);
       const t = Math.floor((event.clientY - corner.top - top) / CELL);
-      if (t >= 0 && t < view.target.length) hover({ side: "target", index: t });
-      else if (s >= 0 && s < view.source.length) hover({ side: "source", index: s });
-      else hover(null);
+      if (t >= 0 && t < view.target.length) tracer.hover({ side: "target", index: t, card });
+      else if (s >= 0 && s < view.source.length) tracer.hover({ side: "source", index: s, card });
+      else tracer.hover(null);
     });
-    svg.addEventListener("mouseleave", () => hover(null));
+    svg.addEventListener("mouseleave", () => tracer.hover(null));
     box.append(svg);
     return box;
   }
@@ -377,57 +274,18 @@
   /* ---------- tracing ---------- */
 
   const layerShown = (name) => byId(`show-${name}`).checked;
+  const shown = (name, link) => layerShown(name) && (name !== "soft" || link.p >= state.least);
 
-  // The visible links of a card that touch a token: other side's index -> what joins them.
-  function partners(card, token) {
-    const found = new Map();
-    const [own, other] = token.side === "source" ? ["s", "t"] : ["t", "s"];
-    const add = (link, name) => {
-      if (link[own] !== token.index) return;
-      const entry = found.get(link[other]) || {};
-      entry[name] = link;
-      found.set(link[other], entry);
-    };
-    if (layerShown("gold")) for (const link of card.links.gold) add(link, "gold");
-    if (layerShown("hard")) for (const link of card.links.hard) add(link, "hard");
-    if (layerShown("soft")) for (const link of card.links.soft) if (link.p >= state.least) add(link, "soft");
-    return found;
-  }
-
-  const rank = (entry) => (entry.hard ? 4 : 0) + (entry.gold ? 2 : 0) + (entry.soft ? entry.soft.p : 0);
-  const strongestFirst = ([i, x], [j, y]) => rank(y) - rank(x) || i - j;
-
+  // In all cards: they show the same pair.
   function trace(token) {
-    const view = viewOf(data.pairs[state.current]);
-    const other = token && (token.side === "source" ? "target" : "source");
     // As many lines with a token as without: what one points at must not move away.
     const lines = [document.createElement("div"), ...cards.map(() => document.createElement("div"))];
     byId("trace").replaceChildren(...lines);
-    if (token) {
-      const bold = document.createElement("b");
-      bold.textContent = view[token.side][token.index];
-      setLanguage(bold, token.side === "source" ? data.source : data.target);
-      lines[0].append(bold, ` (${token.side} ${token.index})`);
-    } else {
-      lines[0].append("Point at a token, or walk with Tab and the arrow keys, to trace its links.");
-    }
+    if (token) lines[0].append(...tracing.named(cards[0], token));
+    else lines[0].append("Point at a token, or walk with Tab and the arrow keys, to trace its links.");
     cards.forEach((card, number) => {
-      const found = token ? partners(card, token) : new Map();
-      card.root.classList.toggle("tracing", Boolean(token));
-      for (const side of ["source", "target"]) {
-        const isTraced = (index) => Boolean(token) && side === token.side && index === token.index;
-        const isLinked = (index) => Boolean(token) && side === other && found.has(index);
-        for (const shown of [card.tokens[side], card.labels[side]]) {
-          shown.forEach((node, index) => {
-            node.classList.toggle("traced", isTraced(index));
-            node.classList.toggle("linked", isLinked(index));
-          });
-        }
-      }
-      for (const line of card.root.querySelectorAll("svg.lines path")) {
-        const end = token ? line.dataset[token.side === "source" ? "s" : "t"] : null;
-        line.classList.toggle("on", Boolean(token) && Number(end) === token.index);
-      }
+      const found = token ? partners(card, token, shown) : new Map();
+      tracing.mark(card, token, found);
       if (card.cross) {
         const [row, column] = card.cross;
         const { width, height } = card.matrixSize;
@@ -439,96 +297,12 @@
         if (token && token.side === "target") place(row, 0, token.index * CELL, width, CELL);
         if (token && token.side === "source") place(column, token.index * CELL, 0, CELL, height);
       }
-      if (token) lines[number + 1].append(...described(view, card, other, found));
+      if (token) lines[number + 1].append(`${data.systems[card.system]}: `, ...tracing.described(card, token, found));
     });
-  }
-
-  function described(view, card, other, found) {
-    const parts = [`${data.systems[card.system]}: `];
-    const best = [...found].sort(strongestFirst);
-    if (!best.length) parts.push("no links");
-    best.slice(0, 6).forEach(([index, entry], number) => {
-      const word = document.createElement("b");
-      word.textContent = view[other][index];
-      setLanguage(word, other === "source" ? data.source : data.target);
-      const notes = [];
-      if (entry.hard) notes.push(entry.hard.wrong ? "hard, not gold" : "hard");
-      if (entry.gold) notes.push(entry.gold.sure ? "gold" : "possible gold");
-      if (entry.soft) notes.push(entry.soft.p.toFixed(2));
-      parts.push(number ? "; " : "", word, ` (${notes.join(", ")})`);
-    });
-    if (best.length > 6) parts.push(`; and ${best.length - 6} weaker`);
-    return parts;
-  }
-
-  function hover(token) {
-    if (!state.pinned) trace(token);
-  }
-
-  function tokenOf(node) {
-    const token = node.closest ? node.closest(".token") : null;
-    return token ? { side: token.dataset.side, index: Number(token.dataset.index) } : null;
-  }
-
-  const sameToken = (x, y) => x && y && x.side === y.side && x.index === y.index;
-
-  function pin(token) {
-    state.pinned = sameToken(state.pinned, token) ? null : token;
-    trace(token);
   }
 
   const area = byId("cards");
-  area.addEventListener("mouseover", (event) => {
-    const token = tokenOf(event.target);
-    if (token) hover(token);
-  });
-  area.addEventListener("mouseout", (event) => {
-    if (tokenOf(event.target)) hover(null);
-  });
-  area.addEventListener("focusin", (event) => {
-    const token = tokenOf(event.target);
-    if (!token) return;
-    state.pinned = null;
-    trace(token);
-  });
-  area.addEventListener("focusout", (event) => {
-    if (tokenOf(event.target)) hover(null);
-  });
-  area.addEventListener("click", (event) => {
-    const token = tokenOf(event.target);
-    if (token) pin(token);
-  });
-  area.addEventListener("keydown", (event) => {
-    const token = tokenOf(event.target);
-    if (!token) return;
-    const card = cards.find(({ root }) => root.contains(event.target));
-    const own = card.tokens[token.side];
-    const go = (node) => {
-      if (!node) return;
-      for (const one of card.tokens[node.dataset.side]) one.tabIndex = one === node ? 0 : -1;
-      node.focus();
-    };
-    const cross = () => {
-      const side = token.side === "source" ? "target" : "source";
-      const best = [...partners(card, token)].sort(strongestFirst)[0];
-      const last = card.tokens[side].length - 1;
-      go(card.tokens[side][best ? best[0] : Math.min(last, token.index)]);
-    };
-    const moves = {
-      ArrowDown: () => go(own[token.index + 1]),
-      ArrowUp: () => go(own[token.index - 1]),
-      Home: () => go(own[0]),
-      End: () => go(own[own.length - 1]),
-      ArrowRight: () => token.side === "source" && cross(),
-      ArrowLeft: () => token.side === "target" && cross(),
-      Enter: () => pin(token),
-      " ": () => pin(token),
-    };
-    if (!moves[event.key]) return;
-    event.preventDefault();
-    event.stopPropagation();
-    moves[event.key]();
-  });
+  const tracer = tracing.follow(area, () => cards, trace, shown);
 
   /* ---------- controls ---------- */
 
@@ -537,7 +311,7 @@
       area.classList.toggle(`no-${name}`, !layerShown(name));
     }
     byId("least").disabled = !layerShown("soft");
-    trace(state.pinned);
+    tracer.again();
   }
 
   for (const name of ["gold", "hard", "soft"]) byId(`show-${name}`).addEventListener("change", showLayers);
@@ -548,11 +322,10 @@
     for (const line of area.querySelectorAll("path.soft")) {
       line.style.display = Number(line.dataset.p) < state.least ? "none" : "";
     }
-    trace(state.pinned);
+    tracer.again();
   });
 
   function redraw() {
-    state.pinned = null;
     summarise();
     fillFigures();
     fillList();
@@ -630,13 +403,7 @@
     step(by);
   });
 
-  const themes = ["system", "light", "dark"];
-  byId("theme").addEventListener("click", () => {
-    const now = document.documentElement.dataset.theme || "system";
-    const next = themes[(themes.indexOf(now) + 1) % themes.length];
-    document.documentElement.dataset.theme = next;
-    byId("theme").textContent = `Theme: ${next}`;
-  });
+  tracing.switchThemes(byId("theme"));
 
   byId("help-button").addEventListener("click", () => {
     const help = byId("help");
@@ -647,8 +414,7 @@
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.altKey || event.metaKey) return;
     if (event.key === "Escape") {
-      state.pinned = null;
-      trace(null);
+      tracer.clear();
       if (event.target === byId("find")) byId("find").blur();
       return;
     }
