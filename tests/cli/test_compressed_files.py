@@ -35,6 +35,10 @@ RUNS: dict[str, list[str]] = {
         "--source=<tagged.src", "--target=<test.tgt", "--links=<test.align", "--source-words=<test.src",
         "--target-words=<test.tgt", "--terms=<terms", "--output=>tagged", "--report=>report",
     ],
+    "translate": [
+        MODEL[0], "<tagged.src", *MODEL[1:], "--markup=xml", "--terms=<terms", "--beam=1", "--output=>translation",
+        "--links-output=>links", "--report=>report",
+    ],
     "tag-score": ["<tagged.src", "<tagged.src"],
     "aer": ["<test.align", "<test.align", *TEXT],
     "plot": [*MODEL, "--gold=<test.align", "--sentences=1", "--out=picture.png"],
