@@ -27,7 +27,7 @@ from fairseq_guided_align.cli.options import (
     text_to_write,
 )
 from fairseq_guided_align.errors import GuidedAlignError
-from fairseq_guided_align.files.atomic import atomic_file
+from fairseq_guided_align.files.atomic import STANDARD_OUTPUT, atomic_file
 from fairseq_guided_align.files.byte_lines import check_no_pipe
 from fairseq_guided_align.files.progress import line_counter, say
 from fairseq_guided_align.links.pharaoh import format_line
@@ -141,6 +141,8 @@ def _check(args: argparse.Namespace) -> None:
     """:raises GuidedAlignError: options out of range, or that do not go together."""
     if args.tune and (args.method or args.threshold or args.symmetrisation not in (None, "mean")):
         raise GuidedAlignError("--tune learns how links are read; leave --method, --threshold and --symmetrisation out")
+    if args.tune and args.output != STANDARD_OUTPUT:
+        raise GuidedAlignError("--tune writes no links; leave --output out, and run extract once more to get them")
     if args.method == "threshold" and args.threshold is None:
         raise GuidedAlignError("--method threshold needs --threshold")
     if args.threshold is not None and args.method not in ("threshold", "tuned"):
@@ -178,7 +180,8 @@ def _check(args: argparse.Namespace) -> None:
 
 def _use(args: argparse.Namespace) -> str:
     """What ``--tune`` learns for, as the file beside the checkpoint names it."""
-    return f"{args.level}, {TWO_DIRECTIONS if args.reverse_checkpoint else ONE_DIRECTION}"
+    use = f"{args.level}, {TWO_DIRECTIONS if args.reverse_checkpoint else ONE_DIRECTION}"
+    return use if args.attention == "guided" else f"{use}, {args.attention}"
 
 
 def _kept_reader(args: argparse.Namespace) -> LinkReader | None:
@@ -221,11 +224,7 @@ def _to_line(
     return lambda matrices: format_line(links_of_both_directions(matrices[0], matrices[1], *how))
 
 
-def _tune(
-    args: argparse.Namespace,
-    model: AlignmentModel,
-    sets: Iterable[Matrices | None],
-) -> int:
+def _tune(args: argparse.Namespace, model: AlignmentModel, sets: Iterable[Matrices | None]) -> int:
     """Learn to read links, show what that gains, and keep it beside the checkpoint."""
     from fairseq_guided_align.aligning.tuning import compared, linked_attention
 

@@ -72,11 +72,11 @@ def test_what_is_learnt_is_shown_kept_and_followed(
         for links, pair in zip(list(found), pairs):
             assert links.pairs() == wanted.links(pair.matrices).pairs()
             np.testing.assert_allclose(links.weight, wanted.links(pair.matrices).weight, atol=1e-3)
-    # Other ways are still to be had, and pieces have not been learnt.
-    assert run(checkpoint, "--split", "test", "--method", "argmax", "--output", output) == 0
+    # What was learnt is not taken for other attention, nor where another way is asked for.
     capsys.readouterr()
-    assert run(checkpoint, "--split", "test", "--level", "pieces", "--output", output) == 0
-    assert "links are read as" not in capsys.readouterr().err
+    for options in (["--method", "argmax"], ["--level", "pieces"], ["--attention", "last-layer"]):
+        assert run(checkpoint, "--split", "test", *options, "--output", output) == 0
+        assert "links are read as" not in capsys.readouterr().err
 
 
 def test_python_follows_it(
