@@ -23,7 +23,7 @@ from typing import Any
 
 from fairseq_guided_align.aligning.ctranslate2_search import CTranslate2Search, is_converted
 from fairseq_guided_align.aligning.document_translation import TranslatedDocument, Translates, translated_document
-from fairseq_guided_align.aligning.extraction import AlignmentModel, read_links_off
+from fairseq_guided_align.aligning.extraction import AlignmentModel
 from fairseq_guided_align.aligning.fairseq_search import FairseqSearch, generated
 from fairseq_guided_align.aligning.search import Search
 from fairseq_guided_align.aligning.sentences import sentence_splitter
@@ -159,7 +159,7 @@ class Model:
         beam: int = 5,
         nbest: int = 1,
         level: str = "words",
-        method: str = "argmax",
+        method: str | None = None,
         threshold: float | None = None,
         max_tokens: int = 4000,
         markup: str | None = None,
@@ -187,8 +187,9 @@ class Model:
         :param beam: width of the beam.
         :param nbest: translations of each sentence, at most ``beam``.
         :param level: what links join, ``words`` or ``pieces``.
-        :param method: how they are read off the attention: ``argmax``, ``mutual-argmax``, ``threshold``.
-        :param threshold: least probability of a link, for the method ``threshold``.
+        :param method: how they are read off the attention: ``tuned``, ``argmax``, ``mutual-argmax``, ``threshold``;
+            None: ``tuned`` where ``extract --tune`` was run with the checkpoint, else ``argmax``.
+        :param threshold: least probability of a link, for the methods ``threshold`` and ``tuned``.
         :param max_tokens: source tokens of a batch, padding included.
         :param markup: the kinds of markup in the sentences, as in ``html,placeholders=printf``; None: they are text
             without tags.
@@ -231,7 +232,9 @@ class Model:
             for line, raw in enumerate(sentences, start=1)
         ]
         width = SearchWidth(beam, nbest, max_tokens, search)
-        found = self._translator(segments, settings, LinkReading(level, method, threshold), width, split)
+        found = self._translator(
+            segments, settings, LinkReading.of_model(self._search.name, level, method, threshold), width, split
+        )
         return found if too_long == SKIP else _complete([some or None for some in found])
 
     def translate_document(
@@ -280,7 +283,7 @@ class Model:
         sources: Sequence[str],
         targets: Sequence[str],
         level: str = "words",
-        method: str = "argmax",
+        method: str | None = None,
         threshold: float | None = None,
         max_tokens: int = 4000,
     ) -> list[SentenceLinks]:
@@ -290,9 +293,10 @@ class Model:
         """
         _check_level(level)
         model = self._checkpoint("align")
+        reading = LinkReading.of_model(self._search.name, level, method, threshold)
         pairs = zip(*self._cut(sources, targets))
         return [
-            read_links_off(pair.words() if level == "words" else pair.attention, model.guided, method, threshold)
+            reading.links(pair.words() if level == "words" else pair.attention, model.guided)
             for pair in _complete(list(model.align_text(pairs, max_tokens)))
         ]
 

@@ -31,11 +31,13 @@ TINY_TRAINING = [
     "--cpu", "--num-workers", "0", "--no-progress-bar", "--log-interval", "1", "--max-epoch", "1000",
 ]
 # fmt: on
-GUIDED = ["--task", "translation_guided_alignment", "--criterion", "guided_alignment_ce"]
+LAST_LAYER = "--guided-alignment-layers=-1"
+"""The slow references read it."""
+GUIDED = ["--task", "translation_guided_alignment", "--criterion", "guided_alignment_ce", LAST_LAYER]
 PROGRESS = "fairseq.logging.progress_bar"
 """The logger of fairseq that all figures go through."""
 
-STOCK_TASK = ["--task", "translation", "--load-alignments", "--criterion", "guided_alignment_ce"]
+STOCK_TASK = ["--task", "translation", "--load-alignments", "--criterion", "guided_alignment_ce", LAST_LAYER]
 
 
 def run(main: str, *arguments: object) -> None:

@@ -11,8 +11,16 @@ from typing import Any
 from benchmarks.quality.settings import Setting
 
 Results = Sequence[tuple[Setting, dict[str, Any]]]
-COLUMNS = {"aer": "AER", "nll": "nll", "bleu": "BLEU", "chrf": "chrF", "updates_a_second": "updates/s"}
-PER_CENT = ("aer",)
+COLUMNS = {
+    "aer": "AER, argmax",
+    "aer_tuned": "AER, tuned",
+    "aer_both": "AER, both",
+    "nll": "nll",
+    "bleu": "BLEU",
+    "chrf": "chrF",
+    "updates_a_second": "updates/s",
+}
+PER_CENT = ("aer", "aer_tuned", "aer_both")
 
 
 def by_setting(results: Results) -> dict[Setting, list[dict[str, Any]]]:
@@ -25,31 +33,22 @@ def by_setting(results: Results) -> dict[Setting, list[dict[str, Any]]]:
 
 def table(results: Results) -> str:
     """A Markdown table; a mean over several seeds is followed by the standard deviation."""
-    both = any("aer_both" in figures for _, figures in results)
-    heads = ["setting", "seeds", *COLUMNS.values(), *(["AER both, best at"] if both else [])]
+    columns = {key: head for key, head in COLUMNS.items() if any(key in figures for _, figures in results)}
+    heads = ["setting", "seeds", *columns.values()]
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     for setting, runs in by_setting(results).items():
-        cells = [setting.name, str(len(runs)), *(_mean(runs, key) for key in COLUMNS)]
-        if both:
-            cells.append(_best_of_both(runs))
+        cells = [setting.name, str(len(runs)), *(_mean(runs, key) for key in columns)]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
 def _mean(runs: Sequence[dict[str, Any]], key: str) -> str:
-    values = [run[key] * (100 if key in PER_CENT else 1) for run in runs]
+    values = [run[key] * (100 if key in PER_CENT else 1) for run in runs if key in run]
+    if not values:
+        return ""
     digits = 2 if key == "nll" else 1
     mean = f"{statistics.mean(values):.{digits}f}"
     return f"{mean} ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else mean
-
-
-def _best_of_both(runs: Sequence[dict[str, Any]]) -> str:
-    runs = [run for run in runs if "aer_both" in run]
-    if not runs:
-        return ""
-    means = {at: 100 * statistics.mean(run["aer_both"][at] for run in runs) for at in runs[0]["aer_both"]}
-    at = min(means, key=lambda threshold: means[threshold])
-    return f"{means[at]:.1f} at {at}"
 
 
 def draw(results: Results, path: Path) -> None:

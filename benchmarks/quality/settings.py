@@ -26,15 +26,15 @@ class Setting:
     """
 
     weight: float = 1.0
-    layers: str = "-1"
+    layers: str = "-2"
     heads: str = "0"
     reduction: str = "mean"
     position: str = "next"
     unlinked: str = "eos"
     type: str = "ce"
     decay: str = "constant"
-    dropout: float = 0.1
-    updates: int = 1000
+    dropout: float = 0.2
+    updates: int = MAIN.updates
     seed: int = 1
 
     @property

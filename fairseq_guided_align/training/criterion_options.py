@@ -45,7 +45,8 @@ class GuidedAlignmentCrossEntropyConfig(FairseqDataclass):
     guided_alignment_layers: Optional[str] = option(
         None,
         "guided decoder layers, from 0 or negative from the end, separated by commas, or all (write "
-        "--guided-alignment-layers=-2,-1); default: the model's --alignment-layer if it has one, else the last",
+        "--guided-alignment-layers=-2,-1); default: the model's --alignment-layer if it has one, else the last but "
+        "one, which leaves the last to the translation",
     )
     guided_alignment_heads: Optional[str] = option(
         None,

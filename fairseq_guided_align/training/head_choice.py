@@ -40,7 +40,7 @@ def choose_heads(cfg: GuidedAlignmentCrossEntropyConfig, model: nn.Module, model
         own_layer = getattr(model_config, "alignment_layer", None)
         if own_layer == TRANSFORMER_ALIGN_LAYER and own_layer >= len(sizes):
             own_layer = None
-        layers = (-1 if own_layer is None else own_layer,)
+        layers = (max(-2, -len(sizes)) if own_layer is None else own_layer,)
         layers_option = "--alignment-layer"
     if cfg.guided_alignment_heads is None:
         own_heads = getattr(model_config, "alignment_heads", None)

@@ -58,7 +58,7 @@ def test_what_cannot_be_guided_is_refused_before_training(
 ) -> None:
     with pytest.raises(GuidedAlignError) as raised:
         run(
-            "train", made_up.binarised, "--user-dir", USER_DIR, *GUIDED, *model, *TINY_TRAINING,
+            "train", made_up.binarised, "--user-dir", USER_DIR, *GUIDED[:4], *model, *TINY_TRAINING,
             "--save-dir", tmp_path / "out", *options,
         )  # fmt: skip
     assert message in str(raised.value)
@@ -121,7 +121,7 @@ def test_an_unguided_checkpoint_is_trained_further_with_guidance(made_up: MadeUp
     rates = of_logger(log, "valid", "valid_aer")
     assert rates[-1] < rates[0] - 0.1
     model: Any = load(str(tmp_path / "new" / "checkpoint_last.pt"), device="cpu", subwords="words")
-    assert model._model.guided == GuidedHeads((0,), (1,), "mean", "next", "ignore")
+    assert model._search.guided == GuidedHeads((0,), (1,), "mean", "next", "ignore")
 
 
 def test_training_without_guidance_says_nothing_of_heads(made_up: MadeUpData, tmp_path: Path) -> None:

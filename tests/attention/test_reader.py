@@ -254,7 +254,7 @@ def cost(**options: str) -> float:
 
 
 LOSSES = {
-    "layers": {"guided_alignment_layers": "0"},
+    "layers": {"guided_alignment_layers": "-1"},
     "heads": {"guided_alignment_heads": "1"},
     "reduction": {"guided_alignment_layers": "0,1", "guided_alignment_reduction": "each"},
     "mean": {"guided_alignment_layers": "0,1"},
@@ -265,7 +265,7 @@ LOSSES = {
 def test_layers_heads_and_reduction_change_the_cost() -> None:
     costs = {name: cost(**options) for name, options in LOSSES.items()}
     assert len(set(costs.values())) == len(costs), costs
-    assert cost(guided_alignment_layers="-1", guided_alignment_heads="0") == costs["default"]
+    assert cost(guided_alignment_layers="-2", guided_alignment_heads="0") == costs["default"]
 
 
 def test_each_is_the_mean_of_the_heads_costs() -> None:

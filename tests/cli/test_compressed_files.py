@@ -31,6 +31,7 @@ RUNS: dict[str, list[str]] = {
     "binarize": ["DATA", "test=<test.align", "-s", "src", "-t", "tgt"],
     "align": [*TEXT, "--output=>links", "--forward-output=>forward", "--reverse-output=>reverse"],
     "extract": [*MODEL, *TEXT, "--output=>links"],
+    "extract, what it learns": ["copy.pt", *MODEL[1:], *TEXT, "--tune=<test.align"],
     "tags": [
         "--source=<tagged.src", "--target=<test.tgt", "--links=<test.align", "--source-words=<test.src",
         "--target-words=<test.tgt", "--terms=<terms", "--output=>tagged", "--report=>report",
@@ -78,6 +79,10 @@ def files(made_up: MadeUpData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     return text
 
 
+def command_of(name: str) -> str:
+    return name.split()[0].rstrip(",")
+
+
 def made(command: str, run: list[str], model: TrainedModel, capfdbinary: pytest.CaptureFixture[bytes]) -> list[bytes]:
     """What a run prints and writes, decompressed, and as it is."""
     arguments, written = [], []
@@ -107,7 +112,7 @@ def test_there_is_a_run_with_every_option_of_text() -> None:
         actions = [action for action in parser._actions if action.type in options.TEXT_TYPES]
         named = set()
         for name, run in RUNS.items():
-            if name.split()[0] == command:
+            if command_of(name) == command:
                 given = vars(parser.parse_args(run))
                 named |= {action.dest for action in actions if any(mark in str(given[action.dest]) for mark in "<>")}
         assert named == {action.dest for action in actions}, command
@@ -117,7 +122,10 @@ def test_there_is_a_run_with_every_option_of_text() -> None:
 def test_what_is_read_and_written_may_be_compressed(
     files: Path, trained: TrainedModel, capfdbinary: pytest.CaptureFixture[bytes], name: str
 ) -> None:
-    command, run = name.split()[0], RUNS[name]
+    command, run = command_of(name), RUNS[name]
+    if "copy.pt" in run:
+        # What is learnt stays beside the checkpoint, where other tests would find it.
+        shutil.copy(trained.checkpoint, "copy.pt")
     if command == "align":
         pytest.importorskip("eflomal")
     expected = made(command, run, trained, capfdbinary)

@@ -268,7 +268,7 @@ def test_a_split_that_is_too_long_as_a_whole(made_up: MadeUpData, tmp_path: Path
     options: list[object] = ["--max-source-positions", 2, "--max-target-positions", 2]
     if pairs:
         options += ["--task", "multilingual_translation_guided_alignment", "--lang-pairs", ",".join(pairs),
-                    "--criterion", GUIDED[-1], "--arch", "multilingual_transformer"]  # fmt: skip
+                    "--criterion", GUIDED[3], "--arch", "multilingual_transformer"]  # fmt: skip
     which = f" of {pairs[0]}" if pairs else ""
     with pytest.raises(GuidedAlignError, match=f"no sentence pair{which} is left of 400: all are too long"):
         train(made_up.binarised, tmp_path, *options, "--skip-invalid-size-inputs-valid-test", updates=1)

@@ -13,8 +13,10 @@ from decoding_reference import SlowModels, likeliest
 from fairseq_runs import run as run_fairseq
 from fairseq_runs import train
 
+from fairseq_guided_align.aligning.link_models import LinkedAttention, LinkReader
 from fairseq_guided_align.cli.main import main
 from fairseq_guided_align.links.link import SentenceLinks
+from fairseq_guided_align.links.reading import read_link_file
 from fairseq_guided_align.links.symmetrisation import symmetrise
 
 
@@ -122,6 +124,25 @@ def test_two_directions_are_averaged(
         assert found == {(s, t) for t, s in zip(*np.nonzero(mean >= 0.35))}
 
 
+def test_two_directions_are_read_as_learnt(
+    made_up: MadeUpData, trained: TrainedModel, matrices: list[np.ndarray], reverse: Reverse, tmp_path: Path
+) -> None:
+    (tmp_path / "model.pt").symlink_to(trained.checkpoint)
+    both = [tmp_path / "model.pt", "--reverse-checkpoint", reverse.checkpoint, "--subwords", "words"]
+    gold = made_up.text / "test.align"
+    assert main(["extract", *map(str, both), "--device", "cpu", "--tune", str(gold)]) == 0
+    lines = extracted(tmp_path / "links", *both)
+    reader = LinkReader.fitted(
+        [
+            LinkedAttention([forward[:-1], backward[:-1]], links)
+            for forward, backward, links in zip(matrices, reverse.matrices, list(read_link_file(gold)))
+        ]
+    )
+    for line, forward, backward in zip(lines, matrices, reverse.matrices):
+        found = [tuple(map(int, pair.split(":")[0].split("-"))) for pair in line.split()]
+        assert found == reader.links([forward[:-1], backward[:-1]]).pairs()
+
+
 def test_two_directions_are_symmetrised(
     made_up: MadeUpData, trained: TrainedModel, matrices: list[np.ndarray], reverse: Reverse, tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -151,14 +172,22 @@ def test_the_other_model_has_to_be_of_the_opposite_direction(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--threshold", "0.5"], "--threshold goes with --method threshold"),
-        (["--method", "threshold"], "--threshold goes with --method threshold"),
+        (["--threshold", "0.5"], "--threshold goes with --method threshold or tuned"),
+        (["--method", "threshold"], "--method threshold needs --threshold"),
+        (["--method", "tuned"], "--method tuned: nothing is known of words, one direction in"),
+        (["--tune", "x", "--method", "argmax"], "--tune learns how links are read"),
+        (["--tune", "x", "--output", "y"], "--tune writes no links"),
         (["--method", "threshold", "--threshold", "2"], "above 0 and at most 1; got 2.0"),
         (["--source", "a"], "--source and --target go together"),
         (["--source", "a", "--target", "b", "--split", "test"], "give one"),
         (["--pieces"], "--pieces and SentencePiece models go with"),
         (["--symmetrisation", "union"], "go with --reverse-checkpoint"),
-        (["--reverse-checkpoint", "x"], "goes with --method threshold or mutual-argmax"),
+        (["--reverse-checkpoint", "x"], "learn one with --tune (best)"),
+        (["--reverse-checkpoint", "x", "--method", "argmax"], "goes with --method tuned, threshold or mutual-argmax"),
+        (
+            ["--reverse-checkpoint", "x", "--method", "tuned", "--symmetrisation", "union"],
+            "--method tuned reads both models at once",
+        ),
         (["--reverse-checkpoint", "x", "--method", "soft"], "probabilities of one model"),
         ([], "nowhere.pt: cannot be read as a checkpoint"),
     ],

@@ -112,7 +112,7 @@ def test_several_language_pairs(data: Path, text: Path, tmp_path: Path) -> None:
     pairs = f"{PAIR},{OPPOSITE}"
     task = ["--task", "multilingual_translation_guided_alignment", "--lang-pairs", pairs]
     log = train(
-        data, tmp_path, *task, "--criterion", GUIDED[-1], "--arch", "multilingual_transformer", "--eval-aer",
+        data, tmp_path, *task, "--criterion", GUIDED[3], "--arch", "multilingual_transformer", "--eval-aer",
         "--alignment-files", links, "--encoder-langtok", "tgt", updates=2,
     )  # fmt: skip
     assert {f"valid_{pair}:aer" for pair in (PAIR, OPPOSITE)} < set().union(*log)

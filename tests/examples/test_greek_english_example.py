@@ -9,11 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from examples.greek_english.main import main
+from examples.greek_english import translation
+from examples.greek_english.corpus import SPLITS
+from examples.greek_english.main import Example, main
+from examples.greek_english.settings import QUICK, SOURCE, TARGET
+from fairseq_guided_align.links.reading import read_link_file
+from fairseq_guided_align.scores.metrics import AlignmentCounts, count_corpus
 
 ROOT = Path(__file__).resolve().parents[2]
-OPTIONS = ["--quick", "--with-unguided-twin"]
-STAGES = ["text", "binarised", "guided", "unguided", "links", "scores", "picture"]
+OPTIONS = ["--quick", "--with-unguided-twin", "--with-fairseq-criterion"]
+STAGES = ["text", "binarised", "guided", "unguided", "fairseq", "links", "scores", "translations", "picture"]
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +45,19 @@ def test_all_stages_are_shown_with_their_commands(first_run: subprocess.Complete
 
 def test_the_table_and_results_json_agree(first_run: subprocess.CompletedProcess[str], work: Path) -> None:
     results = json.loads((work / "results.json").read_text(encoding="utf-8"))
-    assert [row["name"] for row in results["systems"]] == ["both", "guided", "last-layer", "unguided"]
+    assert [row["name"] for row in results["systems"]] == [
+        "both", "guided", "argmax", "last-layer", "unguided", "fairseq"
+    ]  # fmt: skip
     lines = first_run.stdout.splitlines()
+    translations = results["translation"]
+    assert [row["name"] for row in translations] == ["guided", "unguided", "fairseq"]
+    below = lines[lines.index("") + 2 :]
+    for row, line in zip(translations, below):
+        assert line.startswith(translation.DESCRIPTIONS[row["name"]])
+        assert row["bleu_interval"][0] < row["bleu"] < row["bleu_interval"][1]
+        figures = [float(figure.strip("[],")) for figure in line[45:].split()]
+        wanted = [row["bleu"], *row["bleu_interval"], row["chrf"], *row["chrf_interval"], row["nll"]]
+        assert figures == [pytest.approx(one, abs=0.051) for one in wanted]
     assert lines[0].split()[-3:] == ["precision", "recall", "AER"]
     for row, line in zip(results["systems"], lines[1:]):
         assert line.startswith(row["description"])
@@ -78,3 +94,23 @@ def test_a_second_run_reuses_everything(
     assert out == first_run.stdout
     assert err.count("done before, reused") == len(STAGES)
     assert made == {path: path.stat().st_mtime_ns for path in made}
+
+
+def test_an_aligners_links_stand_in_for_those_of_people(tmp_path: Path) -> None:
+    """The same verses in the same splits, lower-cased for the aligner alone, all of them aligned together."""
+    pytest.importorskip("eflomal")
+    example = Example(tmp_path, QUICK, [], "eflomal")
+    for folder in ("text", "aligned"):
+        (tmp_path / folder).mkdir()
+    example.write_text(tmp_path / "text")
+    example.align(tmp_path / "aligned")
+    for split in SPLITS:
+        own, given = (example.work / folder / split for folder in ("aligned", "text"))
+        for side in (SOURCE, TARGET):
+            assert own.with_suffix(f".{side}").read_bytes() == given.with_suffix(f".{side}").read_bytes()
+        counts = AlignmentCounts.from_array(
+            count_corpus(*(read_link_file(one.with_suffix(".align")) for one in (own, given)))
+        )
+        # Chance is near 0.8.
+        assert counts.aer < 0.5
+    assert example.systems()[0] == "eflomal"

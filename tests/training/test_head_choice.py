@@ -28,17 +28,18 @@ def chosen(own: dict[str, int] | None = None, decoder_layers: int = 3, **options
 @pytest.mark.parametrize(
     ("own", "layers", "options", "wanted"),
     [
-        (None, 3, {}, ((2,), (0,))),
-        ({}, 3, {}, ((2,), (0,))),
+        (None, 3, {}, ((1,), (0,))),
+        (None, 1, {}, ((0,), (0,))),
+        ({}, 3, {}, ((1,), (0,))),
         ({"alignment_layer": 1}, 3, {}, ((1,), (0,))),
         ({"alignment_layer": -3, "alignment_heads": 2}, 3, {}, ((0,), (0, 1))),
-        ({"alignment_heads": 4}, 3, {}, ((2,), (0, 1, 2, 3))),
+        ({"alignment_heads": 4}, 3, {}, ((1,), (0, 1, 2, 3))),
         ({"alignment_layer": 1, "alignment_heads": 2}, 3, {"layers": "0"}, ((0,), (0, 1))),
         ({"alignment_layer": 1, "alignment_heads": 2}, 3, {"heads": "3"}, ((1,), (3,))),
         ({"alignment_layer": 1, "alignment_heads": 2}, 3, {"layers": "all", "heads": "-1,0"}, ((0, 1, 2), (0, 3))),
         # fairseq's default, which is nobody's choice where the decoder has no such layer
-        ({"alignment_layer": 4}, 3, {}, ((2,), (0,))),
-        ({"alignment_layer": 4}, 4, {}, ((3,), (0,))),
+        ({"alignment_layer": 4}, 3, {}, ((1,), (0,))),
+        ({"alignment_layer": 4}, 4, {}, ((2,), (0,))),
         ({"alignment_layer": 4}, 6, {}, ((4,), (0,))),
     ],
 )

@@ -18,7 +18,7 @@ TASKS = {
     "one pair": [],
     "several pairs": [
         "--task", "multilingual_translation_guided_alignment", "--lang-pairs", "src-tgt,tgt-src",
-        "--criterion", GUIDED[-1], "--arch", "multilingual_transformer",
+        "--criterion", GUIDED[3], "--arch", "multilingual_transformer",
     ],
 }  # fmt: skip
 KEYS = ("loss", "alignment_loss", "aer", "alignment_precision", "link_coverage")

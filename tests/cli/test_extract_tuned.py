@@ -1,0 +1,131 @@
+"""``extract --tune``: reading links off attention is learnt from text with links, kept, and followed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import MadeUpData, TrainedModel
+from decoding_reference import SlowModels
+
+from fairseq_guided_align.aligning.link_models import LinkedAttention, LinkReader, file_of_readers
+from fairseq_guided_align.api import load
+from fairseq_guided_align.cli.main import main
+from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.links.reading import read_link_file
+from fairseq_guided_align.scores.metrics import AlignmentCounts, count_links
+
+TEXT = ["--subwords", "words", "--device", "cpu"]
+
+
+@pytest.fixture
+def checkpoint(trained: TrainedModel, tmp_path: Path) -> Path:
+    """The shared model in a folder that a test may write to."""
+    path = tmp_path / "model" / "checkpoint.pt"
+    path.parent.mkdir()
+    path.symlink_to(trained.checkpoint)
+    return path
+
+
+@pytest.fixture(scope="module")
+def pairs(made_up: MadeUpData, trained: TrainedModel) -> list[LinkedAttention]:
+    """Test text, its attention by the slow reference, and its links."""
+    slow = SlowModels([trained.checkpoint])
+    sides = [(made_up.text / f"test.{one}").read_text(encoding="utf-8").splitlines() for one in ("src", "tgt")]
+    gold = read_link_file(made_up.text / "test.align")
+    return [LinkedAttention([slow.matrix(s.split(), t.split())[:-1]], links) for s, t, links in zip(*sides, list(gold))]
+
+
+def run(*arguments: object) -> int:
+    return main(["extract", *map(str, arguments), *TEXT])
+
+
+def test_what_is_learnt_is_shown_kept_and_followed(
+    made_up: MadeUpData, checkpoint: Path, pairs: list[LinkedAttention], capsys: pytest.CaptureFixture[str]
+) -> None:
+    gold = made_up.text / "test.align"
+    assert run(checkpoint, "--split", "test", "--tune", gold) == 0
+    shown, told = capsys.readouterr()
+    heads, *rows = shown.splitlines()
+    assert heads.split() == ["links", "are", "read", "links", "precision", "recall", "AER"]
+    assert [row.split("  ")[0] for row in rows[:2]] == ["argmax", "mutual-argmax"]
+    # Half of the pairs at a time, the reader learnt from the other half.
+    counts = AlignmentCounts()
+    for fold in (0, 1):
+        reader = LinkReader.fitted(pairs[1 - fold :: 2])
+        counts += sum((count_links(reader.links(one.matrices), one.gold) for one in pairs[fold::2]), AlignmentCounts())
+    assert rows[-1].split()[-4:] == [
+        str(counts.predicted), *(f"{100 * one:.2f}" for one in (counts.precision, counts.recall, counts.aer))
+    ]  # fmt: skip
+    kept = file_of_readers(checkpoint)
+    assert f"{kept}: extract reads links so from now on (words, one direction; learnt from" in told
+    assert json.loads(kept.read_text()).keys() == {"words, one direction"}
+
+    output = checkpoint.parent / "links"
+    everything = LinkReader.fitted(pairs)
+    for options, threshold in (([], everything.threshold), (["--method", "tuned", "--threshold", 0.9], 0.9)):
+        assert run(checkpoint, "--split", "test", *options, "--output", output) == 0
+        found = read_link_file(output)
+        wanted = LinkReader(everything.model, threshold)
+        for links, pair in zip(list(found), pairs):
+            assert links.pairs() == wanted.links(pair.matrices).pairs()
+            np.testing.assert_allclose(links.weight, wanted.links(pair.matrices).weight, atol=1e-3)
+    # What was learnt is not taken for other attention, nor where another way is asked for.
+    capsys.readouterr()
+    for options in (["--method", "argmax"], ["--level", "pieces"], ["--attention", "last-layer"]):
+        assert run(checkpoint, "--split", "test", *options, "--output", output) == 0
+        assert "links are read as" not in capsys.readouterr().err
+
+
+def test_python_follows_it(
+    made_up: MadeUpData, checkpoint: Path, pairs: list[LinkedAttention], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Given translations, and the model's own."""
+    model = load(str(checkpoint), device="cpu", subwords="words")
+    with pytest.raises(GuidedAlignError, match="method tuned: nothing is known of words, one direction"):
+        model.translate(["a"], method="tuned")
+    assert run(checkpoint, "--split", "test", "--tune", made_up.text / "test.align") == 0
+    sides = [(made_up.text / f"test.{one}").read_text(encoding="utf-8").splitlines() for one in ("src", "tgt")]
+    reader = LinkReader.fitted(pairs)
+    for links, pair in zip(model.align(*sides), pairs):
+        assert links.pairs() == reader.links(pair.matrices).pairs()
+    for threshold in (None, 0.9):
+        wanted = reader if threshold is None else LinkReader(reader.model, threshold)
+        for (best,) in model.translate(sides[0][:5], nbest=1, threshold=threshold, method="tuned"):
+            assert best.links.pairs() == wanted.links([best.attention]).pairs()
+
+
+def test_pieces_are_kept_beside_words(
+    made_up: MadeUpData, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for level in ("words", "pieces"):
+        assert run(checkpoint, "--split", "test", "--level", level, "--tune", made_up.text / "test.align") == 0
+    kept = json.loads(file_of_readers(checkpoint).read_text())
+    # A word is a piece here.
+    assert kept["words, one direction"] == kept["pieces, one direction"]
+
+
+def test_links_that_are_not_the_texts_are_refused(
+    made_up: MadeUpData, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gold = (made_up.text / "test.align").read_text(encoding="utf-8").splitlines()
+    for lines, wanted in (
+        (gold[:-1], f"links: expected links of {len(gold)} sentence pairs; got {len(gold) - 1} lines"),
+        ([*gold, ""], f"links: expected links of {len(gold)} sentence pairs; got {len(gold) + 1} lines"),
+        ([gold[0], "999-0", *gold[2:]], "links, line 2: expected links within"),
+        ([""] * len(gold), "links: expected links to learn from; there are none"),
+    ):
+        (tmp_path / "links").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        assert run(checkpoint, "--split", "test", "--tune", tmp_path / "links") == 2
+        assert wanted in capsys.readouterr().err
+        assert not file_of_readers(checkpoint).exists()
+
+
+def test_a_file_that_cannot_be_read_says_what_to_do(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    few = {"threshold": 0.4, "directions": 1, **{name: [1.0, 2.0] for name in ("weights", "mean", "deviation")}}
+    for content in ("{", *(json.dumps({"words, one direction": one}) for one in ({}, 3, few))):
+        file_of_readers(checkpoint).write_text(content, encoding="utf-8")
+        assert run(checkpoint) == 2
+        assert "delete it, and make it anew with extract --tune" in capsys.readouterr().err
