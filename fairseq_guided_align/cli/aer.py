@@ -168,7 +168,7 @@ def _scored(args: argparse.Namespace, sampling: dict[str, Any], text: LinkedText
 
 def _files(argument: str) -> list[str]:
     """Files of one corpus; a comma in the name of a file that is there separates nothing."""
-    return between_commas(argument, os.path.exists)
+    return between_commas(argument, lambda path: os.path.exists(path) and not os.path.isdir(path))
 
 
 def _text(args: argparse.Namespace) -> LinkedText | None:
