@@ -31,6 +31,8 @@ FAIRSEQ = [
 SENTENCEPIECE = ["sentencepiece>=0.2.2"]
 PLOTS = ["matplotlib>=3.6"]
 ALIGNER = ["eflomal==2.0.0"]
+# The module icu, with ICU itself and wheels for all interpreters; PyICU, the same module, has no wheels.
+ICU = ["pyicu-wheels>=2.15"]
 # From 1.0 on it is compiled; wheels for Linux, macOS and Windows.
 DOCUMENTS = ["sentencex>=1.0"]
 
@@ -47,12 +49,13 @@ setup(
     package_data={"fairseq_guided_align": ["py.typed", "pictures/assets/*"]},
     python_requires=">=3.10,<3.13",
     # torch comes with the fairseq that is installed: naming it here would replace a chosen build.
-    install_requires=["numpy>=1.21", "tqdm"],
+    install_requires=["numpy>=1.21", "tqdm", "zstandard>=0.21"],
     extras_require={
         "fairseq": FAIRSEQ,
         "sentencepiece": SENTENCEPIECE,
         "plots": PLOTS,
         "aligner": ALIGNER,
+        "icu": ICU,
         "documents": DOCUMENTS,
         "browser": ["selenium"],
         "test": [

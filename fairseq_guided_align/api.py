@@ -71,7 +71,7 @@ def load(
     subwords: str | None = None,
     sentencepiece_models: Sequence[str | None] = (None, None),
     lang_pair: str | None = None,
-    word_split: str | None = None,
+    word_split: str | Sequence[str | None] | None = None,
 ) -> Model:
     """A model out of a checkpoint, or out of a folder that ``fairseq-guided-align ctranslate2`` made of one.
 
@@ -83,7 +83,8 @@ def load(
         None: as the data folder says.
     :param sentencepiece_models: of source and target, instead of the data folder's.
     :param lang_pair: such as ``de-en``, for a checkpoint of several language pairs.
-    :param word_split: what separates the words of a text, ``spaces`` or ``whitespace``; None: as the data folder says.
+    :param word_split: what the words of a text are, one of ``links.words.WORD_SPLITS``, or those of source and target;
+        None: as the data folder says.
     :raises GuidedAlignError: the checkpoint cannot be read, or it is unknown how text is cut.
     """
     search = _search(checkpoint, data, device, lang_pair)
@@ -92,7 +93,8 @@ def load(
             f"{checkpoint}: does not say how text is cut into pieces; name the data folder with --data, or convert the"
             " checkpoint again"
         )
-    return Model(search, subwords, sentencepiece_models, word_split)
+    both = (word_split, word_split) if word_split is None or isinstance(word_split, str) else word_split
+    return Model(search, subwords, sentencepiece_models, both)
 
 
 def _search(model: str, data: str | None, device: str | None, lang_pair: str | None) -> Search:
@@ -117,7 +119,7 @@ class Model:
         search: Search,
         subwords: str | None,
         sentencepiece_models: Sequence[str | None],
-        word_split: str | None = None,
+        word_split: Sequence[str | None] = (None, None),
     ) -> None:
         cutters = text_cutters(
             search.data,

@@ -56,7 +56,7 @@ def test_name_version_and_python(metadata: str) -> None:
 
 
 def test_plain_installation_pulls_neither_torch_nor_fairseq(metadata: str) -> None:
-    assert {r.name for r in requirements(metadata) if r.marker is None} == {"numpy", "tqdm"}
+    assert {r.name for r in requirements(metadata) if r.marker is None} == {"numpy", "tqdm", "zstandard"}
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_extra_installs_the_fairseq_that_fits(metadata: str, python: str, wanted
     assert installed_by(metadata, "fairseq", python) == {wanted}
 
 
-@pytest.mark.parametrize("extra", ["sentencepiece", "plots", "aligner", "browser", "test"])
+@pytest.mark.parametrize("extra", ["sentencepiece", "plots", "aligner", "icu", "browser", "test"])
 def test_extras_exist(metadata: str, extra: str) -> None:
     assert installed_by(metadata, extra, "3.11")
 

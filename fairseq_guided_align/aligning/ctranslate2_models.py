@@ -27,7 +27,8 @@ from fairseq_guided_align.attention.token_rows import rows_of_tokens
 from fairseq_guided_align.checkpoints.fingerprints import check_prints, prints_of_folder, stored_prints
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.links.link import SentenceLinks
-from fairseq_guided_align.subwords.settings import subword_settings
+from fairseq_guided_align.links.words import WordSplits
+from fairseq_guided_align.subwords.settings import described_words, subword_settings, word_split_of
 from fairseq_guided_align.subwords.text_pieces import model_in_folder
 
 SETTINGS = "guided_alignment.json"
@@ -118,7 +119,10 @@ def _text_settings(data: str, output: str, langs: tuple[str | None, str | None])
         if model is not None:
             shutil.copyfile(model, Path(output) / model.name)
             settings[f"{side}_sentencepiece_model"] = model.name
-    return {**settings, **{name: said[name] for name in ("subwords", "word_split") if name in said}}
+    if "subwords" in said:
+        settings["subwords"] = said["subwords"]
+    words = WordSplits(*(word_split_of(data, settings[f"{side}_lang"]) for side in ("source", "target")))
+    return {**settings, **described_words(words)}
 
 
 def _languages(checkpoint: str, config: Any, data: str, lang_pair: str | None) -> tuple[str | None, str | None, str]:

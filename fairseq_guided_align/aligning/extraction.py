@@ -205,19 +205,22 @@ class AlignmentModel:
         """Number of sentence pairs of a split."""
         return len(self.split(name))
 
-    def split_words(self, name: str, kind: str, word_split: str | None = None) -> tuple[SplitWords, SplitWords]:
+    def split_words(
+        self, name: str, kind: str, word_split: Sequence[str | None] = (None, None)
+    ) -> tuple[SplitWords, SplitWords]:
         """What tells the words of a split's source and target pieces.
 
         :param kind: how pieces make up words, one of ``subwords.pieces.KINDS``.
-        :param word_split: what the words are, one of ``links.words.WORD_SPLITS``; None: as the data folder says.
+        :param word_split: what the words of source and target are; None: as the data folder says.
         """
         options = self.options
-        return SplitWords(self.data, name, options.source_lang, kind, word_split), SplitWords(
-            self.data, name, options.target_lang, kind, word_split
+        source, target = word_split
+        return SplitWords(self.data, name, options.source_lang, kind, source), SplitWords(
+            self.data, name, options.target_lang, kind, target
         )
 
     def word_counts(
-        self, name: str, kind: str, word_split: str | None = None
+        self, name: str, kind: str, word_split: Sequence[str | None] = (None, None)
     ) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
         """Numbers of words of every sentence pair of a split.
 
@@ -236,7 +239,7 @@ class AlignmentModel:
         return (sources, targets), (sources == other_sources) & (targets == other_targets)
 
     def align_split(
-        self, name: str, kind: str, max_tokens: int = 4000, word_split: str | None = None
+        self, name: str, kind: str, max_tokens: int = 4000, word_split: Sequence[str | None] = (None, None)
     ) -> Iterator[AlignedText | None]:
         """Aligned pairs of a split, in its order; None for a pair that is too long for the model.
 

@@ -67,7 +67,7 @@ def gold_of_split(
     model: AlignmentModel,
     split: str,
     kind: str,
-    word_split: str | None = None,
+    word_split: Sequence[str | None] = (None, None),
 ) -> CorpusLinks:
     """Gold links of a file that was read before the text was known, as :func:`read_pairs` takes them.
 
@@ -76,7 +76,7 @@ def gold_of_split(
     :param path: where the links were read; a pipe as :func:`~fairseq_guided_align.links.reading.begun` gives it.
     :param split: whose links they are.
     :param kind: how pieces make up words, one of ``subwords.pieces.KINDS``.
-    :param word_split: what the words are, one of ``links.words.WORD_SPLITS``; None: as the data folder says.
+    :param word_split: what the words of source and target are; None: as the data folder says.
     :raises GuidedAlignError: the links are of another number of pairs.
     """
     pairs = model.split_size(split)
@@ -97,7 +97,7 @@ def read_pairs(
     kind: str | None = None,
     gold: CorpusLinks | None = None,
     with_gold: bool = True,
-    word_split: str | None = None,
+    word_split: Sequence[str | None] = (None, None),
 ) -> Iterator[ReadPair]:
     """Sentence pairs in the order of ``numbers``.
 
@@ -108,7 +108,7 @@ def read_pairs(
     :param gold: links between words, of every pair of the split, see :func:`gold_of_split`; None: those of the data
         folder.
     :param with_gold: False leaves gold links out.
-    :param word_split: what the words are, one of ``links.words.WORD_SPLITS``; None: as the data folder says.
+    :param word_split: what the words of source and target are; None: as the data folder says.
     :raises AlignmentRangeError: the split has no such sentence, or gold links point outside theirs.
     :raises GuidedAlignError: models of different text or pieces.
     """

@@ -17,7 +17,7 @@ def align_files(
     kind: str | None = None,
     models: Sequence[str | None] = (None, None),
     cut_already: bool = False,
-    word_split: str | None = None,
+    word_split: Sequence[str | None] = (None, None),
     max_tokens: int = 4000,
 ) -> Iterator[AlignedText | None]:
     """Aligned pairs in the order of the files; None for a pair that is too long for the model.
@@ -27,7 +27,7 @@ def align_files(
         ``sentencepiece`` with ``models``, else ``words``.
     :param models: SentencePiece models of source and target, instead of the data folder's.
     :param cut_already: the files hold pieces, separated by white space.
-    :param word_split: what the words are, one of ``links.words.WORD_SPLITS``; None: as the data folder says.
+    :param word_split: what the words of source and target are; None: as the data folder says.
     :param max_tokens: tokens of a batch, padding included.
     :raises AlignmentLengthError: the files have different numbers of lines.
     :raises GuidedAlignError: a file cannot be read or cut, or a SentencePiece model is missing.
@@ -41,7 +41,7 @@ def cutters_of(
     kind: str | None = None,
     models: Sequence[str | None] = (None, None),
     cut_already: bool = False,
-    word_split: str | None = None,
+    word_split: Sequence[str | None] = (None, None),
 ) -> tuple[TextCutter, TextCutter]:
     """How given source and target text is cut for a model; arguments and errors as of :func:`align_files`."""
     kind = kind or subword_settings(model.data).get("subwords") or ("sentencepiece" if any(models) else "words")

@@ -13,16 +13,24 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fairseq_guided_align import __version__
-from fairseq_guided_align.cli.options import add, add_sampling, chosen_sampling, texts_to_read
+from fairseq_guided_align.cli.options import (
+    WORD_SPLIT,
+    add,
+    add_sampling,
+    chosen_sampling,
+    chosen_words,
+    refuse_words,
+    texts_to_read,
+)
 from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError
 from fairseq_guided_align.files.arguments import between_commas
-from fairseq_guided_align.files.byte_lines import PathLike, is_pipe, raise_length_error
+from fairseq_guided_align.files.byte_lines import raise_length_error
+from fairseq_guided_align.files.opening import PathLike, is_pipe
 from fairseq_guided_align.links.end_links import last_positions, pairs_that_end_beyond, told_end_links
 from fairseq_guided_align.links.link import CorpusLinks
 from fairseq_guided_align.links.linked_text import LinkedText
 from fairseq_guided_align.links.one_based import MANY, one_based_warning
 from fairseq_guided_align.links.reading import begun, count_pairs, form_of, read_link_file
-from fairseq_guided_align.links.words import DEFAULT_SPLIT
 from fairseq_guided_align.scores.metrics import AlignmentCounts, count_corpus
 from fairseq_guided_align.scores.significance import Comparison, Interval, bootstrap_interval, paired_bootstrap
 from fairseq_guided_align.scores.tables import as_table, comparison_sentence, header_of, signature_of, with_interval
@@ -40,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = """\
 Scores alignment files against gold links.
 
-Files are Pharaoh text, one line a sentence pair: 3-5 is a sure link, 3?5 or 3p5 a possible one; plain or gzip. NAACL
+Files are Pharaoh text, one line a sentence pair: 3-5 is a sure link, 3?5 or 3p5 a possible one. NAACL
 word alignments, such as 0001 4 6 S, are recognised; their positions always count from 1.
 Every link of a system counts as predicted, whatever its weight and mark. A corpus in several files is given as
 one argument with commas: gold.align,gold1.align. An empty line of GOLD means that nothing is known of its pair: such
@@ -62,7 +70,7 @@ bootstrap resampling (Koehn 2004)."""
     add(parser, "--gold-one-based")
     note = ", to notice links outside it and to take off Marian's links of </s>"
     add(parser, "--source", "--target", note=note, type=texts_to_read)
-    add(parser, "--word-split", note="only with --source and --target; default: spaces", default=None)
+    add(parser, *WORD_SPLIT, note="only with --source and --target; default: spaces")
     parser.add_argument(
         "--score-empty",
         action="store_true",
@@ -160,7 +168,7 @@ def _scored(args: argparse.Namespace, sampling: dict[str, Any], text: LinkedText
 
 def _files(argument: str) -> list[str]:
     """Files of one corpus; a comma in the name of a file that is there separates nothing."""
-    return between_commas(argument, os.path.exists)
+    return between_commas(argument, lambda path: os.path.exists(path) and not os.path.isdir(path))
 
 
 def _text(args: argparse.Namespace) -> LinkedText | None:
@@ -168,10 +176,9 @@ def _text(args: argparse.Namespace) -> LinkedText | None:
     if (args.source is None) != (args.target is None):
         raise GuidedAlignError("--source and --target go together: one file for each side")
     if args.source is None:
-        if args.word_split:
-            raise GuidedAlignError("--word-split goes with --source and --target")
+        refuse_words(args, "--source and --target")
         return None
-    return LinkedText.read(_files(args.source), _files(args.target), args.word_split or DEFAULT_SPLIT)
+    return LinkedText.read(_files(args.source), _files(args.target), chosen_words(args))
 
 
 def _sizes(shards: list[list[PathLike]]) -> list[int | None]:

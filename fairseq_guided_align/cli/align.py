@@ -3,14 +3,35 @@
 from __future__ import annotations
 
 import argparse
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 import numpy as np
 
-from fairseq_guided_align.cli.options import add, add_old_name, text_to_write
-from fairseq_guided_align.files.atomic import atomic_file
-from fairseq_guided_align.files.byte_lines import count_lines, is_pipe, raise_length_error, read_lines
+from fairseq_guided_align.cli.options import (
+    WORD_SPLIT,
+    add,
+    add_old_name,
+    chosen_words,
+    text_of_columns,
+    text_to_read,
+    text_to_write,
+)
+from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.files.atomic import atomic_text
+from fairseq_guided_align.files.byte_lines import count_lines, raise_length_error, read_lines
+from fairseq_guided_align.files.copies import readable_again
+from fairseq_guided_align.files.opening import PathLike, is_pipe
 from fairseq_guided_align.files.progress import line_counter, say
-from fairseq_guided_align.links.aligner import LONGEST_SENTENCE, AlignerInput, AlignerSettings, align_with_eflomal
+from fairseq_guided_align.links.aligner import (
+    LONGEST_SENTENCE,
+    AlignerInput,
+    AlignerSettings,
+    align_with_eflomal,
+    spaced,
+)
+from fairseq_guided_align.links.chunks import SAMPLE_PAIRS, ChunkCounts, ChunkedText, Outputs, Part, align_in_chunks
 from fairseq_guided_align.links.pharaoh import format_block
 from fairseq_guided_align.links.symmetrisation import SYMMETRISATIONS
 from fairseq_guided_align.links.words import split_words
@@ -21,11 +42,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Makes word links of a text with eflomal, an aligner of its own (pip install"
         " 'fairseq-guided-align[aligner]'): in both directions, then symmetrised. Give it all the text there is: it"
-        " learns from what it aligns."
+        " learns from what it aligns. A text that is too large for one process is aligned in chunks, which share what a"
+        " sample of the text teaches."
     )
-    add(parser, "--source", "--target", note=", in words", required=True)
+    add(parser, "--source", "--target", note=", in words")
+    add(parser, "--tsv", note=", in place of --source and --target")
+    add(parser, "--columns")
     add(parser, "--output", note="links to write, Pharaoh text", type=text_to_write, required=True)
-    add(parser, "--word-split")
+    add(parser, *WORD_SPLIT)
     standard = AlignerSettings()
     add(parser, "--symmetrisation", note=f" (default: {standard.method})", default=standard.method)
     add_old_name(parser, "--method", "--symmetrisation", SYMMETRISATIONS)
@@ -49,29 +73,148 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             type=text_to_write,
             help=f"also write eflomal's {direction} links here",
         )
+    large = parser.add_argument_group("large text, and what was learnt from other text")
+    large.add_argument(
+        "--chunk-pairs",
+        type=_count,
+        metavar="N",
+        help="align this many sentence pairs at a time; chunks that are done lie in .OUTPUT.parts, so that the same"
+        " command goes on after an interruption (default: all at once)",
+    )
+    large.add_argument("--jobs", type=_count, metavar="J", help="chunks aligned at the same time (default: 1)")
+    large.add_argument(
+        "--sample-pairs",
+        type=_count,
+        metavar="N",
+        help="sentence pairs, spread over the text, from which the priors of all chunks are learnt first (default:"
+        f" {SAMPLE_PAIRS:,}, or as many as in a chunk where that is more)",
+    )
+    large.add_argument(
+        "--priors",
+        metavar="FILE",
+        type=text_to_read,
+        help="begin with eflomal's priors of other text, in place of a sample",
+    )
+    large.add_argument(
+        "--save-priors",
+        metavar="FILE",
+        type=text_to_write,
+        help="write the priors of this text here, those of --priors included, for --priors of text to come",
+    )
+    large.add_argument(
+        "--part",
+        metavar="K/N",
+        type=_part,
+        help="align only the chunks of part K of N, from 1, on a disk that all share; the part that ends last writes"
+        " OUTPUT; slurm: as the variables of a SLURM job array say",
+    )
+
+
+def _count(argument: str) -> int:
+    if not argument.isdecimal() or not int(argument):
+        raise argparse.ArgumentTypeError(f"expected a number of at least 1; got {argument!r}")
+    return int(argument)
+
+
+def _part(argument: str) -> Part:
+    if argument == "slurm":
+        numbers = [os.environ.get(f"SLURM_ARRAY_TASK_{name}", "") for name in ("ID", "MIN", "COUNT")]
+        if not all(number.isdecimal() for number in numbers):
+            raise argparse.ArgumentTypeError("slurm: expected SLURM_ARRAY_TASK_ID, _MIN and _COUNT; is it a job array?")
+        task, first, of = map(int, numbers)
+        number = task - first + 1
+    else:
+        parts = argument.split("/")
+        if len(parts) != 2 or not all(part.isdecimal() for part in parts):
+            raise argparse.ArgumentTypeError(f"expected K/N, such as 3/16, or slurm; got {argument!r}")
+        number, of = map(int, parts)
+    if not 1 <= number <= of:
+        raise argparse.ArgumentTypeError(f"expected a part from 1 to {of}; got {number}")
+    return Part(number, of)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
     settings = AlignerSettings(args.symmetrisation, args.model, args.samplers, args.length, args.null_prior)
+    if args.chunk_pairs is None:
+        given = [name for name in ("jobs", "sample_pairs", "part") if getattr(args, name) is not None]
+        if given:
+            raise GuidedAlignError(f"--{given[0].replace('_', '-')} goes with --chunk-pairs")
+    if args.priors is not None and args.sample_pairs is not None:
+        raise GuidedAlignError("--sample-pairs: of priors that are learnt; --priors gives them")
+    in_chunks = any(value is not None for value in (args.chunk_pairs, args.priors, args.save_priors))
+    with _text(args) as (source, target):
+        return (_align_in_chunks if in_chunks else _align)(args, settings, source, target)
+
+
+@contextmanager
+def _text(args: argparse.Namespace) -> Iterator[tuple[PathLike, PathLike]]:
+    """Source and target."""
+    if args.tsv is None:
+        if args.source is None or args.target is None or args.columns:
+            raise GuidedAlignError("expected --source and --target, or --tsv, perhaps with --columns")
+        yield args.source, args.target
+        return
+    if args.source is not None or args.target is not None:
+        raise GuidedAlignError("--tsv: holds source and target; leave --source and --target out")
+    with text_of_columns(args.tsv, args.columns, links=False) as (source, target):
+        yield source, target
+
+
+def _align(args: argparse.Namespace, settings: AlignerSettings, source_path: PathLike, target_path: PathLike) -> int:
     # Before the aligner works for hours. The lines of a pipe are counted as eflomal is given the text.
-    lines = [count_lines(path) for path in (args.source, args.target) if not is_pipe(path)]
+    lines = [count_lines(path) for path in (source_path, target_path) if not is_pipe(path)]
     if len(set(lines)) > 1:
-        raise_length_error([args.source, args.target])
+        raise_length_error([source_path, target_path])
     say(f"aligning {lines[0] if lines else 'the'} sentence pairs; eflomal says nothing until it is done")
-    source, target = (
-        (" ".join(split_words(line, args.word_split)) for line in read_lines(path))
-        for path in (args.source, args.target)
-    )
+    words = chosen_words(args)
+    source, target = _words(source_path, words.source), _words(target_path, words.target)
     seen = AlignerInput()
     links = with_links = 0
-    with atomic_file(args.output) as stream, line_counter("symmetrise") as bar:
+    with atomic_text(args.output) as stream, line_counter("symmetrise") as bar:
         for chunk in align_with_eflomal(source, target, settings, seen, args.forward_output, args.reverse_output):
             stream.write(format_block(chunk))
             links += len(chunk.source)
             with_links += int(np.count_nonzero(np.diff(chunk.offsets)))
             bar.update(len(chunk))
-    if seen.too_long:
-        say(f"warning: {len(seen.too_long)} sentence pairs have more than {LONGEST_SENTENCE} words on a side: no links")
-    say(f"{args.output}: {seen.sentences} sentence pairs, {with_links} with links; {links} links")
+    _tell(args.output, ChunkCounts(seen.sentences, links, with_links, len(seen.too_long)))
     return 0
+
+
+def _words(path: PathLike, word_split: str) -> Iterator[str]:
+    """The lines, words with single spaces between them."""
+    return (spaced(split_words(line, word_split)) for line in read_lines(path))
+
+
+def _align_in_chunks(
+    args: argparse.Namespace, settings: AlignerSettings, source_path: PathLike, target_path: PathLike
+) -> int:
+    with ExitStack() as stack:
+        source, target = (stack.enter_context(readable_again(path)) for path in (source_path, target_path))
+        priors = None if args.priors is None else stack.enter_context(readable_again(args.priors))
+        pairs = count_lines(source)
+        if count_lines(target) != pairs:
+            raise_length_error([source, target])
+        chunk = args.chunk_pairs or max(1, pairs)
+        text = ChunkedText(
+            source,
+            target,
+            pairs,
+            chosen_words(args),
+            settings,
+            chunk,
+            args.sample_pairs or max(chunk, SAMPLE_PAIRS),
+            priors,
+        )
+        outputs = Outputs(args.output, args.forward_output, args.reverse_output, args.save_priors)
+        say(f"aligning {pairs} sentence pairs in {text.chunks} chunks")
+        counts = align_in_chunks(text, outputs, args.jobs or 1, args.part or Part(1, 1))
+        if counts is not None:
+            _tell(args.output, counts)
+    return 0
+
+
+def _tell(output: str, counts: ChunkCounts) -> None:
+    if counts.too_long:
+        say(f"warning: {counts.too_long} sentence pairs have more than {LONGEST_SENTENCE} words on a side: no links")
+    say(f"{output}: {counts.pairs} sentence pairs, {counts.with_links} with links; {counts.links} links")

@@ -6,7 +6,15 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from fairseq_guided_align.cli.options import LINK_READING, add, named_text_to_read, tell_counts
+from fairseq_guided_align.cli.options import (
+    LINK_READING,
+    WORD_SPLIT,
+    add,
+    given_words,
+    named_text_to_read,
+    refuse_words,
+    tell_counts,
+)
 from fairseq_guided_align.corpus.binarization import LinkFile, binarize_file
 from fairseq_guided_align.corpus.fairseq_data import lengths_path, text_lengths
 from fairseq_guided_align.corpus.link_counts import ConversionCounts, LinkCounts
@@ -24,6 +32,7 @@ from fairseq_guided_align.files.workers import keep_freed_memory
 from fairseq_guided_align.links.reading import as_pharaoh
 from fairseq_guided_align.links.sources import files_by_split
 from fairseq_guided_align.links.store import link_writer, links_path
+from fairseq_guided_align.links.words import WordSplits
 from fairseq_guided_align.subwords.settings import SETTINGS, subword_settings, word_split_of
 
 
@@ -49,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what the links join; words need a folder made by `preprocess`, which keeps its text, and a line for each"
         " pair that was kept (default: pieces)",
     )
-    add(parser, "--policy", "--word-split", note="only with --level words; default: as before", default=None)
+    add(parser, "--policy", *WORD_SPLIT, note="only with --level words; default: as before", default=None)
     add(parser, *LINK_READING, "--workers")
 
 
@@ -64,8 +73,8 @@ def run(args: argparse.Namespace) -> int:
         raise GuidedAlignError(f"{args.data}: no {SETTINGS} that names the languages; give -s and -t")
     if args.policy and args.level == "pieces":
         raise GuidedAlignError("--policy goes with --level words")
-    if args.word_split and args.level == "pieces":
-        raise GuidedAlignError("--word-split goes with --level words")
+    if args.level == "pieces":
+        refuse_words(args, "--level words")
     for split, path in files_by_split(args.files).items():
         if args.level == "words":
             _binarize_words(args, settings, split, path, source, target)
@@ -124,7 +133,7 @@ def _binarize_words(
         inverted=args.inverted,
         skip_mismatches=True,
         max_dropped=args.max_dropped,
-        word_split=word_split_of(args.data, args.word_split),
+        word_split=WordSplits(*(word_split_of(args.data, *side) for side in zip((source, target), given_words(args)))),
     )
     total = ConversionCounts()
     output = links_path(data, split, source, target)

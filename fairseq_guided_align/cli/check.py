@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 
-from fairseq_guided_align.cli.options import add, text_to_read
+from fairseq_guided_align.cli.options import WORD_SPLIT, add, chosen_words, text_of_columns, text_to_read
 from fairseq_guided_align.corpus.link_counts import share
 from fairseq_guided_align.corpus.report import AlignmentReport, report_on
 from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.files.compression import plain_or_compressed
 from fairseq_guided_align.links.end_links import told_end_links
 from fairseq_guided_align.links.split_evidence import split_contradiction_warning, split_warning
+from fairseq_guided_align.links.words import WordSplits
 
 EXIT_PROBLEMS = 1
 
@@ -29,26 +33,48 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--align-suffix", default="align", metavar="SUFFIX", help="of the links (default: align)")
     parser.add_argument("--links", metavar="FILE", type=text_to_read, help="instead of prefixes: links")
     add(parser, "--source", "--target", note=", with --links")
-    add(parser, "--one-based", "--word-split")
+    add(parser, "--tsv", note=", in place of --source and --target; with a third column, also of --links")
+    add(parser, "--columns")
+    add(parser, "--one-based", *WORD_SPLIT)
     parser.add_argument("--examples", type=int, default=5, metavar="N", help="problems shown of a kind (default: 5)")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
-    reports = [
-        (str(links), report_on(links, source, target, args.one_based, args.examples, args.word_split))
-        for links, source, target in _files(args)
-    ]
+    words = chosen_words(args)
+    with _files(args) as files:
+        reports = [
+            (str(links), report_on(links, source, target, args.one_based, args.examples, words))
+            for links, source, target in files
+        ]
     if args.json:
         found = [{"file": name, **asdict(report), "errors": report.errors} for name, report in reports]
         print(json.dumps(found, indent=2))
     else:
         for name, report in reports:
-            print("\n".join(_lines(name, report, args.one_based, args.word_split)))
+            print("\n".join(_lines(name, report, args.one_based, words)))
     return EXIT_PROBLEMS if any(report.errors for _, report in reports) else 0
 
 
-def _files(args: argparse.Namespace) -> list[tuple[str, str, str]]:
+@contextmanager
+def _files(args: argparse.Namespace) -> Iterator[list[tuple[str, str, str]]]:
+    """Links, source and target of each text to check."""
+    if args.tsv is None:
+        yield _named_files(args)
+        return
+    if args.prefixes or args.source or args.target:
+        raise GuidedAlignError("--tsv: holds source and target; leave --source, --target and PREFIX out")
+    with text_of_columns(args.tsv, args.columns, links=True) as (source, target, *links):
+        if bool(links) == bool(args.links):
+            raise GuidedAlignError(
+                "--tsv: expected links from one place: a third column, as in --columns 1,2,3, or --links"
+            )
+        yield [(args.links or links[0], source, target)]
+
+
+def _named_files(args: argparse.Namespace) -> list[tuple[str, str, str]]:
+    if args.columns:
+        raise GuidedAlignError("--columns goes with --tsv")
     named = [args.links, args.source, args.target]
     if any(named):
         if not all(named) or args.prefixes:
@@ -59,12 +85,16 @@ def _files(args: argparse.Namespace) -> list[tuple[str, str, str]]:
             "expected PREFIX with --source-lang and --target-lang, or --links, --source and --target"
         )
     return [
-        (f"{prefix}.{args.align_suffix}", f"{prefix}.{args.source_lang}", f"{prefix}.{args.target_lang}")
+        (
+            str(plain_or_compressed(f"{prefix}.{args.align_suffix}")),
+            str(plain_or_compressed(f"{prefix}.{args.source_lang}")),
+            str(plain_or_compressed(f"{prefix}.{args.target_lang}")),
+        )
         for prefix in args.prefixes
     ]
 
 
-def _lines(name: str, report: AlignmentReport, one_based: bool, word_split: str) -> list[str]:
+def _lines(name: str, report: AlignmentReport, one_based: bool, word_split: WordSplits) -> list[str]:
     lines = [f"{name}:"]
     if report.same_length:
         lines += [

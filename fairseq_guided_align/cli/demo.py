@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from fairseq_guided_align.cli.options import MODEL, SENTENCEPIECE_MODELS, add
+from fairseq_guided_align.cli.options import MODEL, SENTENCEPIECE_MODELS, WORD_SPLIT, add, given_words
 from fairseq_guided_align.demo.server import MAX_BYTES, QUESTIONS, PageServer
 from fairseq_guided_align.markup.kinds import DEFAULT_KINDS, READERS, markup_of
 from fairseq_guided_align.markup.placeholders import READY_SETS
@@ -32,7 +32,7 @@ between the words. The page is for browsers on this machine alone, and needs no 
     )
     add(parser, *MODEL, *SENTENCEPIECE_MODELS, note=f" (default: as {SETTINGS} says)")
     add(parser, "--subwords", note=f"default: as {SETTINGS} in the data folder says")
-    add(parser, "--word-split", note="default: as the data folder says", default=None)
+    add(parser, *WORD_SPLIT, note="default: as the data folder says")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
         from fairseq_guided_align.demo.answers import MAX_BEAM, Answers
 
         models = args.source_sentencepiece_model, args.target_sentencepiece_model
-        model = load(args.model, args.data, args.device, args.subwords, models, args.lang_pair, args.word_split)
+        model = load(args.model, args.data, args.device, args.subwords, models, args.lang_pair, given_words(args))
         source, target = model.languages
         page, policy = demo_page({
             "model": args.model,

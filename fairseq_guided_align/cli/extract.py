@@ -20,15 +20,18 @@ from fairseq_guided_align.aligning.link_models import (
 from fairseq_guided_align.cli.options import (
     MODEL,
     SENTENCEPIECE_MODELS,
+    WORD_SPLIT,
     add,
     add_old_name,
+    given_words,
+    refuse_words,
     tell_if_empty,
     text_to_read,
     text_to_write,
 )
 from fairseq_guided_align.errors import GuidedAlignError
-from fairseq_guided_align.files.atomic import STANDARD_OUTPUT, atomic_file
-from fairseq_guided_align.files.byte_lines import check_no_pipe
+from fairseq_guided_align.files.atomic import STANDARD_OUTPUT, atomic_text
+from fairseq_guided_align.files.opening import check_no_pipe
 from fairseq_guided_align.files.progress import line_counter, say
 from fairseq_guided_align.links.pharaoh import format_line
 from fairseq_guided_align.links.reading import read_link_file
@@ -70,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         note=f"default: as {SETTINGS} in the data folder says; else sentencepiece for a split, and words for files",
     )
     note = f"only with --level words; default: as {SETTINGS} says, else spaces"
-    add(text, "--word-split", note=note, default=None)
+    add(text, *WORD_SPLIT, note=note)
     links = parser.add_argument_group("links")
     add(links, "--attention")
     add(links, "--level", note="what the links join")
@@ -125,7 +128,7 @@ def run(args: argparse.Namespace) -> int:
         return _tune(args, model, sets)
     to_line = _to_line(args, model, reverse, reader)
     pairs = too_long = 0
-    with atomic_file(args.output) as output, line_counter("aligning") as bar:
+    with atomic_text(args.output) as output, line_counter("aligning") as bar:
         for matrices in sets:
             pairs += 1
             too_long += matrices is None
@@ -162,8 +165,8 @@ def _check(args: argparse.Namespace) -> None:
     models = args.source_sentencepiece_model or args.target_sentencepiece_model
     if args.source is None and (args.pieces or models):
         raise GuidedAlignError("--pieces and SentencePiece models go with --source and --target")
-    if args.word_split and args.level == "pieces":
-        raise GuidedAlignError("--word-split goes with --level words")
+    if args.level == "pieces":
+        refuse_words(args, "--level words")
     if args.reverse_checkpoint is None:
         if args.symmetrisation or args.reverse_data:
             raise GuidedAlignError("--symmetrisation and --reverse-data go with --reverse-checkpoint")
@@ -279,14 +282,15 @@ def _matrices(args: argparse.Namespace, model: AlignmentModel, is_reverse: bool 
     """Attention of every pair in the order of the text, at the level asked for."""
     from fairseq_guided_align.aligning.text_files import align_files
 
+    words = given_words(args)[::-1] if is_reverse else given_words(args)
     if args.source is None:
         kind = args.subwords or subword_settings(model.data).get("subwords") or "sentencepiece"
-        pairs = model.align_split(args.split or "test", kind, args.max_tokens, args.word_split)
+        pairs = model.align_split(args.split or "test", kind, args.max_tokens, words)
     else:
         models, files = (args.source_sentencepiece_model, args.target_sentencepiece_model), (args.source, args.target)
         if is_reverse:
             models, files = models[::-1], files[::-1]
-        pairs = align_files(model, files, args.subwords, models, args.pieces, args.word_split, args.max_tokens)
+        pairs = align_files(model, files, args.subwords, models, args.pieces, words, args.max_tokens)
     for pair in pairs:
         if pair is None:
             yield None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from fairseq_guided_align.corpus.link_counts import LinkCounts
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.arguments import files_by_name, name_and_file
 from fairseq_guided_align.files.atomic import STANDARD_OUTPUT
-from fairseq_guided_align.files.byte_lines import STANDARD_INPUT, PathLike
+from fairseq_guided_align.files.opening import STANDARD_INPUT, CopiedText, PathLike
 from fairseq_guided_align.files.progress import say
+from fairseq_guided_align.files.tsv import tsv_columns
 from fairseq_guided_align.links.symmetrisation import SYMMETRISATIONS
-from fairseq_guided_align.links.words import DEFAULT_SPLIT, WORD_SPLITS
+from fairseq_guided_align.links.words import DEFAULT_SPLIT, WordSplits, check_word_split
 from fairseq_guided_align.markup.carrying import DEFAULT_QUOTES, PAIRS
 from fairseq_guided_align.markup.carrying import KEEP as KEEP_PAIRS
 from fairseq_guided_align.markup.edges import QUOTE_SIDES
@@ -66,13 +68,37 @@ def folder_to_write(argument: str) -> str:
     return argument
 
 
+def word_definition(argument: str) -> str:
+    """What the words of a text are, one of ``links.words.WORD_SPLITS``."""
+    try:
+        check_word_split(argument)
+    except GuidedAlignError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return argument
+
+
+def column_numbers(argument: str) -> list[int]:
+    """Numbers, from 1, of the columns of source and target, and perhaps of links."""
+    parts = argument.split(",")
+    if not (2 <= len(parts) <= 3 and all(part.isdecimal() and int(part) for part in parts)):
+        raise argparse.ArgumentTypeError(
+            f"expected SOURCE,TARGET or SOURCE,TARGET,LINKS, columns that count from 1, such as 1,2; got {argument!r}"
+        )
+    return list(map(int, parts))
+
+
 TEXT_TYPES = (text_to_read, named_text_to_read, texts_to_read, text_to_write)
 
 
 def dash_help(parser: argparse.ArgumentParser) -> str | None:
-    """What a command's help says of ``-``; None where it reads and writes no text file."""
+    """What a command's help says of files of text, and of ``-``; None where it reads and writes none."""
     takes_text = any(action.type in TEXT_TYPES for action in parser._actions)
-    return "- as a file of text is standard input or output." if takes_text else None
+    if not takes_text:
+        return None
+    return (
+        "- as a file of text is standard input or output. Files of text may be compressed: what is read in any way of"
+        " gzip, xz and zstd, what is written by its name's ending, .gz, .xz or .zst."
+    )
 
 
 def check_streams(args: argparse.Namespace) -> None:
@@ -117,6 +143,11 @@ _AS_FOLDER_SAYS = f"default: as {SETTINGS} in the data folder says"
 SHARED: dict[str, dict[str, Any]] = {
     "--source": {**_TEXT, "help": "source text{note}"},
     "--target": {**_TEXT, "help": "target text{note}"},
+    "--tsv": {**_TEXT, "help": "text of both sides in one file, columns with tabs between them{note}"},
+    "--columns": {
+        "type": column_numbers, "metavar": "SOURCE,TARGET[,LINKS]",
+        "help": "columns of the TSV, counted from 1{note} (default: 1,2)",
+    },
     "--source-lang": {"metavar": "LANG", "help": "source language, the suffix of its texts{note}"},
     "--target-lang": {"metavar": "LANG", "help": "target language, the suffix of its texts{note}"},
     "--gold": {**_TEXT, "help": "gold links of the words{note}"},
@@ -132,11 +163,14 @@ SHARED: dict[str, dict[str, Any]] = {
     "--symmetrisation": {"choices": SYMMETRISATIONS, "help": "how the two directions become one{note}"},
     # Words and pieces.
     "--word-split": {
-        "choices": WORD_SPLITS, "default": DEFAULT_SPLIT, "note": f"default: {DEFAULT_SPLIT}",
-        "help": "what separates words: spaces: ASCII white space alone, so that a no-break space is part of a word;"
-        " whitespace: any white space, as for Python's str.split, eflomal's command, simalign and awesome-align"
-        " ({note})",
+        "type": word_definition, "metavar": "HOW", "note": f"default: {DEFAULT_SPLIT}",
+        "help": "what the words are: spaces: ASCII white space alone separates them, so that a no-break space is part"
+        " of a word; whitespace: any white space does, as for Python's str.split, eflomal's command, simalign and"
+        " awesome-align; icu: Unicode's rules and ICU's dictionaries, for text without spaces, punctuation apart;"
+        " characters; regex=PATTERN: what the pattern matches, and what is left ({note})",
     },
+    "--source-word-split": {"type": word_definition, "metavar": "HOW", "help": "the same of the source alone"},
+    "--target-word-split": {"type": word_definition, "metavar": "HOW", "help": "the same of the target alone"},
     "--level": {"choices": ("words", "pieces"), "default": "words", "help": "{note} (default: words)"},
     "--subwords": {
         "choices": KINDS, "note": _AS_FOLDER_SAYS,
@@ -203,6 +237,7 @@ SHARED: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 """Arguments of ``add_argument``; ``{note}`` in a help is what a command adds, or ``note``."""
 
+WORD_SPLIT = ("--word-split", "--source-word-split", "--target-word-split")
 SHORT = {"--source-lang": "-s", "--target-lang": "-t", "--output": "-o"}
 
 LINK_READING = ("--one-based", "--inverted", "--max-dropped")
@@ -212,6 +247,23 @@ TAGS = (
     "--placeholder", "--pairs", "--quotes", "--on-error", "--protect", "--terms", "--inflected-terms", "--report"
 )  # fmt: skip
 """How tags are carried, besides ``--markup``."""
+
+
+def given_words(args: argparse.Namespace) -> tuple[str | None, str | None]:
+    """What the options say that the words of source and target are; None where they say nothing."""
+    return args.source_word_split or args.word_split, args.target_word_split or args.word_split
+
+
+def chosen_words(args: argparse.Namespace) -> WordSplits:
+    """What the words of source and target are, by the options."""
+    source, target = given_words(args)
+    return WordSplits(source or DEFAULT_SPLIT, target or DEFAULT_SPLIT)
+
+
+def refuse_words(args: argparse.Namespace, goes_with: str) -> None:
+    """:raises GuidedAlignError: an option says what the words are, and there are none."""
+    if any(given_words(args)):
+        raise GuidedAlignError(f"--word-split goes with {goes_with}")
 
 
 def add(options: Any, *names: str, note: str | None = None, **changes: Any) -> None:
@@ -226,6 +278,21 @@ def add(options: Any, *names: str, note: str | None = None, **changes: Any) -> N
         usual = arguments.pop("note", "")
         arguments["help"] = arguments["help"].format(note=usual if note is None else note)
         options.add_argument(name, *([SHORT[name]] if name in SHORT else []), **arguments)
+
+
+@contextmanager
+def text_of_columns(path: PathLike, columns: Sequence[int] | None, links: bool) -> Iterator[list[CopiedText]]:
+    """Source, target and perhaps links out of a TSV, see :func:`files.tsv.tsv_columns`.
+
+    :param columns: what ``--columns`` says.
+    :param links: whether links are read.
+    :raises GuidedAlignError: a column of links is named, and none are read.
+    """
+    chosen = columns or [1, 2]
+    if len(chosen) > 2 and not links:
+        raise GuidedAlignError(f"--columns: expected SOURCE,TARGET; no links are read; got {len(chosen)} columns")
+    with tsv_columns(path, chosen) as copies:
+        yield copies
 
 
 def add_old_name(options: Any, old: str, new: str, choices: Sequence[str]) -> None:

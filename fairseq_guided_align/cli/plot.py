@@ -6,7 +6,14 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fairseq_guided_align.cli.options import MODEL, add, perhaps_named_file
+from fairseq_guided_align.cli.options import (
+    MODEL,
+    WORD_SPLIT,
+    add,
+    given_words,
+    perhaps_named_file,
+    refuse_words,
+)
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.arguments import sentence_numbers
 
@@ -42,7 +49,7 @@ says (for a model without guidance what stock fairseq reads: all heads of the la
     )
     add(parser, "--level", note="what the tokens are")
     add(parser, "--subwords", "--attention")
-    add(parser, "--word-split", note="only for words; default: as the data folder says", default=None)
+    add(parser, *WORD_SPLIT, note="only for words; default: as the data folder says")
     parser.add_argument("--layers", metavar="LIST", help="read these decoder layers instead: 0 or --layers=-2,-1")
     parser.add_argument("--heads", metavar="LIST", help="read these heads of the layers, averaged (default: all)")
     parser.add_argument("--each-head", action="store_true", help="a matrix for each layer and head, not their average")
@@ -71,18 +78,20 @@ def run(args: argparse.Namespace) -> int:
     from fairseq_guided_align.pictures.fonts import font_warnings_as_lines
     from fairseq_guided_align.subwords.settings import subword_kind
 
-    if args.word_split and args.level == "pieces" and not args.gold:
-        raise GuidedAlignError("--word-split goes with --level words, or with --gold")
+    if args.level == "pieces" and not args.gold:
+        refuse_words(args, "--level words, or with --gold")
     models, columns = _models(args)
     first = models[0][1]
     kind = None
     if args.level == "words" or args.gold:
         kind = subword_kind(first.data, args.subwords, "--subwords")
     if gold is not None and kind is not None:
-        gold = gold_of_split(gold, gold_path, first, args.split, kind, args.word_split)
+        gold = gold_of_split(gold, gold_path, first, args.split, kind, given_words(args))
     sentences = []
     # All are read before the first picture is written.
-    for pair in read_pairs(models, args.split, [n - 1 for n in numbers], kind, gold, not args.no_gold, args.word_split):
+    for pair in read_pairs(
+        models, args.split, [n - 1 for n in numbers], kind, gold, not args.no_gold, given_words(args)
+    ):
         sentence = pair.pieces if args.level == "pieces" else pair.words
         assert sentence is not None
         if not sentence.target:

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import ExitStack
 
-from fairseq_guided_align.cli.options import LINK_READING, SENTENCEPIECE_MODELS, add, folder_to_write
+from fairseq_guided_align.cli.options import (
+    LINK_READING,
+    SENTENCEPIECE_MODELS,
+    WORD_SPLIT,
+    add,
+    chosen_words,
+    folder_to_write,
+    named_text_to_read,
+    text_of_columns,
+)
 from fairseq_guided_align.corpus.fairseq_options import DATASET_FORMATS, parse_fairseq_options
 from fairseq_guided_align.corpus.files import SPLITS, PreprocessSettings, find_corpora, split_prefixes
 from fairseq_guided_align.corpus.preprocessing import preprocess
 from fairseq_guided_align.corpus.subword_links import ConversionSettings
 from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.files.arguments import name_and_file
+from fairseq_guided_align.files.opening import CopiedText
 from fairseq_guided_align.files.progress import say
 from fairseq_guided_align.files.workers import keep_freed_memory
 from fairseq_guided_align.links.aligner import AlignerSettings
@@ -22,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Makes a data folder for fairseq-train: cuts the text into subword pieces (with --subwords sentencepiece; other"
         " text is cut already), runs stock fairseq-preprocess on"
         " them, turns word links into links between pieces and binarises these. The folder appears when it is"
-        " complete. Text and links may be gzip."
+        " complete."
     )
     files = parser.add_argument_group("files")
     add(files, "--source-lang", "--target-lang", required=True)
@@ -30,8 +42,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         files.add_argument(
             f"--{split}pref",
             metavar="PREFIX[,PREFIX]",
-            help=f"{split} files are PREFIX.SOURCE, PREFIX.TARGET, PREFIX.align; further prefixes make {split}1, ...",
+            help=f"{split} files are PREFIX.SOURCE, PREFIX.TARGET, PREFIX.align, each perhaps with .gz, .xz or .zst"
+            f" behind; further prefixes make {split}1, ...",
         )
+    files.add_argument(
+        "--tsv",
+        metavar="SPLIT=FILE",
+        type=named_text_to_read,
+        nargs="+",
+        action="extend",
+        default=[],
+        help="text of both sides of a split in one file, columns with tabs between them, such as train=corpus.tsv.zst;"
+        " further files make SPLIT1, ..., behind those of prefixes",
+    )
+    add(files, "--columns", note=": without LINKS the text has none")
     files.add_argument(
         "--align-suffix", default=standard.align_suffix, metavar="SUFFIX", help="of the word links (default: align)"
     )
@@ -70,7 +94,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         subwords.add_argument(option, metavar="FILE", help=f"use this {side} dictionary, such as a trained model's")
 
     links = parser.add_argument_group("links")
-    add(links, "--policy", *LINK_READING, "--word-split", "--on-mismatch")
+    add(links, "--policy", *LINK_READING, *WORD_SPLIT, "--on-mismatch")
     links.add_argument("--allow-missing-alignments", action="store_true", help="splits may have no file of links")
     links.add_argument("--aligner", choices=("eflomal",), help="make the links of splits that have no file of them")
     add(links, "--symmetrisation", note=f", with --aligner (default: {AlignerSettings().method})")
@@ -96,10 +120,28 @@ def run(args: argparse.Namespace) -> int:
     keep_freed_memory()
     settings = _settings(args)
     prefixes = {split: split_prefixes(getattr(args, f"{split}pref") or "", args.source_lang) for split in SPLITS}
-    corpora = find_corpora(prefixes, settings)
-    preprocess(corpora, args.destdir, settings)
+    with ExitStack() as stack:
+        corpora = find_corpora(prefixes, settings, _columns(args, stack))
+        preprocess(corpora, args.destdir, settings)
     say(f"{args.destdir}: complete")
     return 0
+
+
+def _columns(args: argparse.Namespace, stack: ExitStack) -> dict[str, list[list[CopiedText]]]:
+    """Source, target and perhaps links of each TSV, by split."""
+    if args.columns and not args.tsv:
+        raise GuidedAlignError("--columns goes with --tsv")
+    if args.tsv and (args.source_words_suffix or args.target_words_suffix):
+        raise GuidedAlignError(
+            "--source-words-suffix and --target-words-suffix: of files that prefixes name, not --tsv"
+        )
+    found: dict[str, list[list[CopiedText]]] = {split: [] for split in SPLITS}
+    for argument in args.tsv:
+        split, path = name_and_file(argument)
+        if split not in SPLITS or not path:
+            raise GuidedAlignError(f"--tsv: expected SPLIT=FILE, SPLIT one of {', '.join(SPLITS)}; got {argument!r}")
+        found[split].append(stack.enter_context(text_of_columns(path, args.columns, links=True)))
+    return found
 
 
 def _settings(args: argparse.Namespace) -> PreprocessSettings:
@@ -148,7 +190,7 @@ def _settings(args: argparse.Namespace) -> PreprocessSettings:
             inverted=args.inverted,
             skip_mismatches=args.on_mismatch == "drop-links",
             max_dropped=args.max_dropped,
-            word_split=args.word_split,
+            word_split=chosen_words(args),
         ),
         max_pieces=args.max_pieces,
         max_ratio=args.max_ratio,

@@ -8,7 +8,9 @@ from contextlib import ExitStack, closing
 from fairseq_guided_align.cli.options import (
     LINK_READING,
     SENTENCEPIECE_MODELS,
+    WORD_SPLIT,
     add,
+    chosen_words,
     tell_counts,
     tell_if_empty,
     text_to_read,
@@ -22,7 +24,7 @@ from fairseq_guided_align.corpus.subword_links import (
     convert_to_text,
 )
 from fairseq_guided_align.errors import GuidedAlignError
-from fairseq_guided_align.files.atomic import atomic_file
+from fairseq_guided_align.files.atomic import atomic_text
 from fairseq_guided_align.files.byte_lines import count_lines
 from fairseq_guided_align.files.progress import line_counter
 from fairseq_guided_align.files.workers import keep_freed_memory
@@ -32,7 +34,7 @@ from fairseq_guided_align.links.reading import as_pharaoh
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Turns links between words into links between subword pieces, or back. Words and pieces are matched by their"
-        " characters, so that they may come from differently tokenised text. Files are text or gzip, one line a"
+        " characters, so that they may come from differently tokenised text. Files are text, one line a"
         " sentence pair. A summary goes to standard error."
     )
     parser.add_argument(
@@ -52,11 +54,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(parser, "--subwords", note="default: sentencepiece", default="sentencepiece")
     add(parser, "--policy")
     parser.add_argument("--back", action="store_true", help="read links between pieces, write links between words")
-    add(parser, *LINK_READING, "--word-split", "--on-mismatch", "--workers")
+    add(parser, *LINK_READING, *WORD_SPLIT, "--on-mismatch", "--workers")
 
 
 def run(args: argparse.Namespace) -> int:
     keep_freed_memory()
+    words = chosen_words(args)
     source, target = (_side(args, name) for name in ("source", "target"))
     settings = ConversionSettings(
         args.policy,
@@ -65,14 +68,14 @@ def run(args: argparse.Namespace) -> int:
         args.inverted,
         args.on_mismatch == "drop-links",
         args.max_dropped,
-        args.word_split,
+        words,
     )
     counts = ConversionCounts()
     with ExitStack() as stack:
         # Before anything is written: the links may be of a form that is not read.
-        words = args.source_pieces if args.back else args.source_words
-        text = stack.enter_context(as_pharaoh(args.links, lambda: count_lines(words), args.one_based))
-        stream, bar = stack.enter_context(atomic_file(args.output)), stack.enter_context(line_counter("project"))
+        counted = args.source_pieces if args.back else args.source_words
+        text = stack.enter_context(as_pharaoh(args.links, lambda: count_lines(counted), args.one_based))
+        stream, bar = stack.enter_context(atomic_text(args.output)), stack.enter_context(line_counter("project"))
         files = ConversionFiles(args.links, source, target, settings, text)
         blocks = stack.enter_context(closing(convert_to_text(files, args.workers)))
         for lines, seen in blocks:

@@ -10,17 +10,19 @@ from fairseq_guided_align.cli.options import (
     MODEL,
     SENTENCEPIECE_MODELS,
     TAGS,
+    WORD_SPLIT,
     add,
     chosen_tags,
+    chosen_words,
+    given_words,
     text_to_read,
     text_to_write,
 )
 from fairseq_guided_align.errors import GuidedAlignError
-from fairseq_guided_align.files.atomic import atomic_file
+from fairseq_guided_align.files.atomic import atomic_text
 from fairseq_guided_align.files.byte_lines import count_lines
 from fairseq_guided_align.files.progress import line_counter, say
 from fairseq_guided_align.links.reading import as_pharaoh
-from fairseq_guided_align.links.words import DEFAULT_SPLIT
 from fairseq_guided_align.markup.notes import TagCounts
 from fairseq_guided_align.markup.settings import tag_settings
 from fairseq_guided_align.markup.tag_files import TagFiles, tagged_lines
@@ -34,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.description = (
         "Puts the tags of a source text into its translation, which has none, along word links: those of a file, or"
-        " those that a model sees. Files are text or gzip, one line a segment. A summary goes to standard error."
+        " those that a model sees. Files are text, one line a segment. A summary goes to standard error."
     )
     parser.add_argument("--source", metavar="FILE", type=text_to_read, required=True, help="source text with its tags")
     parser.add_argument(
@@ -53,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             help=f"the {side} text without tags, in the words that the links count; without it they count what stands"
             " between white space. A model reads this text, so give it as the model was trained on it",
         )
-    add(parser, "--word-split", note="default: spaces; of a model: as the data folder says", default=None)
+    add(parser, *WORD_SPLIT, note="default: spaces; of a model: as the data folder says")
     add(parser, "--one-based")
     add(parser, *TAGS)
     model = parser.add_argument_group("a model, instead of --links")
@@ -80,10 +82,10 @@ def run(args: argparse.Namespace) -> int:
             args.source_words,
             args.target_words,
             args.one_based,
-            args.word_split or DEFAULT_SPLIT,
+            chosen_words(args),
         )
-        output = stack.enter_context(atomic_file(args.output))
-        report = stack.enter_context(atomic_file(args.report)) if args.report is not None else None
+        output = stack.enter_context(atomic_text(args.output))
+        report = stack.enter_context(atomic_text(args.report)) if args.report is not None else None
         bar = stack.enter_context(line_counter("tags"))
         for text, notes in tagged_lines(files, settings, counts):
             output.write(settings.markup.in_one_line(text).encode() + b"\n")
@@ -120,7 +122,7 @@ def _linker(args: argparse.Namespace) -> ModelLinker:
 
     model = AlignmentModel(args.checkpoint, args.data, device=args.device, lang_pair=args.lang_pair)
     models = args.source_sentencepiece_model, args.target_sentencepiece_model
-    cutters = cutters_of(model, args.subwords, models, word_split=args.word_split)
+    cutters = cutters_of(model, args.subwords, models, word_split=given_words(args))
     if cutters[0].kind == "bpe" and None in (args.source_words, args.target_words):
         raise GuidedAlignError(
             f"{args.checkpoint}: reads text in BPE pieces (@@), which text with tags is not: give the same text in"

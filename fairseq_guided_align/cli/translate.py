@@ -12,16 +12,18 @@ from fairseq_guided_align.cli.options import (
     MODEL,
     SENTENCEPIECE_MODELS,
     TAGS,
+    WORD_SPLIT,
     add,
     chosen_tags,
+    given_words,
     text_to_read,
     text_to_write,
 )
 from fairseq_guided_align.errors import GuidedAlignError, MarkupError
 from fairseq_guided_align.files.arriving import arriving_lines
-from fairseq_guided_align.files.atomic import atomic_file
-from fairseq_guided_align.files.byte_lines import STANDARD_INPUT
+from fairseq_guided_align.files.atomic import atomic_text
 from fairseq_guided_align.files.document_bytes import read_document
+from fairseq_guided_align.files.opening import STANDARD_INPUT
 from fairseq_guided_align.files.progress import line_counter, say
 from fairseq_guided_align.links.pharaoh import format_line
 from fairseq_guided_align.markup.kinds import Markup
@@ -48,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "files", metavar="FILE", nargs="*", type=text_to_read, default=[STANDARD_INPUT],
-        help="text or gzip, read one after the other (default: -)",
+        help="text, read one after the other (default: -)",
     )  # fmt: skip
     parser.add_argument(
         "--output", "-o", metavar="FILE", type=text_to_write, default="-", help="translation (default: -)"
@@ -89,6 +91,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     model = parser.add_argument_group("model")
     add(model, *MODEL, *SENTENCEPIECE_MODELS, note=f" (default: as {SETTINGS} says)")
     add(model, "--subwords", choices=("sentencepiece", "words"))
+    add(model, *WORD_SPLIT, note="default: as the data folder says")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -103,9 +106,9 @@ def run(args: argparse.Namespace) -> int:
         return _translate_document(args, model, choices)
     lines = _Lines(model, choices, args.files)
     with ExitStack() as stack:
-        output = stack.enter_context(atomic_file(args.output))
-        links = stack.enter_context(atomic_file(args.links_output)) if args.links_output is not None else None
-        report = stack.enter_context(atomic_file(args.report)) if args.report is not None else None
+        output = stack.enter_context(atomic_text(args.output))
+        links = stack.enter_context(atomic_text(args.links_output)) if args.links_output is not None else None
+        report = stack.enter_context(atomic_text(args.report)) if args.report is not None else None
         bar = stack.enter_context(line_counter("translate"))
         for block in lines.blocks():
             for raw, translations in block:
@@ -152,7 +155,7 @@ def _model(args: argparse.Namespace) -> Model:
     from fairseq_guided_align.api import load
 
     models = args.source_sentencepiece_model, args.target_sentencepiece_model
-    model = load(args.model, args.data, args.device, args.subwords, models, args.lang_pair)
+    model = load(args.model, args.data, args.device, args.subwords, models, args.lang_pair, given_words(args))
     if model.subwords == "bpe":
         raise GuidedAlignError(
             f"{args.model}: reads text in BPE pieces (@@), which raw text is not, and nothing here says how to cut it"
@@ -166,8 +169,8 @@ def _translate_document(args: argparse.Namespace, model: Model, choices: dict[st
     document = read_document(path)
     choices = {name: value for name, value in choices.items() if name not in ("nbest", "too_long")}
     with ExitStack() as stack:
-        output = stack.enter_context(atomic_file(args.output))
-        report = stack.enter_context(atomic_file(args.report)) if args.report is not None else None
+        output = stack.enter_context(atomic_text(args.output))
+        report = stack.enter_context(atomic_text(args.report)) if args.report is not None else None
         bar = stack.enter_context(line_counter("translate"))
         try:
             done = model.translate_document(document.text, args.document, progress=bar.update, **choices)

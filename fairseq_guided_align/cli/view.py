@@ -8,15 +8,24 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fairseq_guided_align.cli.options import MODEL, add, named_files, named_text_to_read, text_to_read, text_to_write
+from fairseq_guided_align.cli.options import (
+    MODEL,
+    WORD_SPLIT,
+    add,
+    chosen_words,
+    given_words,
+    named_files,
+    named_text_to_read,
+    text_to_read,
+    text_to_write,
+)
 from fairseq_guided_align.errors import GuidedAlignError, SubwordMismatchError
-from fairseq_guided_align.files.atomic import STANDARD_OUTPUT, atomic_file
+from fairseq_guided_align.files.atomic import STANDARD_OUTPUT, atomic_text
 from fairseq_guided_align.files.byte_lines import raise_length_error
 from fairseq_guided_align.files.progress import say
 from fairseq_guided_align.links.link import CorpusLinks, SentenceLinks
 from fairseq_guided_align.links.linked_text import PIECES_SPLIT, LinkedText
 from fairseq_guided_align.links.reading import begun, read_link_file
-from fairseq_guided_align.links.words import DEFAULT_SPLIT
 from fairseq_guided_align.pictures.page import Pair, View, page_html, view
 from fairseq_guided_align.subwords.conversion import spread_over_pieces, subword_links_to_word_links
 from fairseq_guided_align.subwords.spelling import match_sentence
@@ -46,7 +55,7 @@ With --checkpoint, links, words and pieces come straight from models and a split
     add(parser, "--gold")
     parser.add_argument("--links", **systems, help="hard links of a system; repeatable")
     parser.add_argument("--soft", **systems, help="soft links of a system; repeatable")
-    add(parser, "--word-split", note="default: spaces; of models: as the data folder says", default=None)
+    add(parser, *WORD_SPLIT, note="default: spaces; of models: as the data folder says")
     pieces = parser.add_argument_group("subword pieces, for a switch between words and pieces")
     for side in ("source", "target"):
         pieces.add_argument(f"--{side}-pieces", metavar="FILE", type=text_to_read, help=f"the {side} text in pieces")
@@ -98,7 +107,7 @@ def run(args: argparse.Namespace) -> int:
         "systems": systems,
         "pairs": pairs,
     }).encode("utf-8")  # fmt: skip
-    with atomic_file(args.output) as stream:
+    with atomic_text(args.output) as stream:
         stream.write(page)
     rest = "" if len(pairs) == of else f" (the first of {of}; --limit shows more)"
     tell = say if args.output == STANDARD_OUTPUT else print
@@ -152,9 +161,9 @@ def _of_models(args: argparse.Namespace) -> Shown:
     kind = subword_kind(first.data, args.subwords, "--subwords")
     of = first.split_size(split)
     if gold is not None:
-        gold = gold_of_split(gold, gold_path, first, split, kind, args.word_split)
+        gold = gold_of_split(gold, gold_path, first, split, kind, given_words(args))
     pairs: list[Pair] = []
-    for pair in read_pairs(models, split, range(min(args.limit, of)), kind, gold, word_split=args.word_split):
+    for pair in read_pairs(models, split, range(min(args.limit, of)), kind, gold, word_split=given_words(args)):
         assert pair.words is not None
         words, pieces = (_view_of_models(sentence) for sentence in (pair.words, pair.pieces))
         pairs.append({"id": str(pair.number + 1), "words": words, "pieces": pieces})
@@ -211,7 +220,7 @@ def _of_files(args: argparse.Namespace) -> Shown:
 
 def _read_text(args: argparse.Namespace) -> tuple[LinkedText, LinkedText | None]:
     """The text in words and, where they were given, in pieces."""
-    words = LinkedText.read([args.source], [args.target], args.word_split or DEFAULT_SPLIT, keep_words=True)
+    words = LinkedText.read([args.source], [args.target], chosen_words(args), keep_words=True)
     if not args.source_pieces:
         return words, None
     pieces = LinkedText.read([args.source_pieces], [args.target_pieces], PIECES_SPLIT, keep_words=True)

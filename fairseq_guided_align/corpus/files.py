@@ -12,6 +12,7 @@ from fairseq_guided_align.corpus.subword_links import ConversionSettings
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.arguments import between_commas
 from fairseq_guided_align.files.byte_lines import PathLike, count_lines, raise_length_error
+from fairseq_guided_align.files.compression import plain_or_compressed
 from fairseq_guided_align.links.aligner import AlignerSettings
 
 SPLITS = ("train", "valid", "test")
@@ -71,9 +72,9 @@ class Corpus:
     """
 
     split: str
-    text: tuple[Path, Path]
-    words: tuple[Path, Path]
-    links: Path | None
+    text: tuple[PathLike, PathLike]
+    words: tuple[PathLike, PathLike]
+    links: PathLike | None
     links_text: PathLike | None = None
 
     @property
@@ -86,22 +87,27 @@ class Corpus:
         return self.split.startswith("train")
 
 
-def find_corpora(prefixes: Mapping[str, Sequence[str]], settings: PreprocessSettings) -> list[Corpus]:
+def find_corpora(
+    prefixes: Mapping[str, Sequence[str]],
+    settings: PreprocessSettings,
+    columns: Mapping[str, Sequence[Sequence[PathLike]]],
+) -> list[Corpus]:
     """The files of every split, ``train``, ``train1``, ..., which must be there.
 
     :param prefixes: for each of ``SPLITS`` the prefixes of its files, the first of them for the split's own name.
+    :param columns: for each of ``SPLITS`` further files of source, target and perhaps links.
     :raises GuidedAlignError: a file is missing; all missing ones are named.
     """
     corpora = []
     missing = []
     for split, some in prefixes.items():
         for number, prefix in enumerate(some):
-            text = [_plain_or_gzip(f"{prefix}.{lang}") for lang in settings.langs]
+            text = [plain_or_compressed(f"{prefix}.{lang}") for lang in settings.langs]
             words = [
-                _plain_or_gzip(f"{prefix}.{suffix}") if suffix else path
+                plain_or_compressed(f"{prefix}.{suffix}") if suffix else path
                 for suffix, path in zip(settings.words_suffix, text)
             ]
-            links: Path | None = _plain_or_gzip(f"{prefix}.{settings.align_suffix}")
+            links: Path | None = plain_or_compressed(f"{prefix}.{settings.align_suffix}")
             missing += [str(path) for path in {*text, *words} if not path.is_file()]
             if links is not None and not links.is_file():
                 if settings.aligner is None and not settings.allow_missing:
@@ -109,6 +115,14 @@ def find_corpora(prefixes: Mapping[str, Sequence[str]], settings: PreprocessSett
                 links = None
             name = split if number == 0 else f"{split}{number}"
             corpora.append(Corpus(name, (text[0], text[1]), (words[0], words[1]), links))
+        for number, (source, target, *some_links) in enumerate(columns[split], start=len(some)):
+            if not some_links and settings.aligner is None and not settings.allow_missing:
+                raise GuidedAlignError(
+                    f"{source}: expected a column of links; got two columns; name it, as in --columns 1,2,3; see also"
+                    " --aligner and --allow-missing-alignments"
+                )
+            name = split if number == 0 else f"{split}{number}"
+            corpora.append(Corpus(name, (source, target), (source, target), next(iter(some_links), None)))
     if missing:
         raise GuidedAlignError("no such file: " + ", ".join(sorted(missing)))
     if not any(corpus.split == "train" for corpus in corpora):
@@ -124,7 +138,7 @@ def split_prefixes(argument: str, lang: str) -> list[str]:
 
     :param lang: ends the name of a file that each prefix has.
     """
-    return between_commas(argument, lambda prefix: _plain_or_gzip(f"{prefix}.{lang}").is_file())
+    return between_commas(argument, lambda prefix: plain_or_compressed(f"{prefix}.{lang}").is_file())
 
 
 def check_dictionaries(settings: PreprocessSettings) -> None:
@@ -154,8 +168,3 @@ def check_lengths(corpora: Sequence[Corpus]) -> None:
                 f"{corpus.text[0]}: expected text of {corpus.split}, which --{kind}pref names; got an empty file;"
                 " fairseq reads no empty text: name another, or leave it out"
             )
-
-
-def _plain_or_gzip(path: str) -> Path:
-    zipped = Path(path + ".gz")
-    return zipped if zipped.is_file() and not Path(path).is_file() else Path(path)

@@ -13,7 +13,7 @@ from fairseq_guided_align.links.end_links import told_end_links
 from fairseq_guided_align.links.link import CorpusLinks
 from fairseq_guided_align.links.one_based import one_based_warning
 from fairseq_guided_align.links.split_evidence import SplitEvidence, split_contradiction_warning, split_warning
-from fairseq_guided_align.links.words import DEFAULT_SPLIT
+from fairseq_guided_align.links.words import DEFAULT_SPLITS, WordSplits
 
 EXAMPLES = 5
 
@@ -51,8 +51,8 @@ class LinkCounts:
         """
         for one in fields(self):
             own, others = getattr(self, one.name), getattr(other, one.name)
-            # The definition of words is that of all parts; all else adds up.
-            setattr(self, one.name, others if isinstance(others, str) else own + others)
+            # The words are those of all parts; all else adds up.
+            setattr(self, one.name, others if isinstance(others, WordSplits) else own + others)
         self.examples = self.examples[:EXAMPLES]
 
     @property
@@ -90,7 +90,7 @@ class ConversionCounts(LinkCounts):
 
     :param of_other_words: links left out because those of their pair can only count words by the other definition.
     :param special_tokens: pieces that are spelled like fairseq's own tokens.
-    :param word_split: the definition of words in use, one of ``links.words.WORD_SPLITS``.
+    :param word_split: what the words of source and target are.
     :param split_evidence: by which definition the links count words.
     """
 
@@ -103,7 +103,7 @@ class ConversionCounts(LinkCounts):
     target_tokens_linked: int = 0
     of_other_words: int = 0
     special_tokens: int = 0
-    word_split: str = DEFAULT_SPLIT
+    word_split: WordSplits = DEFAULT_SPLITS
     split_evidence: SplitEvidence = field(default_factory=SplitEvidence)
 
     @property

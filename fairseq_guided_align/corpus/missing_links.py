@@ -9,7 +9,7 @@ from pathlib import Path
 from fairseq_guided_align.corpus.files import Corpus, PreprocessSettings
 from fairseq_guided_align.files.byte_lines import read_lines
 from fairseq_guided_align.files.progress import say
-from fairseq_guided_align.links.aligner import align_with_eflomal
+from fairseq_guided_align.links.aligner import align_with_eflomal, spaced
 from fairseq_guided_align.links.link import CorpusLinks
 from fairseq_guided_align.links.pharaoh import format_block
 from fairseq_guided_align.links.words import split_words
@@ -29,8 +29,9 @@ def align_missing(corpora: Sequence[Corpus], folder: Path, settings: PreprocessS
     def words(side: int) -> Iterator[str]:
         for corpus in corpora:
             for line in read_lines(corpus.words[side]):
-                joined = settings.subwords == "bpe" and corpus.words == corpus.text
-                yield text_of(split_words(line, settings.conversion.word_split), "bpe" if joined else "words")
+                if settings.subwords == "bpe" and corpus.words == corpus.text:
+                    line = text_of(split_words(line), "bpe")
+                yield spaced(split_words(line, settings.conversion.word_split[side]))
 
     chunks = align_with_eflomal(words(0), words(1), settings.aligner)
     aligned: list[Corpus] = []

@@ -26,7 +26,7 @@ from fairseq_guided_align.corpus.written_splits import WrittenSplit, write_split
 from fairseq_guided_align.files.atomic import atomic_folder
 from fairseq_guided_align.files.byte_lines import PathLike, count_lines
 from fairseq_guided_align.links.reading import as_pharaoh
-from fairseq_guided_align.subwords.settings import SETTINGS
+from fairseq_guided_align.subwords.settings import SETTINGS, described_words
 
 TEXT_FOLDER = "text"
 
@@ -105,7 +105,7 @@ def _write_settings(
         "target_sentencepiece_model": Path(models[1]).name if models[1] else None,
         "joined_dictionary": settings.joined,
         "policy": settings.conversion.policy,
-        "word_split": settings.conversion.word_split,
+        **described_words(settings.conversion.word_split),
         "text": TEXT_FOLDER if settings.keep_text else None,
         "splits": splits,
     }

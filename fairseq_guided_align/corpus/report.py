@@ -9,7 +9,8 @@ import numpy as np
 
 from fairseq_guided_align.corpus.link_counts import linked_tokens
 from fairseq_guided_align.errors import AlignmentFormatError, AlignmentLengthError, AlignmentRangeError
-from fairseq_guided_align.files.byte_lines import PathLike, count_lines, decode_line, is_pipe, read_blocks_together
+from fairseq_guided_align.files.byte_lines import count_lines, decode_line, read_blocks_together
+from fairseq_guided_align.files.opening import PathLike, is_pipe
 from fairseq_guided_align.links.end_links import take_off_end_links
 from fairseq_guided_align.links.link import CorpusLinks
 from fairseq_guided_align.links.one_based import looks_one_based
@@ -17,7 +18,7 @@ from fairseq_guided_align.links.outside import is_outside
 from fairseq_guided_align.links.pharaoh import parse_block, parse_line
 from fairseq_guided_align.links.reading import as_pharaoh
 from fairseq_guided_align.links.split_evidence import SplitEvidence, evidence_of
-from fairseq_guided_align.links.words import DEFAULT_SPLIT, count_both, separated
+from fairseq_guided_align.links.words import DEFAULT_SPLITS, WordSplits, count_both, separated
 from fairseq_guided_align.subwords.pieces import CONTINUATION, SPACE_MARK, goes_on
 from fairseq_guided_align.subwords.word_positions import WordPositions
 
@@ -94,13 +95,13 @@ def report_on(
     target: PathLike,
     one_based: bool = False,
     problems: int = 5,
-    word_split: str = DEFAULT_SPLIT,
+    word_split: WordSplits = DEFAULT_SPLITS,
 ) -> AlignmentReport:
     """Read the three files side by side and count.
 
     :param source: text, words or pieces, in which source positions count.
     :param problems: how many examples of each kind of problem to keep.
-    :param word_split: what separates them, one of ``links.words.WORD_SPLITS``.
+    :param word_split: what the tokens of source and target are.
     :raises GuidedAlignError: a file cannot be read, or is not Pharaoh text nor of NAACL's form.
     """
     report = AlignmentReport()
@@ -135,13 +136,13 @@ class _Block:
     one_based: bool
     examples: int
 
-    def count(self, blocks: Sequence[bytes], word_split: str) -> None:
+    def count(self, blocks: Sequence[bytes], word_split: WordSplits) -> None:
         """:param blocks: lines of the links, the source and the target."""
         report = self.report
         links, text = self._readable(blocks[0]), blocks[1:]
         for name, block in zip(self.names[1:], text):
             self._check_text(name, block)
-        (source, other_source), (target, other_target) = (count_both(block, word_split) for block in text)
+        (source, other_source), (target, other_target) = map(count_both, text, word_split)
         same_words = (source == other_source) & (target == other_target)
         links, end_links = take_off_end_links(links, source, target, same_words)
         report.end_links += end_links
@@ -149,11 +150,11 @@ class _Block:
         self._count_text(source, target)
         self._count_inside(links.where(self._inside(links, source, target)), source, target)
         sentence = links.sentence()
-        for positions, block, words, position in (
-            (report.source_positions, text[0], source, links.source),
-            (report.target_positions, text[1], target, links.target),
+        for positions, block, split, words, position in (
+            (report.source_positions, text[0], word_split.source, source, links.source),
+            (report.target_positions, text[1], word_split.target, target, links.target),
         ):
-            positions.add(words, _spelt_words(separated(block, word_split), words), sentence, position)
+            positions.add(words, _spelt_words(separated(block, split), words), sentence, position)
 
     def _count_text(self, source: np.ndarray, target: np.ndarray) -> None:
         self.report.sentences += len(source)

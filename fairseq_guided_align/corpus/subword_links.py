@@ -23,8 +23,8 @@ from fairseq_guided_align.links.end_links import take_off_end_links
 from fairseq_guided_align.links.link import CorpusLinks
 from fairseq_guided_align.links.outside import is_outside
 from fairseq_guided_align.links.pharaoh import format_block, parse_block
-from fairseq_guided_align.links.split_evidence import evidence_of
-from fairseq_guided_align.links.words import DEFAULT_SPLIT, SHOWN, count_other_words, other_split, separated
+from fairseq_guided_align.links.split_evidence import evidence_of, other_splits, told
+from fairseq_guided_align.links.words import DEFAULT_SPLITS, WordSplits, count_other_words, separated
 from fairseq_guided_align.subwords.conversion import (
     Converted,
     corpus_subword_links_to_word_links,
@@ -63,7 +63,7 @@ class ConversionSettings:
     :param inverted: the links are target-source.
     :param skip_mismatches: where words and pieces of a pair differ, leave it without links instead of stopping.
     :param max_dropped: share of the links, in [0, 1], that may be dropped before it is an error.
-    :param word_split: what the words are, one of ``links.words.WORD_SPLITS``.
+    :param word_split: what the words of source and target are.
     """
 
     policy: str = "all"
@@ -72,7 +72,7 @@ class ConversionSettings:
     inverted: bool = False
     skip_mismatches: bool = False
     max_dropped: float = 0.1
-    word_split: str = DEFAULT_SPLIT
+    word_split: WordSplits = DEFAULT_SPLITS
 
 
 @dataclass(frozen=True)
@@ -155,8 +155,8 @@ def convert_block(
     """
     mismatches: list[str] = []
     source, target = (
-        _match(separated(words, settings.word_split), pieces, side, line_numbers, mismatches, settings.skip_mismatches)
-        for side, words, pieces in sides
+        _match(separated(words, word_split), pieces, side, line_numbers, mismatches, settings.skip_mismatches)
+        for (side, words, pieces), word_split in zip(sides, settings.word_split)
     )
     words_of, pieces_of = (source.words, target.words), (source.pieces, target.pieces)
     counts = ConversionCounts(word_split=settings.word_split)
@@ -205,8 +205,8 @@ def _of_own_words(
     """
     word_split = counts.word_split
     other_words = (
-        count_other_words(texts[0], words[0], word_split),
-        count_other_words(texts[1], words[1], word_split),
+        count_other_words(texts[0], words[0], word_split.source),
+        count_other_words(texts[1], words[1], word_split.target),
     )
     same_words = (words[0] == other_words[0]) & (words[1] == other_words[1])
     links, counts.end_links = take_off_end_links(links, *words, same_words)
@@ -222,10 +222,10 @@ def _of_own_words(
     return links.where(~of_pair)
 
 
-def _other_words_warning(where: str, words: Sequence[int], other_words: Sequence[int], word_split: str) -> str:
+def _other_words_warning(where: str, words: Sequence[int], other_words: Sequence[int], word_split: WordSplits) -> str:
     return (
         f"{where}: the links of this pair were left out: they fit its {other_words[0]} source and {other_words[1]}"
-        f" target words {SHOWN[other_split(word_split)]}, not the {words[0]} and {words[1]} {SHOWN[word_split]}"
+        f" target words {told(other_splits(word_split))}, not the {words[0]} and {words[1]} {told(word_split)}"
     )
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
 
 from fairseq_guided_align.errors import GuidedAlignError
-from fairseq_guided_align.files.byte_lines import BLOCK_BYTES, BYTE_ORDER_MARK, PathLike, decode_line, open_bytes
+from fairseq_guided_align.files.byte_lines import BLOCK_BYTES, decode_line
+from fairseq_guided_align.files.opening import BYTE_ORDER_MARK, PathLike, open_bytes
 
 MOST_LINES = 1000
 
@@ -18,7 +18,7 @@ def arriving_lines(path: PathLike, most: int = MOST_LINES) -> Iterator[tuple[int
 
     :param most: lines in a block.
     :raises AlignmentFormatError: a line is not UTF-8.
-    :raises GuidedAlignError: the file cannot be read, or its gzip data is damaged.
+    :raises GuidedAlignError: the file cannot be read, or its compressed data are damaged.
     """
     first = 1
     for lines in _whole_lines(path):
@@ -35,7 +35,7 @@ def _whole_lines(path: PathLike) -> Iterator[list[bytes]]:
         while True:
             try:
                 data = stream.read1(BLOCK_BYTES)  # type: ignore[attr-defined]
-            except (EOFError, zlib.error, OSError) as error:
+            except (EOFError, OSError) as error:
                 raise GuidedAlignError(f"{path}: cannot be read from line {seen + 1} on: {error}") from error
             if not data:
                 break

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from fairseq_guided_align.errors import GuidedAlignError
-from fairseq_guided_align.files.byte_lines import PathLike
+from fairseq_guided_align.files.compression import compressing
+from fairseq_guided_align.files.opening import PathLike
 from fairseq_guided_align.files.progress import say
 
 STANDARD_OUTPUT = "/dev/stdout"
@@ -72,6 +73,13 @@ def atomic_file(path: PathLike) -> Iterator[BinaryIO]:
                 os.replace(name, path)
         finally:
             _remove(Path(name))
+
+
+@contextmanager
+def atomic_text(path: PathLike) -> Iterator[BinaryIO]:
+    """As :func:`atomic_file`, of text: compressed where the name ends in .gz, .xz or .zst."""
+    with atomic_file(path) as stream, compressing(stream, path) as text:
+        yield text
 
 
 @contextmanager

@@ -1,31 +1,18 @@
-"""Reading text files as lines and as blocks of whole lines: plain or gzip, LF or CRLF, without loading them whole."""
+"""Text files as lines and as blocks of whole lines, LF or CRLF, compressed or not, without loading them whole."""
 
 from __future__ import annotations
 
-import gzip
-import io
 import os
-import sys
-import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
-from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, NoReturn, cast
+from typing import NamedTuple, NoReturn
 
 import numpy as np
 
 from fairseq_guided_align.errors import AlignmentFormatError, AlignmentLengthError, GuidedAlignError
-
-PathLike = str | Path
-
-STANDARD_INPUT = "/dev/stdin"
-"""The path that stands for standard input, which is read once, as a pipe is."""
+from fairseq_guided_align.files.compression import Decompressed
+from fairseq_guided_align.files.opening import BYTE_ORDER_MARK, PathLike, check_no_pipe, is_pipe, open_bytes, stored_at
 
 BLOCK_BYTES = 1 << 19  # The arrays of a block then stay in the processor's cache.
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_GZIP = b"\x1f\x8b"
-_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
-"""Byte order marks, which no UTF-8 text begins with."""
 
 
 class FileRange(NamedTuple):
@@ -58,131 +45,13 @@ def lines_of(block: Block) -> bytes:
     return data if data.endswith(b"\n") else data + b"\n"
 
 
-def open_bytes(path: PathLike) -> BinaryIO:
-    """The file's bytes, decompressed if it begins as gzip files do, whatever it is called.
-
-    :raises GuidedAlignError: there is no such file, or it cannot be read; it is UTF-16, as Windows writes it.
-    """
-    if isinstance(path, BegunPipe):
-        return path.from_the_beginning()
-    is_input = str(path) == STANDARD_INPUT
-    if is_input and sys.stdin is None:
-        raise GuidedAlignError(f"{path}: cannot be read: standard input is closed")
-    with ExitStack() as on_error:
-        try:
-            # The number, not the path: what another user opened cannot be opened again.
-            raw = on_error.enter_context(open(0 if is_input else path, "rb", closefd=not is_input))
-            start = raw.peek(2)[:2]
-        except OSError as error:
-            raise GuidedAlignError(f"{path}: cannot be read: {error.strerror}") from error
-        if start in _UTF_16:
-            raise GuidedAlignError(
-                f"{path}: expected UTF-8 text; got UTF-16; convert it: iconv -f UTF-16 -t UTF-8 FILE"
-            )
-        on_error.pop_all()  # The caller closes it.
-        return cast(BinaryIO, _Unzipped(raw)) if start == _GZIP else raw
-
-
-class _Unzipped(gzip.GzipFile):
-    """Decompresses a stream, which may be a pipe, and closes it."""
-
-    def __init__(self, raw: BinaryIO) -> None:
-        self._raw = raw
-        super().__init__(fileobj=raw, mode="rb")
-
-    def close(self) -> None:
-        super().close()
-        self._raw.close()
-
-
-class BegunPipe(str):
-    """A pipe, or standard input, of which one can tell what is in it before it is read.
-
-    As text it is the path, which messages name.
-
-    :param path: what :func:`is_pipe` is true of; it is opened.
-    :param whole: its text is held in memory, so that it can be read again, as a file can.
-    :raises GuidedAlignError: it cannot be read, or its gzip data is damaged.
-    """
-
-    def __new__(cls, path: PathLike, whole: bool = False) -> BegunPipe:
-        return super().__new__(cls, path)
-
-    def __init__(self, path: PathLike, whole: bool = False) -> None:
-        self.is_whole = whole
-        self._stream = open_bytes(str(path))
-        self.beginning = b""
-        """Bytes up to the end of the first line that is not empty; all of them where there is none, or if whole."""
-        try:
-            if whole:
-                self.beginning = self._stream.read()
-            while not (whole or self.beginning.removeprefix(BYTE_ORDER_MARK).strip()):
-                line = self._stream.readline()
-                if not line:
-                    break
-                self.beginning += line
-        except (EOFError, zlib.error, OSError) as error:
-            self._stream.close()
-            raise GuidedAlignError(f"{path}: cannot be read from line 1 on: {error}") from error
-
-    def __reduce__(self) -> tuple[type[str], tuple[str]]:
-        # Other processes name it, and are given what was read.
-        return str, (str(self),)
-
-    def first_lines(self) -> list[bytes]:
-        """Lines from the first one on, the first that is not empty among them."""
-        return self.beginning.removeprefix(BYTE_ORDER_MARK).split(b"\n")
-
-    def from_the_beginning(self) -> BinaryIO:
-        """All its bytes; if it is not whole, nothing is left afterwards."""
-        if self.is_whole:
-            return io.BytesIO(self.beginning)
-        return cast(BinaryIO, io.BufferedReader(_Continued(self.beginning, self._stream)))
-
-
-class _Continued(io.RawIOBase):
-    """Bytes that were read from a stream, and its others."""
-
-    def __init__(self, beginning: bytes, stream: BinaryIO) -> None:
-        self._beginning, self._stream = beginning, stream
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        data = self._beginning[: len(buffer)]
-        self._beginning = self._beginning[len(data) :]
-        data = data or self._stream.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
-
-    def close(self) -> None:
-        super().close()
-        self._stream.close()
-
-
-def is_pipe(path: PathLike) -> bool:
-    """Whether it can be read only once: a pipe, or standard input."""
-    if isinstance(path, BegunPipe):
-        return not path.is_whole
-    return str(path) == STANDARD_INPUT or Path(path).is_fifo()
-
-
-def check_no_pipe(path: PathLike) -> None:
-    """:raises GuidedAlignError: the file is a pipe, or standard input, and has to be read more than once."""
-    if is_pipe(path):
-        raise GuidedAlignError(
-            f"{path}: expected a file that can be read more than once; got a pipe; write it to a file first"
-        )
-
-
 def read_blocks(path: PathLike, block_bytes: int = BLOCK_BYTES) -> Iterator[tuple[int, bytes]]:
     """Blocks of whole lines, each with the number of its first line, from 1.
 
     Every block but the last ends in a line feed. A byte order mark at the start of the file is left out.
 
     :param block_bytes: about this much is read at a time; a longer line makes a longer block.
-    :raises GuidedAlignError: the file cannot be read, or its gzip data is damaged.
+    :raises GuidedAlignError: the file cannot be read, or its compressed data are damaged.
     """
     line_number = 1
     pending: list[bytes] = []
@@ -191,7 +60,7 @@ def read_blocks(path: PathLike, block_bytes: int = BLOCK_BYTES) -> Iterator[tupl
         while True:
             try:
                 data = stream.read(block_bytes)
-            except (EOFError, zlib.error, OSError) as error:
+            except (EOFError, OSError) as error:
                 raise GuidedAlignError(f"{path}: cannot be read from line {line_number} on: {error}") from error
             if not data:
                 break
@@ -210,7 +79,10 @@ def read_blocks(path: PathLike, block_bytes: int = BLOCK_BYTES) -> Iterator[tupl
 
 
 def locate_blocks(path: PathLike) -> Iterator[tuple[int, Block]]:
-    """As :func:`read_blocks`, but where each block is, for other processes to read; the bytes of gzip and pipes."""
+    """As :func:`read_blocks`, but where each block is, for other processes to read.
+
+    Blocks of compressed files and of pipes are the bytes themselves.
+    """
     located = _Locator(path)
     return ((first_line, located(block)) for first_line, block in read_blocks(path))
 
@@ -218,7 +90,7 @@ def locate_blocks(path: PathLike) -> Iterator[tuple[int, Block]]:
 def _text_start(path: PathLike) -> int | None:
     """Where the text of a plain file begins: after a byte order mark; None where it is compressed."""
     with open_bytes(path) as stream:
-        if isinstance(stream, gzip.GzipFile):
+        if isinstance(stream, Decompressed):
             return None
         return len(BYTE_ORDER_MARK) if stream.read(len(BYTE_ORDER_MARK)) == BYTE_ORDER_MARK else 0
 
@@ -227,6 +99,7 @@ class _Locator:
     """Where the blocks of a file are, which are given one after the other."""
 
     def __init__(self, path: PathLike) -> None:
+        path = stored_at(path)
         self._path = str(path)
         self._offset = _text_start(path) if os.path.isfile(path) and not is_pipe(path) else None
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import codecs
 import re
-import zlib
 from typing import NamedTuple
 
 from fairseq_guided_align.errors import AlignmentFormatError, GuidedAlignError
-from fairseq_guided_align.files.byte_lines import BYTE_ORDER_MARK, PathLike, open_bytes
+from fairseq_guided_align.files.opening import BYTE_ORDER_MARK, PathLike, open_bytes
 
 _NAMED = re.compile(rb"""<\?xml[^>]*?\sencoding\s*=\s*["']([\w.:-]+)|<meta[^>]*?charset\s*=\s*["']?([\w.:-]+)""", re.I)
 _FIRST = 1024
@@ -33,7 +32,7 @@ class DocumentText(NamedTuple):
 
 
 def read_document(path: PathLike) -> DocumentText:
-    """A whole document, HTML or XML, plain or gzip.
+    """A whole document, HTML or XML, compressed or not.
 
     :raises AlignmentFormatError: it is not in the encoding that it names.
     :raises GuidedAlignError: it cannot be read, or names an encoding that is unknown.
@@ -41,7 +40,7 @@ def read_document(path: PathLike) -> DocumentText:
     with open_bytes(path) as stream:
         try:
             data = stream.read()
-        except (EOFError, zlib.error, OSError) as error:
+        except (EOFError, OSError) as error:
             raise GuidedAlignError(f"{path}: cannot be read from line 1 on: {error}") from error
     mark = BYTE_ORDER_MARK if data.startswith(BYTE_ORDER_MARK) else b""
     named = _NAMED.search(data[:_FIRST])

@@ -10,10 +10,14 @@ from tqdm import tqdm
 SECONDS_OF_SILENCE = 2
 
 
-def line_counter(title: str) -> Any:
-    """A tqdm bar that counts lines: use it in ``with``, and call ``update(lines)``."""
+def line_counter(title: str, lines: int | None = None) -> Any:
+    """A tqdm bar that counts lines: use it in ``with``, and call ``update(lines)``.
+
+    :param lines: all there are, where they are known: the bar tells the time that is left.
+    """
     return tqdm(
         desc=title,
+        total=lines,
         unit=" lines",
         unit_scale=True,
         file=sys.stderr,

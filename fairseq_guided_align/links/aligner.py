@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError
-from fairseq_guided_align.files.atomic import atomic_file
+from fairseq_guided_align.files.atomic import atomic_text
 from fairseq_guided_align.files.byte_lines import PathLike, count_line_feeds, read_blocks, read_blocks_together
 from fairseq_guided_align.links.link import CorpusLinks
 from fairseq_guided_align.links.pharaoh import parse_block
@@ -23,6 +23,8 @@ from fairseq_guided_align.links.symmetrisation import symmetrise_corpus
 
 LONGEST_SENTENCE = 1023
 """Words of the longest sentence that eflomal aligns; longer ones get no links."""
+
+NOTHING_TO_ALIGN = "expected sentence pairs to align; both texts are empty"
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ def align_with_eflomal(
     seen: AlignerInput | None = None,
     forward_copy: PathLike | None = None,
     reverse_copy: PathLike | None = None,
+    priors: Iterable[str] | None = None,
 ) -> Iterator[CorpusLinks]:
     """Links of consecutive sentence pairs, some thousand at a time.
 
@@ -72,19 +75,20 @@ def align_with_eflomal(
     :param seen: gets the counts of both sides.
     :param forward_copy: file for eflomal's links of the forward direction, not symmetrised.
     :param reverse_copy: file for those of the reverse direction.
+    :param priors: lines of eflomal's priors, see ``links.priors``.
     :raises AlignmentLengthError: one text has more lines than the other.
     :raises GuidedAlignError: eflomal is not installed, or it failed, or there is nothing to align.
     """
     seen = AlignerInput() if seen is None else seen
     with tempfile.TemporaryDirectory(prefix="align-") as folder:
         forward, reverse = Path(folder) / "forward", Path(folder) / "reverse"
-        sides = _run_eflomal(source, target, settings, forward, reverse)
+        sides = _run_eflomal(source, target, settings, forward, reverse, priors)
         seen.sentences, seen.size = sides[0].sentences, sides[0].size + sides[1].size
         seen.too_long = sides[0].too_long | sides[1].too_long
         for path, copy in ((forward, forward_copy), (reverse, reverse_copy)):
             _check_complete(path, seen.sentences, seen.size)
             if copy is not None:
-                with open(path, "rb") as links, atomic_file(copy) as stream:
+                with open(path, "rb") as links, atomic_text(copy) as stream:
                     shutil.copyfileobj(links, stream)
         for first_line, (one, other) in read_blocks_together([forward, reverse], 10_000):
             yield symmetrise_corpus(
@@ -93,13 +97,18 @@ def align_with_eflomal(
 
 
 def _run_eflomal(
-    source: Iterable[str], target: Iterable[str], settings: AlignerSettings, forward: Path, reverse: Path
+    source: Iterable[str],
+    target: Iterable[str],
+    settings: AlignerSettings,
+    forward: Path,
+    reverse: Path,
+    priors: Iterable[str] | None,
 ) -> tuple[AlignerInput, AlignerInput]:
     """Write eflomal's links of both directions. Errors as :func:`align_with_eflomal`.
 
     :return: counts of source and target.
     """
-    aligner = _eflomal().Aligner(
+    aligner = eflomal_package().Aligner(
         model=settings.model,
         n_samplers=settings.samplers,
         rel_iterations=settings.relative_iterations,
@@ -112,6 +121,7 @@ def _run_eflomal(
             _lines_for_eflomal(target, other),
             links_filename_fwd=str(forward),
             links_filename_rev=str(reverse),
+            priors_input=priors,
         )
     except subprocess.CalledProcessError as error:
         raise GuidedAlignError(
@@ -121,7 +131,7 @@ def _run_eflomal(
     except ZeroDivisionError as error:
         if one.sentences:
             raise
-        raise GuidedAlignError("expected sentence pairs to align; both texts are empty") from error
+        raise GuidedAlignError(NOTHING_TO_ALIGN) from error
     except ValueError as error:
         if one.sentences == other.sentences:
             raise
@@ -157,7 +167,7 @@ def _room_for(size: int) -> str:
 
 
 def _lines_for_eflomal(lines: Iterable[str], seen: AlignerInput) -> Iterator[str]:
-    """Lines with single spaces between words. eflomal splits at other white space, too, which would shift links."""
+    """Lines for eflomal, which are counted."""
     for line in lines:
         encoded = line.encode()
         words = encoded.split()
@@ -165,10 +175,16 @@ def _lines_for_eflomal(lines: Iterable[str], seen: AlignerInput) -> Iterator[str
         if len(words) > LONGEST_SENTENCE:
             seen.too_long.add(seen.sentences)
         seen.size += len(encoded)
-        yield " ".join("_".join(word.decode().split()) or "_" for word in words) + "\n"
+        yield spaced(word.decode() for word in words) + "\n"
 
 
-def _eflomal() -> Any:
+def spaced(words: Iterable[str]) -> str:
+    """A line in which eflomal counts these words: it splits at any white space, also at such as is part of a word."""
+    return " ".join("_".join(word.split()) or "_" for word in words)
+
+
+def eflomal_package() -> Any:
+    """:raises GuidedAlignError: eflomal is not installed."""
     try:
         import eflomal
     except ImportError as error:

@@ -15,9 +15,9 @@ from fairseq_guided_align.links.link import CorpusLinks
 from fairseq_guided_align.links.outside import first_outside, is_outside, outside_message
 from fairseq_guided_align.links.reading import read_link_file
 from fairseq_guided_align.links.split_evidence import evidence_of, split_contradiction_warning, split_warning
-from fairseq_guided_align.links.words import count_both, split_words
+from fairseq_guided_align.links.words import WordSplits, count_both, split_words
 
-PIECES_SPLIT = "whitespace"
+PIECES_SPLIT = WordSplits("whitespace", "whitespace")
 """What separates pieces: any white space, as for fairseq."""
 
 
@@ -29,7 +29,7 @@ class LinkedText:
     :param sizes: (pairs,) int64, words of each source, and of each target.
     :param other_sizes: the same by the definition of a word that is not in use.
     :param shards: pairs in each file.
-    :param word_split: the definition in use, one of ``links.words.WORD_SPLITS``.
+    :param word_split: the definitions in use.
     :param source: words of each source; none where only their numbers were asked for.
     :param target: words of each target; none where only their numbers were asked for.
     """
@@ -38,7 +38,7 @@ class LinkedText:
     sizes: tuple[np.ndarray, np.ndarray]
     other_sizes: tuple[np.ndarray, np.ndarray]
     shards: list[int]
-    word_split: str
+    word_split: WordSplits
     source: list[list[str]]
     target: list[list[str]]
 
@@ -47,11 +47,11 @@ class LinkedText:
 
     @classmethod
     def read(
-        cls, sources: Sequence[PathLike], targets: Sequence[PathLike], word_split: str, keep_words: bool = False
+        cls, sources: Sequence[PathLike], targets: Sequence[PathLike], word_split: WordSplits, keep_words: bool = False
     ) -> LinkedText:
         """Read a text.
 
-        :param word_split: one of ``links.words.WORD_SPLITS``; :data:`PIECES_SPLIT` for a text in pieces.
+        :param word_split: what the words of source and target are; :data:`PIECES_SPLIT` for a text in pieces.
         :param keep_words: not only their numbers, which need little memory.
         :raises AlignmentLengthError: source and target have different numbers of lines, or of files.
         :raises AlignmentFormatError: a line of words that are kept is not UTF-8.
@@ -65,14 +65,14 @@ class LinkedText:
         for paths in zip(sources, targets):
             pairs = 0
             for first_line, blocks in read_blocks_together(paths, 2000):
-                own, others = zip(*(count_both(block, word_split) for block in blocks))
+                own, others = zip(*map(count_both, blocks, word_split))
                 for column, words in zip(sizes, (*own, *others)):
                     column.append(words)
                 pairs += len(own[0])
                 if keep_words:
-                    for side, path, block in zip(kept, paths, blocks):
+                    for side, path, block, split in zip(kept, paths, blocks, word_split):
                         lines = enumerate(block.split(b"\n")[:-1], start=first_line)
-                        side += [split_words(decode_line(line, path, number), word_split) for number, line in lines]
+                        side += [split_words(decode_line(line, path, number), split) for number, line in lines]
             shards.append(pairs)
         source, target, other_source, other_target = map(np.concatenate, sizes)
         return cls(sources[0], (source, target), (other_source, other_target), shards, word_split, *kept)

@@ -49,7 +49,7 @@ def format_line(links: SentenceLinks, one_based: bool = False) -> str:
 
 
 def read_chunks(path: PathLike, one_based: bool = False, block_bytes: int = BLOCK_BYTES) -> Iterator[CorpusLinks]:
-    """The links of a file, plain or gzip, some thousand lines at a time.
+    """The links of a file, compressed or not, some thousand lines at a time.
 
     :param block_bytes: text parsed at once.
     :raises AlignmentFormatError, AlignmentRangeError: as :func:`parse_line`, with file and line.

@@ -15,7 +15,8 @@ from typing import NamedTuple
 import numpy as np
 
 from fairseq_guided_align.errors import AlignmentFormatError, AlignmentLengthError, AlignmentRangeError
-from fairseq_guided_align.files.byte_lines import BegunPipe, PathLike, count_lines, is_pipe, read_blocks
+from fairseq_guided_align.files.byte_lines import count_lines, read_blocks
+from fairseq_guided_align.files.opening import BegunPipe, PathLike, is_pipe
 from fairseq_guided_align.files.progress import say
 from fairseq_guided_align.links import pharaoh
 from fairseq_guided_align.links.link import MAX_INDEX, CorpusLinks

@@ -9,7 +9,7 @@ import numpy as np
 
 from fairseq_guided_align.files.byte_lines import PathLike
 from fairseq_guided_align.links.link import CorpusLinks
-from fairseq_guided_align.links.words import SHOWN, other_split
+from fairseq_guided_align.links.words import WordSplits, other_split, shown
 
 LEAST_SHARE = 0.1
 """Of the pairs with more words by the other definition, the share that must have links to those words."""
@@ -108,11 +108,11 @@ def evidence_of(
     return SplitEvidence(*(int(chosen.sum()) for chosen in counted)), of_other
 
 
-def split_contradiction_warning(name: PathLike, evidence: SplitEvidence, word_split: str) -> str | None:
+def split_contradiction_warning(name: PathLike, evidence: SplitEvidence, word_split: WordSplits) -> str | None:
     """The error where links cannot count by the definition in use; None where they can."""
     if not evidence.contradicts:
         return None
-    other = other_split(word_split)
+    other = other_splits(word_split)
     if evidence.reaches_other:
         seen = (
             f"in {evidence.fewer_beyond} of {evidence.fewer} sentence pairs with a no-break space or the like they"
@@ -120,18 +120,39 @@ def split_contradiction_warning(name: PathLike, evidence: SplitEvidence, word_sp
         )
     else:
         seen = _unreached(evidence)
-    return f"{name}: the links count words {SHOWN[other]}, not {SHOWN[word_split]}: {seen}; give --word-split {other}"
+    return (
+        f"{name}: the links count words {told(other)}, not {told(word_split)}: {seen};"
+        f" give {_options(other, word_split)}"
+    )
 
 
-def split_warning(name: PathLike, evidence: SplitEvidence, word_split: str) -> str | None:
+def split_warning(name: PathLike, evidence: SplitEvidence, word_split: WordSplits) -> str | None:
     """The warning where links hardly count by the definition in use; None where they do, or certainly do not."""
     if evidence.contradicts or not evidence.suspicious:
         return None
-    other = other_split(word_split)
+    other = other_splits(word_split)
     return (
-        f"{name}: the links seem to count words {SHOWN[other]}, not {SHOWN[word_split]}:"
-        f" {_unreached(evidence)}; if so, give --word-split {other}"
+        f"{name}: the links seem to count words {told(other)}, not {told(word_split)}:"
+        f" {_unreached(evidence)}; if so, give {_options(other, word_split)}"
     )
+
+
+def other_splits(word_split: WordSplits) -> WordSplits:
+    """The definitions that text is often taken by instead, of both sides."""
+    return WordSplits(*map(other_split, word_split))
+
+
+def told(word_split: WordSplits) -> str:
+    """What messages call the words of both sides."""
+    source, target = map(shown, word_split)
+    return source if source == target else f"{source} in the source and {target} in the target"
+
+
+def _options(wanted: WordSplits, given: WordSplits) -> str:
+    if wanted.source == wanted.target:
+        return f"--word-split {wanted.source}"
+    sides = zip(("source", "target"), wanted, given)
+    return " ".join(f"--{side}-word-split {split}" for side, split, now in sides if split != now)
 
 
 def _unreached(evidence: SplitEvidence) -> str:

@@ -36,5 +36,10 @@ def with_certain_links(links: list[Link], pairs: Sequence[tuple[int, int]]) -> l
     return kept + [(source, target, 1.0) for source, target in pairs]
 
 
+def names_of(source: Sequence[str]) -> set[str]:
+    """The words that their spelling alone tells, in small letters."""
+    return {word.lower() for word in source if _tells(word)}
+
+
 def _tells(word: str) -> bool:
     return (len(word) >= _SHORTEST and any(map(str.isalpha, word))) or any(map(str.isdigit, word))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from fairseq_guided_align.errors import AlignmentRangeError, GuidedAlignError
-from fairseq_guided_align.markup.anchors import with_anchors, with_certain_links
+from fairseq_guided_align.markup.anchors import names_of, with_anchors, with_certain_links
 from fairseq_guided_align.markup.builder import merged
 from fairseq_guided_align.markup.edges import INSIDE, QUOTE_SIDES
 from fairseq_guided_align.markup.elements import elements_of
@@ -16,7 +16,7 @@ from fairseq_guided_align.markup.protected import exact
 from fairseq_guided_align.markup.segment import Segment
 from fairseq_guided_align.markup.spans import SPANS
 from fairseq_guided_align.markup.tagged_text import TaggedText
-from fairseq_guided_align.markup.units import Units, units_inside, units_of
+from fairseq_guided_align.markup.units import Units, units_inside, units_of, with_names_apart
 from fairseq_guided_align.markup.word_places import places_of_words
 from fairseq_guided_align.markup.writing import written
 
@@ -113,6 +113,9 @@ def carried(
     placeholders = markup.placeholders(target)
     protected = merged([*placeholders, *[span for _, span in kept]]) if kept or placeholders else ()
     target_units = units_of(target, target_words, protected)
+    if "-" in target:
+        source_strings = source_units.strings()
+        target_units = with_names_apart(target_units, source_strings, names_of(source_strings))
     segment = _segment(source_units, target_units, links, kept)
     placed = place(elements_of(source, source_units), segment, Rules(SPANS[spans], quotes, pairs == SPLIT))
     text = written(placed, source, target_units, markup.written)

@@ -12,6 +12,7 @@ from fairseq_guided_align.markup.elements import Element
 from fairseq_guided_align.markup.linked_sentence import LinkedSentence
 from fairseq_guided_align.markup.quoted_words import fill_quotes, has_quotes
 from fairseq_guided_align.markup.segment import Link, Part, Segment
+from fairseq_guided_align.markup.sentence_edges import to_sentence_edges
 from fairseq_guided_align.markup.spans import Choice
 from fairseq_guided_align.markup.units import Units
 
@@ -161,6 +162,8 @@ def _place_spans(
         elif quoted and not has_quotes(segment.source, max(0, element.start - 1), element.stop + 1):
             others = [other for other in spans if other is not element]
             trimmed = [_filled(span, others, segment, links, _room(span, owner, parts)) for span in trimmed]
+        if not guessed and not rules.split:
+            trimmed = [to_sentence_edges(trimmed[0], element, region, segment, links, _room(trimmed[0], owner, parts))]
         grown = [
             _with_marks(span, element, region, segment, _room(span, owner, parts, marks), rules) for span in trimmed
         ]

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.byte_lines import PathLike, decode_line, raise_length_error, read_blocks_together
-from fairseq_guided_align.links.words import DEFAULT_SPLIT, split_words
+from fairseq_guided_align.links.words import DEFAULT_SPLITS, WordSplits, split_words
 from fairseq_guided_align.markup.notes import Note, TagCounts
 from fairseq_guided_align.markup.segment_links import SegmentLinks, SegmentTexts, links_of_file
 from fairseq_guided_align.markup.segments import Finished, finished, taken_apart
@@ -29,7 +29,7 @@ class TagFiles:
     :param source_words: the words that the links count; what stands between white space when None; ``target_words``
         likewise.
     :param one_based: positions in the links count from 1.
-    :param word_split: what separates words where there are no words files, see ``words``.
+    :param word_split: what the words are where there are no words files.
     """
 
     source: PathLike
@@ -38,7 +38,7 @@ class TagFiles:
     source_words: PathLike | None = None
     target_words: PathLike | None = None
     one_based: bool = False
-    word_split: str = DEFAULT_SPLIT
+    word_split: WordSplits = DEFAULT_SPLITS
 
 
 class _Segment(NamedTuple):
@@ -92,10 +92,10 @@ def _with_links_of_file(
         if of_line is None:
             raise_length_error([files.source, files.target, path])
         words = [
-            _words_between_spaces(text, files.word_split) if words_file is None else split_words(text)
-            for text, words_file in (
-                (segment.texts.source, files.source_words),
-                (segment.texts.target, files.target_words),
+            _words_of_text(text, word_split) if words_file is None else split_words(text)
+            for text, words_file, word_split in (
+                (segment.texts.source, files.source_words, files.word_split.source),
+                (segment.texts.target, files.target_words, files.word_split.target),
             )
         ]
         yield segment, SegmentLinks(of_line, *words)
@@ -103,8 +103,10 @@ def _with_links_of_file(
         raise_length_error([files.source, files.target, path])
 
 
-def _words_between_spaces(text: str, word_split: str) -> list[str] | None:
-    return None if word_split == "whitespace" or text.isascii() else split_words(text, word_split)
+def _words_of_text(text: str, word_split: str) -> list[str] | None:
+    """None where any white space separates the words."""
+    any_space = word_split == "whitespace" or (word_split == "spaces" and text.isascii())
+    return None if any_space else split_words(text, word_split)
 
 
 def _finished(segment: _Segment, linked: SegmentLinks, files: TagFiles, settings: TagSettings) -> Finished:

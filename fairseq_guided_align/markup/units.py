@@ -29,6 +29,9 @@ _NOT = "[^\\s" + re.escape("".join(sorted(MARKS))) + "]+"
 _UNIT = re.compile(f"{_NOT}(?:{_CLASS}{_NOT})*|{_CLASS}")
 
 
+_HYPHENATED = re.compile("-|[^-]+")
+
+
 class Units(NamedTuple):
     """A text in units, in order.
 
@@ -155,6 +158,46 @@ def _add_word(units: Units, start: int, stop: int, protected: Sequence[tuple[int
 def _leave_marks_out(marks: list[bool], inside: list[int]) -> None:
     if len(inside) > 1:
         inside[:] = [unit for unit in inside if not marks[unit]] or inside
+
+
+def with_names_apart(units: Units, source: Sequence[str], names: set[str]) -> Units:
+    """Units of which a word with hyphens is several where one of its parts is a name, as in ``Python-Skript``.
+
+    A tag may part them, so that the name alone is between the tags. The word's links are those of all its parts.
+
+    :param source: the units of the source; a word that is one of them stays whole.
+    :param names: in small letters; those that stand alone in the translation as well do not count.
+    """
+    strings = units.strings()
+    names = names.difference([string.lower() for string in strings])
+    whole = {string.lower() for string in source if "-" in string}
+    cut: dict[int, list[tuple[int, int]]] = {}
+    for unit, string in enumerate(strings):
+        parts = string.split("-")
+        # With other marks inside it is an address or code rather than a compound.
+        if (
+            len(parts) > 1
+            and string.lower() not in whole
+            and MARKS.isdisjoint("".join(parts))
+            and not names.isdisjoint([part.lower() for part in parts])
+        ):
+            matches = _HYPHENATED.finditer(units.text, units.starts[unit], units.stops[unit])
+            cut[unit] = [match.span() for match in matches]
+    if not cut:
+        return units
+    apart = Units(units.text, [], [], [], [], set())
+    became: list[list[int]] = []
+    for unit, span in enumerate(zip(units.starts, units.stops)):
+        first_part = len(apart)
+        if unit in units.inner:
+            apart.inner.add(first_part)
+        for start, stop in cut.get(unit, [span]):
+            apart.starts.append(start)
+            apart.stops.append(stop)
+            apart.marks.append(units.marks[unit] if unit not in cut else units.text[start:stop] == "-")
+        became.append([part for part in range(first_part, len(apart)) if unit not in cut or not apart.marks[part]])
+    apart.of_word.extend([part for unit in inside for part in became[unit]] for inside in units.of_word)
+    return apart
 
 
 def first_unit_after(units: Units, place: int) -> int:

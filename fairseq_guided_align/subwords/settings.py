@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_guided_align.errors import GuidedAlignError
-from fairseq_guided_align.links.words import DEFAULT_SPLIT, WORD_SPLITS
+from fairseq_guided_align.links.words import DEFAULT_SPLIT, WordSplits, check_word_split
 from fairseq_guided_align.subwords.pieces import KINDS
 
 SETTINGS = "guided_alignment.json"
@@ -36,19 +36,35 @@ def subword_settings(data: str) -> dict[str, Any]:
     return settings
 
 
-def word_split_of(data: str, given: str | None = None) -> str:
-    """What the words of this data folder are, one of ``links.words.WORD_SPLITS``. Older folders do not say it.
+def described_words(word_split: WordSplits) -> dict[str, str]:
+    """What the file says of the words of source and target."""
+    if word_split.source == word_split.target:
+        return {"word_split": word_split.source}
+    return {"source_word_split": word_split.source, "target_word_split": word_split.target}
+
+
+def word_split_of(data: str, lang: str, given: str | None = None) -> str:
+    """What the words of a language are in this data folder. Older folders do not say it.
 
     :param given: the user's answer, which wins.
-    :raises GuidedAlignError: the folder says something unknown.
+    :raises GuidedAlignError: the folder says something unknown, or ICU is not installed.
     """
-    found = subword_settings(data).get("word_split", DEFAULT_SPLIT) if given is None else given
-    if found not in WORD_SPLITS:
+    settings = subword_settings(data)
+    sides = [side for side in ("source", "target") if settings.get(f"{side}_lang") == lang]
+    found = given
+    for name in (*(f"{side}_word_split" for side in sides), "word_split"):
+        found = settings.get(name) if found is None else found
+    found = DEFAULT_SPLIT if found is None else str(found)
+    try:
+        check_word_split(found)
+    except GuidedAlignError as error:
+        if given is not None:
+            raise
         raise GuidedAlignError(
-            f"{settings_path(data)}: expected a definition of words out of {', '.join(WORD_SPLITS)}; got {found!r}; was"
-            " the folder made by a later version, or changed by hand?"
-        )
-    return str(found)
+            f"{settings_path(data)}: {error}; if that is no word of this version, was the folder made by a later one,"
+            " or changed by hand?"
+        ) from error
+    return found
 
 
 def subword_kind(data: str, given: str | None, option: str) -> str:

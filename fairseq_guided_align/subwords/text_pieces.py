@@ -10,7 +10,13 @@ import numpy as np
 
 from fairseq_guided_align.errors import GuidedAlignError, SubwordMismatchError
 from fairseq_guided_align.files.byte_lines import NumberedLines, lines_of, raise_length_error, read_blocks
-from fairseq_guided_align.links.words import DEFAULT_SPLIT, count_both, has_rare_space, split_words
+from fairseq_guided_align.links.words import (
+    DEFAULT_SPLIT,
+    count_both,
+    has_rare_space,
+    is_by_spaces,
+    split_words,
+)
 from fairseq_guided_align.subwords.pieces import text_of, without_mark, word_of_piece
 from fairseq_guided_align.subwords.sentencepiece_models import PieceEncoder
 from fairseq_guided_align.subwords.settings import settings_path, subword_kind, subword_settings, word_split_of
@@ -78,7 +84,8 @@ class TextCutter:
         return split_words(text_of(split_words(line), self.kind) if self.model is None else line, self.word_split)
 
     def _in_pieces(self, line: str) -> PiecedSentence:
-        if self.kind == "sentencepiece" or not has_rare_space(line.encode()):
+        by_spaces = is_by_spaces(self.word_split)
+        if by_spaces and (self.kind == "sentencepiece" or not has_rare_space(line.encode())):
             return PiecedSentence.of_pieces(line.split(), self.kind)
         # What separates pieces for fairseq may be part of a word.
         return self._matched(text_of(split_words(line), self.kind), line.split())
@@ -110,7 +117,7 @@ class SplitWords:
 
     def __init__(self, data: str, split: str, lang: str, kind: str, word_split: str | None = None) -> None:
         self._kind = kind
-        self._word_split = word_split_of(data, word_split)
+        self._word_split = word_split_of(data, lang, word_split)
         self._text: list[NumberedLines] | None = None
         settings = subword_settings(data)
         folder = settings_path(data).parent
@@ -182,7 +189,7 @@ def text_cutters(
     models: Sequence[str | None] = (None, None),
     cut_already: bool = False,
     kind_option: str = "--subwords",
-    word_split: str | None = None,
+    word_split: Sequence[str | None] = (None, None),
 ) -> tuple[TextCutter, TextCutter]:
     """How the source and the target text of a data folder are cut.
 
@@ -191,15 +198,15 @@ def text_cutters(
     :param kind: as :func:`~fairseq_guided_align.subwords.settings.subword_kind`.
     :param models: SentencePiece models of both sides, instead of the folder's.
     :param cut_already: the text is pieces, also where they are SentencePiece's.
-    :param word_split: what the words are; None: as the folder says.
+    :param word_split: what the words of both sides are; None: as the folder says.
     :raises GuidedAlignError: the kind is unknown, or a SentencePiece model is missing.
     """
     kind = subword_kind(data, kind, kind_option)
-    words = word_split_of(data, word_split)
+    words = [word_split_of(data, lang, given) for lang, given in zip(langs, word_split)]
     if kind != "sentencepiece" or cut_already:
-        return (TextCutter(kind, word_split=words),) * 2
+        return TextCutter(kind, word_split=words[0]), TextCutter(kind, word_split=words[1])
 
-    def cutter(lang: str, given: str | None) -> TextCutter:
+    def cutter(lang: str, given: str | None, words: str) -> TextCutter:
         path = given or model_in_folder(data, lang)
         if path is None:
             raise GuidedAlignError(
@@ -208,4 +215,4 @@ def text_cutters(
             )
         return TextCutter(kind, PieceEncoder(path), words)
 
-    return cutter(langs[0], models[0]), cutter(langs[1], models[1])
+    return cutter(langs[0], models[0], words[0]), cutter(langs[1], models[1], words[1])

@@ -190,3 +190,12 @@ def test_neither_torch_nor_fairseq_nor_matplotlib_is_imported(folder: Path) -> N
         [sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": str(root)}, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_folder_is_no_file_before_a_comma(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Such as folders that are named after settings: ``layers=-1`` and ``layers=-1,seed=2``."""
+    for name in ("x", "x,y"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "links").write_text("0-0\n", encoding="utf-8")
+    assert main(["aer", str(tmp_path / "x,y" / "links"), str(tmp_path / "x,y" / "links")]) == 0
+    assert "0.00" in capsys.readouterr().out

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
-import contextlib
 import gzip
-import importlib
 import io
 import json
 import os
 import shutil
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from conftest import MadeUpData, TrainedModel
+from streams import parser_of, standard_input
 
 from fairseq_guided_align.cli import options
 from fairseq_guided_align.cli.main import COMMANDS, main
@@ -32,37 +28,6 @@ NO_TEXT = {
 """Options of files that no stream can be: models, dictionaries, folders."""
 PICTURES = {("plot", "--output"), ("curves", "--output")}
 """Whose names say the format."""
-
-
-@contextlib.contextmanager
-def standard_input(data: bytes, redirected: Path | None = None) -> Iterator[None]:
-    """These bytes as this process's standard input: from a pipe, or, with a path, from a file there."""
-    kept = os.dup(0)
-    writer = None
-    if redirected is not None:
-        redirected.write_bytes(data)
-        given = os.open(redirected, os.O_RDONLY)
-    else:
-        given, to_write = os.pipe()
-        stream = os.fdopen(to_write, "wb")
-        writer = threading.Thread(target=lambda: (stream.write(data), stream.close()))
-        writer.start()
-    try:
-        os.dup2(given, 0)
-        os.close(given)
-        yield
-        if writer is not None:
-            writer.join()
-    finally:
-        os.dup2(kept, 0)
-        os.close(kept)
-
-
-def parser_of(command: str) -> argparse.ArgumentParser:
-    module = importlib.import_module(f"fairseq_guided_align.cli.{command.replace('-', '_')}")
-    parser = argparse.ArgumentParser()
-    module.add_arguments(parser)
-    return parser
 
 
 def test_every_file_says_what_a_dash_means() -> None:
@@ -359,7 +324,7 @@ def test_help_of_every_command_in_ascii() -> None:
         code, said = printed("ascii", "strict", command, "--help")
         assert code == 0
         assert said.startswith(f"usage: fairseq-guided-align {command} ")
-        no_text = command in ("user-dir", "preprocess", "ctranslate2", "average", "demo")
+        no_text = command in ("user-dir", "ctranslate2", "average", "demo")
         assert ("- as a file of text is standard input or output." in said) is not no_text, command
 
 

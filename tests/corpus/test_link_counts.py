@@ -6,13 +6,16 @@ import pytest
 
 from fairseq_guided_align.corpus.link_counts import EXAMPLES, ConversionCounts, LinkCounts
 from fairseq_guided_align.errors import AlignmentRangeError
+from fairseq_guided_align.links.words import WordSplits
 
 
 def test_every_count_adds_up() -> None:
     names = ("out_of_range", "without_pieces", "of_other_words", "links_read", "links_written", "special_tokens")
     parts = [
         ConversionCounts(
-            **{name: k + n for k, name in enumerate(names)}, examples=[str(n)] * 3, word_split="whitespace"
+            **{name: k + n for k, name in enumerate(names)},
+            examples=[str(n)] * 3,
+            word_split=WordSplits("whitespace", "spaces"),
         )
         for n in (1, 10)
     ]
@@ -22,7 +25,7 @@ def test_every_count_adds_up() -> None:
     assert [getattr(total, name) for name in names] == [11 + 2 * k for k in range(len(names))]
     assert total.examples == ["1", "1", "1", "10", "10"]
     assert len(total.examples) == EXAMPLES
-    assert total.word_split == "whitespace"
+    assert total.word_split == ("whitespace", "spaces")
 
 
 def test_every_link_that_is_lost_counts_against_the_limit() -> None:

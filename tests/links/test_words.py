@@ -13,10 +13,11 @@ from fairseq_guided_align.cli.main import main
 from fairseq_guided_align.links.pharaoh import parse_line, read_links
 from fairseq_guided_align.links.split_evidence import SplitEvidence, evidence_of
 from fairseq_guided_align.links.store import LinkStore, links_path
-from fairseq_guided_align.links.words import WORD_SPLITS, count_other_words, count_words, separated, split_words
+from fairseq_guided_align.links.words import count_other_words, count_words, separated, split_words
 from fairseq_guided_align.subwords.text_pieces import SplitWords, text_cutters
 
 NBSP = "\u00a0"
+BY_SPACES = ("spaces", "whitespace")
 RARE = [chr(code) for code in range(0x3001) if chr(code).isspace() and chr(code) not in " \t\n\r\v\f"]
 OPTIONS = {"spaces": [], "whitespace": ["--word-split", "whitespace"]}
 
@@ -56,7 +57,7 @@ def check(folder: Path, *options: str) -> int:
     return main(["check", str(folder / "train"), "-s", "s", "-t", "t", *options])
 
 
-@pytest.mark.parametrize("made_by", WORD_SPLITS)
+@pytest.mark.parametrize("made_by", BY_SPACES)
 @pytest.mark.parametrize("space", [NBSP, "\u3000", "\x1f"])
 def test_check_says_by_which_words_links_count(
     made_by: str, space: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -64,7 +65,7 @@ def test_check_says_by_which_words_links_count(
     write(tmp_path, made_by, space=space)
     assert check(tmp_path, "--word-split", made_by) == 0
     assert "no problems" in capsys.readouterr().out
-    other = next(one for one in WORD_SPLITS if one != made_by)
+    other = next(one for one in BY_SPACES if one != made_by)
     status = check(tmp_path, "--word-split", other)
     assert f"error: {tmp_path}/train.align: the links count words" in capsys.readouterr().out
     assert status == 1
@@ -190,7 +191,7 @@ def test_white_space_at_the_end_of_a_line_shifts_nothing(tmp_path: Path, capsys:
     write(tmp_path, "spaces", pairs=60, space="")
     text = (tmp_path / "train.s").read_text("utf-8")
     (tmp_path / "train.s").write_text(text.replace("\n", f" {NBSP}\n"), "utf-8")
-    for word_split in WORD_SPLITS:
+    for word_split in BY_SPACES:
         assert check(tmp_path, "--word-split", word_split) == 0
         assert "no problems" in capsys.readouterr().out
 
@@ -216,7 +217,7 @@ def test_a_folder_without_its_text_cannot_count_other_words(tmp_path: Path) -> N
 def test_align_counts_the_words_that_it_is_told_to(tmp_path: Path) -> None:
     pytest.importorskip("eflomal")
     write(tmp_path, "spaces", pairs=60)
-    for word_split in WORD_SPLITS:
+    for word_split in BY_SPACES:
         files = ["--source", f"{tmp_path}/train.s", "--target", f"{tmp_path}/train.t", "-o", f"{tmp_path}/out"]
         assert main(["align", *files, "--word-split", word_split, "--method", "union"]) == 0
         lines = (tmp_path / "train.s").read_text("utf-8").split("\n")[:-1]

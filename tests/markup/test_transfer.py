@@ -129,6 +129,41 @@ def test_quotation_marks_that_both_have_stay_where_they_were(quotes: str) -> Non
     assert transfer('"<b>name</b>" is', "«имя» есть", given, quotes=quotes).text == "«<b>имя</b>» есть"
 
 
+SENTENCES_IN_TAGS = [
+    # The end of a sentence, and its beginning, have no links.
+    ("a <b>c d.</b> e", "x. y z ende. w", "1-1 2-2 3-4", "x. <b>y z ende.</b> w"),
+    ("a. <b>c d!</b>", "x. vor y z ende!", "0-0 1-2 2-3", "x. <b>vor y z ende!</b>"),
+    # Words that are linked to others, or belong to others, stay outside; so they do beside a part of a sentence.
+    ("a <b>c d.</b> e", "x. y z ende. w", "0-3 1-1 2-2 3-4", "x. <b>y z</b> ende. w"),
+    ("a <b>c d</b>. e", "x. y z ende. w", "1-1 2-2 3-4", "x. <b>y z</b> ende. w"),
+    ("a <b>c d.</b>", "x. vor y z ende.", "0-0 1-2 2-3", "x. vor <b>y z ende.</b>"),
+    # Not where no sentence ends there.
+    ("a <b>c d.</b> e", "y z ende w", "1-0 2-1", "<b>y z</b> ende w"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("source", "target", "given", "expected"), SENTENCES_IN_TAGS)
+def test_a_pair_that_ends_with_a_sentence_does_so_in_the_translation(
+    source: str, target: str, given: str, expected: str
+) -> None:
+    assert transfer(source, target, links(given)).text == expected
+
+
+COMPOUNDS = [
+    ("the <b>Salesforce</b> users", "die Salesforce-Benutzer", "1-1 2-1", "die <b>Salesforce</b>-Benutzer"),
+    ("a Windows <i>session</i> ends", "die Windows-Sitzung endet", "1-1 2-1 3-2", "die Windows-<i>Sitzung</i> endet"),
+    # A word that the source has whole stays whole, and so does one whose part stands alone too, or an address.
+    ("run <b>image upload-to-image</b> now", "los upload-to-image da", "0-0 3-2", "los <b>upload-to-image</b> da"),
+    ("<b>Plone</b> of Plone", "Plone und Plone-Seite", "0-2 2-0", "Plone und <b>Plone-Seite</b>"),
+    ("the <b>Plone</b> page", "die x.Plone-Seite", "1-1", "die <b>x.Plone-Seite</b>"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("source", "target", "given", "expected"), COMPOUNDS)
+def test_a_name_in_a_compound_with_hyphens(source: str, target: str, given: str, expected: str) -> None:
+    assert transfer(source, target, links(given)).text == expected
+
+
 def test_pairs_may_be_split() -> None:
     source, target, given = "x <b>a <i>b</i></b> y", "p q r s", links("0-0 1-1 3-2 2-3")
     assert transfer(source, target, given, pairs="split").text == "p <b>q</b> r <b><i>s</i></b>"
