@@ -95,7 +95,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         dest="size",
         action="store_const",
         const="thorough",
-        help="better links and a better translation, in twenty minutes on two processors",
+        help="train longer (3,000 updates), for better links and a better translation",
     )
     args = parser.parse_args(argv)
     if args.work is None:

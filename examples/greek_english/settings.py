@@ -69,7 +69,7 @@ MAIN = Settings(
     picture=1,
 )
 
-# Twenty minutes on two processors.
+# Better links and a better translation, for twice the time.
 THOROUGH = replace(
     MAIN,
     updates=3000,

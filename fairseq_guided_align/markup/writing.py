@@ -114,7 +114,9 @@ def _written_group(group: list[_Piece], space: str, previous: str, following: st
             # No white space was between them in the source.
             tight = False
         last = piece.last
-        raw = piece.raw if space else piece.solid
+        # White space alone parts no words: it stays as the translation has it.
+        has_space = bool(space) and bool(previous or following)
+        raw = piece.raw if has_space else piece.solid
         may_add = bool(space) or piece.loose or bool(previous) != bool(following)
         if piece.before and piece.after:
             if tight and left:
@@ -124,7 +126,7 @@ def _written_group(group: list[_Piece], space: str, previous: str, following: st
                 parts.append(" ")
             owed = may_add
         elif piece.before or (not piece.after and piece.role != CLOSE):
-            if len(piece.raw) > len(piece.solid) and not piece.before:
+            if has_space and len(piece.raw) > len(piece.solid) and not piece.before:
                 # The white space between the tags is all that parts the words.
                 left = ""
             elif left:

@@ -83,6 +83,7 @@ def test_one_of_several_language_pairs(made_up: MadeUpData, tmp_path: Path, caps
     arguments = [
         "--task", "multilingual_translation_guided_alignment", "--lang-pairs", "src-tgt,tgt-src", "--criterion",
         "guided_alignment_ce", "--arch", "multilingual_transformer", "--guided-alignment-heads", 1, "--lr", 0.01,
+        "--guided-alignment-layers=-1",
     ]  # fmt: skip
     train(made_up.binarised, tmp_path, *arguments, "--disable-validation", "--no-epoch-checkpoints", updates=40)
     checkpoint, folder = tmp_path / "checkpoint_last.pt", tmp_path / "ct2"
@@ -100,7 +101,10 @@ def test_one_of_several_language_pairs(made_up: MadeUpData, tmp_path: Path, caps
 
 def test_a_model_of_fairseq_hydra_train(made_up: MadeUpData, tmp_path: Path) -> None:
     """Its settings are kept in groups, which the stock converter cannot read."""
-    choice = ["+criterion.guided_alignment_heads='1'", "+criterion.guided_alignment_position=next"]
+    choice = [
+        "+criterion.guided_alignment_layers='-1'", "+criterion.guided_alignment_heads='1'",
+        "+criterion.guided_alignment_position=next",
+    ]  # fmt: skip
     hydra_train(made_up.binarised, tmp_path, *choice, "optimization.lr=[0.01]", updates=40)
     checkpoint, folder = tmp_path / "checkpoint_last.pt", tmp_path / "ct2"
     assert main(["ctranslate2", str(checkpoint), str(made_up.binarised), str(folder)]) == 0

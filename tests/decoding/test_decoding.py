@@ -27,8 +27,8 @@ OTHER_MODELS: dict[str, list[object]] = {
     "each": [
         "--guided-alignment-layers", "0", "--guided-alignment-heads", "0,1", "--guided-alignment-reduction", "each",
     ],
-    "full-context": ["--arch", "transformer_align", "--full-context-alignment", "--alignment-layer", 0],
-    "transformer_align": ["--arch", "transformer_align", "--alignment-heads", 1, "--alignment-layer", 1],
+    "full-context": [*GUIDED[:4], "--arch", "transformer_align", "--full-context-alignment", "--alignment-layer", 0],
+    "transformer_align": [*GUIDED[:4], "--arch", "transformer_align", "--alignment-heads", 1, "--alignment-layer", 1],
     "stock-task": STOCK_TASK,
     "bart": [
         "--arch", "bart_base", "--guided-alignment-layers", "0", "--decoder-layers", 2, "--encoder-layers", 1,

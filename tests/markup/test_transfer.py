@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from fairseq_guided_align.errors import AlignmentRangeError, GuidedAlignError, MarkupError
@@ -264,3 +266,9 @@ def test_a_translation_whose_blocks_are_glued_together() -> None:
     source, given = "<p>Yes.</p><p>Ask <b>us</b>.</p>", [(0, 0), (2, 3)]
     words = {"source_words": ["Yes", ".", "Ask", "us", "."], "target_words": ["Ja", ".", "Frag", "uns", "."]}
     assert transfer(source, "Ja.Frag uns.", [*given, (3, 3)], **words).text == "<p>Ja.</p><p>Frag <b>uns</b>.</p>"
+
+
+def test_a_translation_of_white_space_alone_keeps_it() -> None:
+    for target in (" ", "   "):
+        text = transfer("Haus<b><b><x/>  </b>HausHaus</b>", target, []).text
+        assert re.sub("<[^>]*>", "", text) == target

@@ -13,7 +13,18 @@ import pytest
 import torch
 from conftest import MadeUpData
 from decoding_reference import Hypothesis, SlowModels, likeliest, printed
-from fairseq_runs import GUIDED, TINY_MODEL, TINY_TRAINING, USER_DIR, of_logger, run, run_for_figures, train, validate
+from fairseq_runs import (
+    GUIDED,
+    LAST_LAYER,
+    TINY_MODEL,
+    TINY_TRAINING,
+    USER_DIR,
+    of_logger,
+    run,
+    run_for_figures,
+    train,
+    validate,
+)
 
 from fairseq_guided_align.aligning.extraction import AlignmentModel
 from fairseq_guided_align.api import load
@@ -23,7 +34,7 @@ from fairseq_guided_align.links.pharaoh import read_links
 
 PAIRS = ["src-tgt", "tgt-src"]
 TASK = ["--task", "multilingual_translation_guided_alignment", "--lang-pairs", ",".join(PAIRS)]
-MULTILINGUAL = [*TASK, "--criterion", "guided_alignment_ce", "--arch", "multilingual_transformer"]
+MULTILINGUAL = [*TASK, "--criterion", "guided_alignment_ce", LAST_LAYER, "--arch", "multilingual_transformer"]
 LANGUAGE_TOKENS = ["--encoder-langtok", "tgt", "--decoder-langtok"]
 MODELS: dict[str, list[object]] = {
     "separate": ["--eval-aer"],

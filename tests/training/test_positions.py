@@ -51,7 +51,7 @@ def case(monkeypatch: pytest.MonkeyPatch) -> Case:
 
 
 def test_cost(case: Case) -> None:
-    guided = criterion(tiny_models.task(), guided_alignment_position="two on")
+    guided = criterion(tiny_models.task(), guided_alignment_position="two on", guided_alignment_layers="-1")
     log = guided(case.model, case.sample)[2]
     links = [(0, 0, 0, 1.0), (0, 2, 1, 0.5), (0, 1, 1, 0.5), (0, 3, 3, 1.0), (1, 1, 0, 1.0)]
     wanted = sum(-g * math.log(case.expected(case.rows, b, t, TARGETS[b])[s]) for b, s, t, g in links)
@@ -102,6 +102,6 @@ def test_ctranslate2(case: Case) -> None:
 
 
 def test_an_unknown_position_is_an_error() -> None:
-    guided = criterion(tiny_models.task(), guided_alignment_position="two on")
+    guided = criterion(tiny_models.task(), guided_alignment_position="two on", guided_alignment_layers="-1")
     with pytest.raises(GuidedAlignError, match="position of guided attention: expected same or next; got 'two on'"):
         guided(tiny_models.model(), tiny_models.sample())
