@@ -59,8 +59,9 @@ def scores(found: Mapping[str, Sequence[str]], reference: Path) -> list[dict[str
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """BLEU and chrF with their intervals, and nll, one line a system."""
-    width = max(len(DESCRIPTIONS[row["name"]]) for row in rows)
-    lines = [f"{'translations of the test verses by':<{width}}  {'BLEU':>17}  {'chrF':>17}    nll"]
+    title = "translations of the test verses by"
+    width = max(len(title), *(len(DESCRIPTIONS[row["name"]]) for row in rows))
+    lines = [f"{title:<{width}}  {'BLEU':>17}  {'chrF':>17}    nll"]
     for row in rows:
         cells = ["{:4.1f} [{:4.1f}, {:4.1f}]".format(row[key], *row[f"{key}_interval"]) for key in ("bleu", "chrf")]
         lines.append(f"{DESCRIPTIONS[row['name']]:<{width}}  {cells[0]:>17}  {cells[1]:>17}  {row['nll']:5.2f}")
