@@ -27,8 +27,8 @@ def linked_attention(
     gold: CorpusLinks,
     path: PathLike,
     seen: Callable[[], object] = lambda: None,
-) -> list[LinkedAttention]:
-    """The pairs that have gold links, at most :data:`MOST_CELLS` of their cells.
+) -> tuple[list[LinkedAttention], dict[str, int]]:
+    """The first pairs with gold links, :data:`MOST_CELLS` cells of them; and how many were left out, and why.
 
     :param sets: attention of each sentence pair; None for one that is too long.
     :param gold: their links.
@@ -39,11 +39,13 @@ def linked_attention(
     :raises GuidedAlignError: no links.
     """
     found: list[LinkedAttention] = []
+    left_out = dict.fromkeys(("too long for the model", "without links", "more than are needed"), 0)
     cells = pairs = 0
     for pairs, matrices in enumerate(sets, start=1):
         seen()
         links = gold[pairs - 1] if pairs <= len(gold) else NO_LINKS
         if matrices is None or not len(links):
+            left_out["too long for the model" if matrices is None else "without links"] += 1
             continue
         targets, sources = matrices[0].shape[0], matrices[0].shape[1] - 1
         try:
@@ -53,11 +55,13 @@ def linked_attention(
         cells += targets * sources
         if not found or cells <= MOST_CELLS:
             found.append(LinkedAttention(matrices, links))
+        else:
+            left_out["more than are needed"] += 1
     if len(filled(gold, path, pairs)) != pairs:
         raise AlignmentLengthError(f"{path}: expected links of {pairs} sentence pairs; got {len(gold)} lines")
     if not found:
         raise GuidedAlignError(f"{path}: expected links to learn from; there are none")
-    return found
+    return found, left_out
 
 
 def compared(pairs: Sequence[LinkedAttention], guided: GuidedHeads) -> list[tuple[str, AlignmentCounts]]:

@@ -45,6 +45,7 @@ NEARLY_ALL = 0.95
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command and add its options."""
     parser.description = """\
 Scores alignment files against gold links.
 
@@ -108,6 +109,7 @@ class Outcome(NamedTuple):
 
 
 def run(args: argparse.Namespace) -> int:
+    """Run the command and return its exit code."""
     outcome = _scored(args, chosen_sampling(args), _text(args))
     if args.json:
         print(json.dumps(_as_json(outcome), indent=2))

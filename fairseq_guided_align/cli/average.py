@@ -9,6 +9,7 @@ from fairseq_guided_align.errors import GuidedAlignError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command and add its options."""
     parser.description = (
         "Writes a checkpoint whose weights are the mean of those of several; the choice of guided heads stays. It is "
         "for translating and aligning: the optimizer's state is left out, so training does not go on from it."
@@ -27,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Run the command and return its exit code."""
     # Importing torch takes seconds.
     from fairseq_guided_align.checkpoints.averaging import average_checkpoints, last_checkpoints
 

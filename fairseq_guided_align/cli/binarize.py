@@ -37,6 +37,7 @@ from fairseq_guided_align.subwords.settings import SETTINGS, subword_settings, w
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command and add its options."""
     parser.description = (
         "Binarises links for a data folder that fairseq-preprocess or `preprocess` made, without touching its text."
         " Links from before are replaced. Links outside their sentence are dropped and counted; another number of lines"
@@ -63,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Run the command and return its exit code."""
     keep_freed_memory()
     if not Path(args.data).is_dir():
         raise GuidedAlignError(f"{args.data}: expected a data folder; there is none")

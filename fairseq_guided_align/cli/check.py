@@ -21,6 +21,7 @@ EXIT_PROBLEMS = 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command and add its options."""
     parser.description = (
         "Checks alignment files against the texts that they align: number of lines, links and text that cannot be read,"
         " links that point outside their sentence, coverage, files that look 1-based, inverted or of words where the"
@@ -41,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Run the command and return its exit code."""
     words = chosen_words(args)
     with _files(args) as files:
         reports = [

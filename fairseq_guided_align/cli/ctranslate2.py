@@ -8,6 +8,7 @@ from fairseq_guided_align.cli.options import add, folder_to_write
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command and add its options."""
     parser.description = (
         "Converts as ct2-fairseq-converter --user_dir does, and moves the guided heads to the front, where CTranslate2"
         " reads its alignments. What was guided is kept in guided_alignment.json of the folder."
@@ -21,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Run the command and return its exit code."""
     # Importing torch takes seconds.
     from fairseq_guided_align.aligning.ctranslate2_models import convert
 

@@ -14,6 +14,7 @@ USUAL_NAMES = ("train", "log", "training", "fairseq")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command and add its options."""
     parser.description = """\
 Draws loss per token, alignment loss and alignment error rate over the updates, one colour a run.
 
@@ -39,6 +40,7 @@ A figure that no run has is left out."""
 
 
 def run(args: argparse.Namespace) -> int:
+    """Run the command and return its exit code."""
     # Importing matplotlib takes a moment, which --help need not wait for.
     from fairseq_guided_align.pictures.curves import Run, curves_figure
     from fairseq_guided_align.pictures.plots import save_figure

@@ -48,6 +48,7 @@ HEADS = ["links are read", "links", "precision", "recall", "AER"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command and add its options."""
     parser.description = (
         "Feeds a model the given translations and writes, for each sentence pair, the links of the attention that "
         "was guided: one line a pair, in the order of the text, SOURCE-TARGET from 0, as words or pieces."
@@ -111,6 +112,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Run the command and return its exit code."""
     _check(args)
     reader = None if args.tune else _kept_reader(args)
     # Importing torch and fairseq takes seconds.
@@ -233,11 +235,13 @@ def _tune(args: argparse.Namespace, model: AlignmentModel, sets: Iterable[Matric
 
     gold = read_link_file(args.tune)
     with line_counter("aligning") as bar:
-        pairs = linked_attention(sets, gold, args.tune, bar.update)
+        pairs, left_out = linked_attention(sets, gold, args.tune, bar.update)
     print(as_table([HEADS, *map(_row, compared(pairs, model.guided))]))
     reader = LinkReader.fitted(pairs)
     path = keep_reader(args.checkpoint, _use(args), reader)
     say(f"{path}: extract reads links so from now on ({_use(args)}; learnt from {len(pairs)} sentence pairs)")
+    if any(left_out.values()):
+        say("sentence pairs left out: " + ", ".join(f"{count} {why}" for why, count in left_out.items() if count))
     return 0
 
 

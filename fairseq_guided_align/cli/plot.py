@@ -25,6 +25,7 @@ MOST_COLUMNS = 4
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command and add its options."""
     parser.description = """\
 Draws the attention matrix of sentence pairs of a binarised split: source tokens across, target tokens down, gold
 links outlined. Several checkpoints are drawn side by side. Read are the heads that were guided, as the checkpoint
@@ -63,6 +64,7 @@ says (for a model without guidance what stock fairseq reads: all heads of the la
 
 
 def run(args: argparse.Namespace) -> int:
+    """Run the command and return its exit code."""
     # What needs no model comes first: models take seconds to load.
     numbers = sentence_numbers(args.sentences, "--sentences")
     if not 10 <= args.dpi <= 2000:

@@ -29,6 +29,7 @@ from fairseq_guided_align.subwords.sentencepiece_models import MODEL_TYPES
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command and add its options."""
     standard = PreprocessSettings("", "")
     parser.description = (
         "Makes a data folder for fairseq-train: cuts the text into subword pieces (with --subwords sentencepiece; other"
@@ -117,6 +118,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Run the command and return its exit code."""
     keep_freed_memory()
     settings = _settings(args)
     prefixes = {split: split_prefixes(getattr(args, f"{split}pref") or "", args.source_lang) for split in SPLITS}

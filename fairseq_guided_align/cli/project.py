@@ -32,6 +32,7 @@ from fairseq_guided_align.links.reading import as_pharaoh
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command and add its options."""
     parser.description = (
         "Turns links between words into links between subword pieces, or back. Words and pieces are matched by their"
         " characters, so that they may come from differently tokenised text. Files are text, one line a"
@@ -58,6 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Run the command and return its exit code."""
     keep_freed_memory()
     words = chosen_words(args)
     source, target = (_side(args, name) for name in ("source", "target"))

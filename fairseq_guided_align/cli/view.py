@@ -38,6 +38,7 @@ LEAST_PROBABILITY = 0.02
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command and add its options."""
     parser.description = """\
 Writes one self-contained HTML file: a list of the sentence pairs, sortable by AER or length, and for each pair its
 tokens joined by lines; hard links, soft links with their probability, gold links, two systems side by side, the
@@ -98,6 +99,7 @@ class Shown(NamedTuple):
 
 
 def run(args: argparse.Namespace) -> int:
+    """Run the command and return its exit code."""
     _check(args)
     systems, languages, pairs, of = _of_models(args) if args.checkpoint else _of_files(args)
     page = page_html({

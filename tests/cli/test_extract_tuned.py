@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,12 @@ import pytest
 from conftest import MadeUpData, TrainedModel
 from decoding_reference import SlowModels
 
+from fairseq_guided_align.aligning import tuning
 from fairseq_guided_align.aligning.link_models import LinkedAttention, LinkReader, file_of_readers
 from fairseq_guided_align.api import load
 from fairseq_guided_align.cli.main import main
 from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.links.link import SentenceLinks
 from fairseq_guided_align.links.reading import read_link_file
 from fairseq_guided_align.scores.metrics import AlignmentCounts, count_links
 
@@ -105,6 +108,28 @@ def test_pieces_are_kept_beside_words(
     kept = json.loads(file_of_readers(checkpoint).read_text())
     # A word is a piece here.
     assert kept["words, one direction"] == kept["pieces, one direction"]
+
+
+def test_what_is_left_out_is_counted(
+    made_up: MadeUpData, checkpoint: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first pairs that have links are learnt from, up to a number of cells."""
+    gold = (made_up.text / "test.align").read_text(encoding="utf-8").splitlines()
+    (checkpoint.parent / "links").write_text("\n".join(["", *gold[1:]]) + "\n", encoding="utf-8")
+    monkeypatch.setattr(tuning, "MOST_CELLS", 1000)
+    assert run(checkpoint, "--split", "test", "--tune", checkpoint.parent / "links") == 0
+    told = capsys.readouterr().err
+    learnt, more = (int(re.search(pattern, told)[1]) for pattern in (r"from (\d+) sentence", r"(\d+) more than"))
+    assert 1 < learnt < 20
+    assert learnt + more == len(gold) - 1
+    assert "sentence pairs left out: 1 without links, " in told
+
+
+def test_possible_links_are_neither_links_nor_none() -> None:
+    gold = SentenceLinks.from_pairs([(0, 0), (1, 1)], sure=[True, False])
+    _, linked, counts = LinkedAttention([np.full((2, 3), 1 / 3)], gold).cells()
+    assert linked.tolist() == [[True, False], [False, False]]
+    assert counts.tolist() == [[True, True], [True, False]]
 
 
 def test_links_that_are_not_the_texts_are_refused(

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from chromium import CONTRASTS, chromium, css, nameless, point_at, press, texts, webdriver
 from conftest import MadeUpData, TrainedModel
 from selenium.webdriver.support.ui import Select, WebDriverWait
+from served_pages import serving
 
 from fairseq_guided_align.api import Model, load
 from fairseq_guided_align.demo.answers import MAX_BEAM, Answers
@@ -48,18 +47,6 @@ class Counted:
     def __call__(self, question: Any) -> object:
         self.questions.append(question)
         return self.answers(question)
-
-
-@contextmanager
-def serving(page: str, policy: str, answers: Any) -> Iterator[PageServer]:
-    with PageServer(0) as server:
-        thread = threading.Thread(target=server.serve, args=(page, policy, answers))
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,11 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import pytest
+from served_pages import serving
 
 from fairseq_guided_align.demo import server as module
 from fairseq_guided_align.demo.server import MAX_BYTES, PageServer, Refusal
@@ -37,18 +38,6 @@ class Asked:
         return {"again": question}
 
 
-@contextmanager
-def serving(answer: Any) -> Iterator[PageServer]:
-    with PageServer(0) as server:
-        thread = threading.Thread(target=server.serve, args=(PAGE, POLICY, answer))
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
-
-
 @pytest.fixture
 def asked() -> Asked:
     return Asked()
@@ -56,7 +45,7 @@ def asked() -> Asked:
 
 @pytest.fixture
 def server(asked: Asked) -> Iterator[PageServer]:
-    with serving(asked) as running:
+    with serving(PAGE, POLICY, asked) as running:
         yield running
 
 
@@ -197,7 +186,7 @@ def test_two_questions_at_once() -> None:
         both.wait()
         return question
 
-    with serving(answer) as server:
+    with serving(PAGE, POLICY, answer) as server:
         found: dict[str, Any] = {}
         threads = [
             threading.Thread(target=lambda name=name: found.update({name: ask(server, body=f'"{name}"', **JSON)}))
@@ -212,7 +201,7 @@ def test_two_questions_at_once() -> None:
 
 def test_slow_requests_are_cut_off(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "READING_SECONDS", 0.5)
-    with serving(asked) as server:
+    with serving(PAGE, POLICY, asked) as server:
         head = f"POST /translate HTTP/1.1\r\nHost: 127.0.0.1:{server.server_port}\r\nContent-Type: application/json\r\n"
         for beginning in ("", "GET / HT", head, f"{head}Content-Length: 3\r\n\r\n"):
             with socket.create_connection(("127.0.0.1", server.server_port), timeout=20) as connection:
@@ -229,7 +218,7 @@ def test_slow_requests_are_cut_off(asked: Asked, monkeypatch: pytest.MonkeyPatch
 
 def test_connections_are_limited(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_CONNECTIONS", 2)
-    with serving(asked) as server:
+    with serving(PAGE, POLICY, asked) as server:
         here = ("127.0.0.1", server.server_port)
         with ExitStack() as stack:
             *_, third = [stack.enter_context(socket.create_connection(here, timeout=20)) for _ in range(3)]
