@@ -125,6 +125,17 @@ def test_what_is_left_out_is_counted(
     assert "sentence pairs left out: 1 without links, " in told
 
 
+def test_links_are_the_cells_that_reach_the_threshold(pairs: list[LinkedAttention]) -> None:
+    model = LinkReader.fitted(pairs).model
+    for threshold in (0.1, 0.9):
+        for pair in pairs[:5]:
+            probability = model.probabilities(pair.matrices)
+            found = LinkReader(model, threshold).links(pair.matrices)
+            wanted = {(s, t) for t, s in np.ndindex(probability.shape) if probability[t, s] >= threshold}
+            assert set(found.pairs()) == wanted
+            np.testing.assert_allclose(found.weight, probability[found.target, found.source], rtol=1e-6)
+
+
 def test_possible_links_are_neither_links_nor_none() -> None:
     gold = SentenceLinks.from_pairs([(0, 0), (1, 1)], sure=[True, False])
     _, linked, counts = LinkedAttention([np.full((2, 3), 1 / 3)], gold).cells()
