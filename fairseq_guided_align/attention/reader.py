@@ -53,27 +53,6 @@ def check_has_attention(model: nn.Module) -> None:
     )
 
 
-def check_model(model: nn.Module) -> None:
-    """Refuse at start-up a model whose attention cannot be guided.
-
-    :raises GuidedAlignError: with the reason and the way out.
-    """
-    check_has_attention(model)
-    if not cross_attentions(model):
-        return
-    layers = getattr(find_decoder(model), "layers", None)
-    if type(layers).__name__ == "LayerDropModuleList":
-        raise GuidedAlignError(
-            "--decoder-layerdrop skips the guided layer in a share of the updates and renumbers the layers; "
-            "train with --decoder-layerdrop 0"
-        )
-    if any(isinstance(getattr(layer, "forward", None), functools.partial) for layer in layers):  # type: ignore
-        raise GuidedAlignError(
-            "--checkpoint-activations throws the decoder's attention away before the alignment cost can use it; "
-            "train without --checkpoint-activations (and --offload-activations)"
-        )
-
-
 def heads_of_layers(model: nn.Module) -> list[int]:
     """Number of cross-attention heads of each decoder layer."""
     return [int(module.num_heads) for module in cross_attentions(model)]  # type: ignore[arg-type]

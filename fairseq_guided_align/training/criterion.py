@@ -26,6 +26,7 @@ from fairseq_guided_align.losses.schedule import WeightSchedule
 from fairseq_guided_align.losses.vocabulary_softmax import VocabularySoftmax
 from fairseq_guided_align.training import criterion_checks as checks
 from fairseq_guided_align.training.criterion_options import GuidedAlignmentCrossEntropyConfig
+from fairseq_guided_align.training.exempt_layers import exempt_layers
 from fairseq_guided_align.training.figures import alignment_entries, log_bits, log_ratios, total
 from fairseq_guided_align.training.head_choice import choose_heads
 
@@ -96,6 +97,7 @@ class GuidedAlignmentCrossEntropy(FairseqCriterion):
             self._prepared = True
             if self.guides and self.guided_heads is None:
                 self.guided_heads = choose_heads(self.cfg, model, config)
+                exempt_layers(model, self.guided_heads.layers)
                 if config is not None:
                     self.guided_heads.store(config)
 

@@ -88,8 +88,8 @@ def check_gradient(attentions: Sequence[Tensor], model: torch.nn.Module) -> None
     """:raises GuidedAlignError: training could not change the attention."""
     if model.training and torch.is_grad_enabled() and not attentions[0].requires_grad:
         raise GuidedAlignError(
-            "no gradient flows through the guided attention (a frozen decoder, or activation checkpointing); "
-            "train the decoder, or use --guided-alignment-weight 0"
+            "no gradient flows through the guided attention (a frozen decoder, or activation checkpointing that is "
+            "not fairseq's); train the decoder, or use --guided-alignment-weight 0"
         )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from fairseq_guided_align.attention.guided_heads import GuidedHeads, parse_indices
-from fairseq_guided_align.attention.reader import check_model, heads_of_layers
+from fairseq_guided_align.attention.reader import check_has_attention, heads_of_layers
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.training.criterion_options import GuidedAlignmentCrossEntropyConfig
 
@@ -27,7 +27,7 @@ def choose_heads(cfg: GuidedAlignmentCrossEntropyConfig, model: nn.Module, model
         where our options are left out.
     :raises GuidedAlignError: the model's attention cannot be guided, or it has no such layer or head.
     """
-    check_model(model)
+    check_has_attention(model)
     position, unlinked = str(cfg.guided_alignment_position), str(cfg.guided_alignment_unlinked)
     sizes = heads_of_layers(model)
     if not sizes:

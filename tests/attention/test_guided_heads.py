@@ -46,8 +46,6 @@ MANY = ["--task", "translation_multi_simple_epoch", "--lang-pairs", "src-tgt", "
             TINY_MODEL, ["--adaptive-softmax-cutoff", "10,20", "--guided-alignment-weight", "0"],
             "goes with fairseq's criterion adaptive_loss only",
         ),
-        (TINY_MODEL, ["--decoder-layerdrop", "0.5"], "train with --decoder-layerdrop 0"),
-        (TINY_MODEL, ["--checkpoint-activations"], "train without --checkpoint-activations"),
         (TINY_MODEL, ["--no-cross-attention"], "needs the cross-attention of a Transformer decoder"),
         (LSTM, [], "LSTMDecoder gives none while it trains; use a Transformer"),
         (FCONV, [], "FConvDecoder gives none while it trains; use a Transformer"),

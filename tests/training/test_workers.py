@@ -58,6 +58,10 @@ TRAININGS = {
         ("--ddp-backend", "pytorch_ddp", "--find-unused-parameters", "--vocabulary-softmax", "chunked", "--eval-aer"),
         reference="legacy_ddp",
     ),
+    "checkpointed activations": Training(
+        ("--ddp-backend", "legacy_ddp", "--vocabulary-softmax", "chunked", "--eval-aer", "--checkpoint-activations"),
+        reference="legacy_ddp",
+    ),
     "several language pairs": Training(
         ("--ddp-backend", "legacy_ddp", "--arch", "multilingual_transformer", "--eval-aer"),
         task=(
@@ -69,6 +73,12 @@ TRAININGS = {
         ),
     ),
 }
+
+# Each rank draws for itself which layers it drops, so that no single process does the same.
+DROPPED = Training(
+    ("--ddp-backend", "legacy_ddp", "--eval-aer", "--checkpoint-activations", "--decoder-layerdrop", "0.5",
+     "--dropout", "0.1", "--decoder-layers", "3"),
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -122,8 +132,9 @@ def outcomes(made_up: MadeUpData, half_linked: Path, tmp_path_factory: pytest.Te
     def data(training: Training) -> Path:
         return half_linked if training.half_linked else made_up.binarised
 
+    trainings = {**TRAININGS, "dropped layers": DROPPED}
     runs = [
-        arguments(training, data(training), folder / f"two-{i}", 2) for i, training in enumerate(TRAININGS.values())
+        arguments(training, data(training), folder / f"two-{i}", 2) for i, training in enumerate(trainings.values())
     ]
     processes = start_two(folder, runs)
     one: dict[str, tuple[list[dict[str, Any]], Path]] = {}
@@ -141,6 +152,7 @@ def outcomes(made_up: MadeUpData, half_linked: Path, tmp_path_factory: pytest.Te
             for where in (alone, folder / f"two-{i}")
         ]
         found[name] = Outcome(figures, [ranks[0][i], ranks[1][i]], weights)
+    found["dropped layers"] = Outcome([], [ranks[0][-1], ranks[1][-1]], [])
     return found
 
 
@@ -187,6 +199,19 @@ def test_two_ranks_end_with_the_weights_of_one_process(name: str, outcomes: dict
     for key in keys:
         close = {"rtol": 1e-4, "atol": 2e-6, "msg": lambda text, key=key: f"{key}: {text}"}
         torch.testing.assert_close(two[key], one[key], **close)
+
+
+def test_two_ranks_that_drop_layers_and_checkpoint_the_others_stay_together(outcomes: dict[str, Outcome]) -> None:
+    """fairseq itself compares the ranks' gradients in every update."""
+    ranks = outcomes["dropped layers"].ranks
+    for logger in ("train_inner", "train", "valid"):
+        one, two = ([record for record in figures if record["logger"] == logger] for figures in ranks)
+        assert len(one) == len(two) > 0
+        for mine, other in zip(one, two):
+            compare(mine, other)
+    inner = [float(record["alignment_loss"]) for record in ranks[0] if record["logger"] == "train_inner"]
+    assert len(inner) == 20
+    assert sum(inner[-5:]) < sum(inner[:5]) - 0.1
 
 
 def test_both_softmaxes_train_alike(outcomes: dict[str, Outcome]) -> None:
