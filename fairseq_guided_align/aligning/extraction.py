@@ -239,18 +239,24 @@ class AlignmentModel:
         return (sources, targets), (sources == other_sources) & (targets == other_targets)
 
     def align_split(
-        self, name: str, kind: str, max_tokens: int = 4000, word_split: Sequence[str | None] = (None, None)
+        self,
+        name: str,
+        kind: str,
+        max_tokens: int = 4000,
+        word_split: Sequence[str | None] = (None, None),
+        lines: range | None = None,
     ) -> Iterator[AlignedText | None]:
         """Aligned pairs of a split, in its order; None for a pair that is too long for the model.
 
         :param kind: how pieces make up words, one of ``subwords.pieces.KINDS``.
         :param max_tokens: tokens of a batch, padding included.
         :param word_split: as in :meth:`split_words`.
+        :param lines: positions in the split of the pairs that are wanted; None: all.
         """
-        size = self.split_size(name)
+        wanted = range(self.split_size(name)) if lines is None else lines
         source, target = self.split_words(name, kind, word_split)
-        for start in range(0, size, CHUNK):
-            numbers = range(start, min(start + CHUNK, size))
+        for start in range(0, len(wanted), CHUNK):
+            numbers = wanted[start : start + CHUNK]
             found = dict(self.align_sentences(name, numbers, max_tokens))
             for number in numbers:
                 pair = found.get(number)

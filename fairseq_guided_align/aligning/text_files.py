@@ -19,6 +19,7 @@ def align_files(
     cut_already: bool = False,
     word_split: Sequence[str | None] = (None, None),
     max_tokens: int = 4000,
+    lines: range | None = None,
 ) -> Iterator[AlignedText | None]:
     """Aligned pairs in the order of the files; None for a pair that is too long for the model.
 
@@ -29,11 +30,12 @@ def align_files(
     :param cut_already: the files hold pieces, separated by white space.
     :param word_split: what the words of source and target are; None: as the data folder says.
     :param max_tokens: tokens of a batch, padding included.
+    :param lines: positions in the files, from 0, of the pairs that are wanted; None: all.
     :raises AlignmentLengthError: the files have different numbers of lines.
     :raises GuidedAlignError: a file cannot be read or cut, or a SentencePiece model is missing.
     """
     cutters = cutters_of(model, kind, models, cut_already, word_split)
-    yield from model.align_text(_sentences(files, cutters), max_tokens)
+    yield from model.align_text(_sentences(files, cutters, lines), max_tokens)
 
 
 def cutters_of(
@@ -50,14 +52,23 @@ def cutters_of(
 
 
 def _sentences(
-    files: tuple[str, str], cutters: tuple[TextCutter, TextCutter]
+    files: tuple[str, str], cutters: tuple[TextCutter, TextCutter], wanted: range | None
 ) -> Iterator[tuple[PiecedSentence, PiecedSentence]]:
     for first_line, blocks in read_blocks_together(files):
+        begin, end = (0, None) if wanted is None else _bounds(wanted, first_line)
+        if end == 0:
+            return
         sides = []
         for path, block, cut in zip(files, blocks, cutters):
-            lines = [decode_line(line, path, first_line + k) for k, line in enumerate(block.split(b"\n")[:-1])]
+            own = block.split(b"\n")[:-1][begin:end]
+            lines = [decode_line(line, path, number) for number, line in enumerate(own, start=first_line + begin)]
             try:
                 sides.append(cut(lines))
             except GuidedAlignError as error:
                 raise GuidedAlignError(f"{path}: {error}") from error
         yield from zip(*sides)
+
+
+def _bounds(wanted: range, first_line: int) -> tuple[int, int]:
+    """Of the slice of a block's lines whose positions, from 0 in the file, are wanted; the block begins at a line."""
+    return max(0, wanted.start - first_line + 1), max(0, wanted.stop - first_line + 1)

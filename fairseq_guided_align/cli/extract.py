@@ -30,9 +30,17 @@ from fairseq_guided_align.cli.options import (
     text_to_write,
 )
 from fairseq_guided_align.errors import GuidedAlignError
-from fairseq_guided_align.files.atomic import STANDARD_OUTPUT, atomic_text
+from fairseq_guided_align.files.atomic import STANDARD_OUTPUT
 from fairseq_guided_align.files.opening import check_no_pipe
 from fairseq_guided_align.files.progress import line_counter, say
+from fairseq_guided_align.files.shares import (
+    Process,
+    check_can_be_joined,
+    check_can_be_shared,
+    share_of,
+    share_of_files,
+    this_process,
+)
 from fairseq_guided_align.links.pharaoh import format_line
 from fairseq_guided_align.links.reading import read_link_file
 from fairseq_guided_align.links.symmetrisation import SYMMETRISATIONS
@@ -42,6 +50,7 @@ from fairseq_guided_align.subwords.settings import SETTINGS, subword_settings
 
 if TYPE_CHECKING:
     from fairseq_guided_align.aligning.extraction import AlignmentModel
+    from fairseq_guided_align.aligning.process_group import ProcessGroup
 
 Matrices = tuple[np.ndarray, ...]
 HEADS = ["links are read", "links", "precision", "recall", "AER"]
@@ -51,7 +60,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command and add its options."""
     parser.description = (
         "Feeds a model the given translations and writes, for each sentence pair, the links of the attention that "
-        "was guided: one line a pair, in the order of the text, SOURCE-TARGET from 0, as words or pieces."
+        "was guided: one line a pair, in the order of the text, SOURCE-TARGET from 0, as words or pieces.\n\n"
+        "Several processes of torchrun or srun share the lines, and write one file."
     )
     parser.add_argument("checkpoint", help="checkpoint of fairseq-train")
     add(parser, *MODEL)
@@ -113,39 +123,67 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
-    _check(args)
-    reader = None if args.tune else _kept_reader(args)
+    process = this_process()
+    _check(args, process)
+    reader = None if args.tune else _kept_reader(args, process)
     # Importing torch and fairseq takes seconds.
-    from fairseq_guided_align.aligning.extraction import AlignmentModel
+    from fairseq_guided_align.aligning.process_group import ProcessGroup
 
-    model = AlignmentModel(args.checkpoint, args.data, args.attention, args.device, lang_pair=args.lang_pair)
+    with ProcessGroup(process, args.output) as group:
+        return _extract(args, group, reader)
+
+
+def _extract(args: argparse.Namespace, group: ProcessGroup, reader: LinkReader | None) -> int:
+    """Align the share of this process; returns the exit code."""
+    from fairseq_guided_align.aligning.extraction import AlignmentModel
+    from fairseq_guided_align.aligning.process_group import device_of
+
+    process = group.process
+    device = device_of(process, args.device)
+    model = AlignmentModel(args.checkpoint, args.data, args.attention, device, lang_pair=args.lang_pair)
     reverse = None
     if args.reverse_checkpoint:
         opposite = f"{model.options.target_lang}-{model.options.source_lang}"
-        reverse = AlignmentModel(
-            args.reverse_checkpoint, args.reverse_data, args.attention, args.device, lang_pair=opposite
-        )
-    sets = _sets_of_matrices(args, model, reverse)
+        reverse = AlignmentModel(args.reverse_checkpoint, args.reverse_data, args.attention, device, lang_pair=opposite)
+    sets = _sets_of_matrices(args, model, reverse, _share(args, model, process))
     if args.tune:
         return _tune(args, model, sets)
     to_line = _to_line(args, model, reverse, reader)
     pairs = too_long = 0
-    with atomic_text(args.output) as output, line_counter("aligning") as bar:
+    with group.outputs([args.output]) as (output,), line_counter("aligning", is_shown=process.is_first) as bar:
+        assert output is not None
         for matrices in sets:
             pairs += 1
             too_long += matrices is None
             output.write(("" if matrices is None else to_line(matrices)).encode("ascii") + b"\n")
             bar.update()
-    tell_if_empty(pairs, args.source or f"{model.data}: {args.split or 'test'}")
-    if too_long:
-        say(f"warning: {too_long} sentence pairs are too long for the model; their lines are empty")
+    pairs, too_long = (sum(counts) for counts in zip(*group.gathered((pairs, too_long))))
+    if process.is_first:
+        tell_if_empty(pairs, args.source or f"{model.data}: {args.split or 'test'}")
+        if too_long:
+            say(f"warning: {too_long} sentence pairs are too long for the model; their lines are empty")
     return 0
 
 
-def _check(args: argparse.Namespace) -> None:
+def _share(args: argparse.Namespace, model: AlignmentModel, process: Process) -> range | None:
+    """Positions in the text of the pairs that this process aligns; None: all."""
+    from fairseq_guided_align.aligning.extraction import CHUNK
+
+    if args.source is not None:
+        return share_of_files([args.source, args.target], process, CHUNK)
+    return None if process.is_alone else share_of(model.split_size(args.split or "test"), process, CHUNK)
+
+
+def _check(args: argparse.Namespace, process: Process) -> None:
     """:raises GuidedAlignError: options out of range, or that do not go together."""
     if args.tune and (args.method or args.threshold or args.symmetrisation not in (None, "mean")):
         raise GuidedAlignError("--tune learns how links are read; leave --method, --threshold and --symmetrisation out")
+    if args.tune and not process.is_alone:
+        raise GuidedAlignError("--tune learns in one process; run it without torchrun, or as one task of SLURM")
+    check_can_be_joined(args.output, "--output", process)
+    for path in (args.source, args.target):
+        if path is not None:
+            check_can_be_shared(path, process)
     if args.tune and args.output != STANDARD_OUTPUT:
         raise GuidedAlignError("--tune writes no links; leave --output out, and run extract once more to get them")
     if args.method == "threshold" and args.threshold is None:
@@ -189,7 +227,7 @@ def _use(args: argparse.Namespace) -> str:
     return use if args.attention == "guided" else f"{use}, {args.attention}"
 
 
-def _kept_reader(args: argparse.Namespace) -> LinkReader | None:
+def _kept_reader(args: argparse.Namespace, process: Process) -> LinkReader | None:
     """What ``--tune`` has learnt, where links are to be read so.
 
     :raises GuidedAlignError: nothing was learnt, and there is no other way.
@@ -201,7 +239,8 @@ def _kept_reader(args: argparse.Namespace) -> LinkReader | None:
     path = file_of_readers(args.checkpoint)
     if reader is not None:
         reader = reader if args.threshold is None else replace(reader, threshold=args.threshold)
-        say(f"links are read as {path} says, with probabilities of at least {reader.threshold:.3f}")
+        if process.is_first:
+            say(f"links are read as {path} says, with probabilities of at least {reader.threshold:.3f}")
     elif args.method:
         raise GuidedAlignError(f"--method tuned: nothing is known of {_use(args)} in {path}; run --tune first")
     elif args.reverse_checkpoint:
@@ -255,11 +294,14 @@ def _row(compared: tuple[str, AlignmentCounts]) -> list[str]:
 
 
 def _sets_of_matrices(
-    args: argparse.Namespace, model: AlignmentModel, reverse: AlignmentModel | None
+    args: argparse.Namespace, model: AlignmentModel, reverse: AlignmentModel | None, lines: range | None
 ) -> Iterator[Matrices | None]:
-    """Attention of every pair in the order of the text, of one model or of both; None for a pair that is too long."""
+    """Attention of the wanted pairs in the order of the text, of one model or both; None for a pair that is too long.
+
+    :param lines: positions of the wanted pairs in the text; None: all.
+    """
     if reverse is None:
-        yield from ((one,) if one is not None else None for one in _matrices(args, model))
+        yield from ((one,) if one is not None else None for one in _matrices(args, model, lines))
         return
     if args.source is None:
         split = args.split or "test"
@@ -269,8 +311,8 @@ def _sets_of_matrices(
                 f"{split!r} has {sizes[0]} sentence pairs for {args.checkpoint} and {sizes[1]} for "
                 f"{args.reverse_checkpoint}; both need the same text"
             )
-    both = zip(_matrices(args, model), _matrices(args, reverse, is_reverse=True))
-    for number, (one, other) in enumerate(both, start=1):
+    both = zip(_matrices(args, model, lines), _matrices(args, reverse, lines, is_reverse=True))
+    for number, (one, other) in enumerate(both, start=1 if lines is None else lines.start + 1):
         if one is None or other is None:
             yield None
             continue
@@ -282,19 +324,21 @@ def _sets_of_matrices(
         yield one, other
 
 
-def _matrices(args: argparse.Namespace, model: AlignmentModel, is_reverse: bool = False) -> Iterable[np.ndarray | None]:
-    """Attention of every pair in the order of the text, at the level asked for."""
+def _matrices(
+    args: argparse.Namespace, model: AlignmentModel, lines: range | None, is_reverse: bool = False
+) -> Iterable[np.ndarray | None]:
+    """Attention of the wanted pairs in the order of the text, at the level asked for."""
     from fairseq_guided_align.aligning.text_files import align_files
 
     words = given_words(args)[::-1] if is_reverse else given_words(args)
     if args.source is None:
         kind = args.subwords or subword_settings(model.data).get("subwords") or "sentencepiece"
-        pairs = model.align_split(args.split or "test", kind, args.max_tokens, words)
+        pairs = model.align_split(args.split or "test", kind, args.max_tokens, words, lines)
     else:
         models, files = (args.source_sentencepiece_model, args.target_sentencepiece_model), (args.source, args.target)
         if is_reverse:
             models, files = models[::-1], files[::-1]
-        pairs = align_files(model, files, args.subwords, models, args.pieces, words, args.max_tokens)
+        pairs = align_files(model, files, args.subwords, models, args.pieces, words, args.max_tokens, lines)
     for pair in pairs:
         if pair is None:
             yield None

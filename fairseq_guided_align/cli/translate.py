@@ -25,6 +25,13 @@ from fairseq_guided_align.files.atomic import atomic_text
 from fairseq_guided_align.files.document_bytes import read_document
 from fairseq_guided_align.files.opening import STANDARD_INPUT
 from fairseq_guided_align.files.progress import line_counter, say
+from fairseq_guided_align.files.shares import (
+    Process,
+    check_can_be_joined,
+    check_can_be_shared,
+    share_in_a_row,
+    this_process,
+)
 from fairseq_guided_align.links.pharaoh import format_line
 from fairseq_guided_align.markup.kinds import Markup
 from fairseq_guided_align.markup.notes import TagCounts
@@ -32,6 +39,7 @@ from fairseq_guided_align.markup.settings import tag_settings
 from fairseq_guided_align.subwords.settings import SETTINGS
 
 if TYPE_CHECKING:
+    from fairseq_guided_align.aligning.process_group import ProcessGroup
     from fairseq_guided_align.api import Model, Translation
 
 SHOWN = 10
@@ -43,7 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Translates raw text, one segment a line, to raw text: the data folder's SentencePiece models cut it into"
         " pieces and put it together. With --markup, tags of the source come out in the translation, along the links"
-        " that the model sees. With --document, a whole file is translated, and all but its text stays as it is."
+        " that the model sees. With --document, a whole file is translated, and all but its text stays as it is.\n\n"
+        "Several processes of torchrun or srun share the lines, and write one file."
     )
     parser.add_argument(
         "model", metavar="MODEL", help="checkpoint of fairseq-train, or a folder that the command ctranslate2 made"
@@ -96,20 +105,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Carry the command out; returns its exit code."""
-    _check(args)
+    process = this_process()
+    _check(args, process)
     tags = chosen_tags(args)
     # What is wrong with them is told before a model is loaded, which takes seconds.
     markup = tag_settings(**tags).markup
     choices = {**_search(args), **tags}
-    model = _model(args)
-    if args.document is not None:
-        return _translate_document(args, model, choices)
-    lines = _Lines(model, choices, args.files)
-    with ExitStack() as stack:
-        output = stack.enter_context(atomic_text(args.output))
-        links = stack.enter_context(atomic_text(args.links_output)) if args.links_output is not None else None
-        report = stack.enter_context(atomic_text(args.report)) if args.report is not None else None
-        bar = stack.enter_context(line_counter("translate"))
+    # Importing torch and fairseq takes seconds.
+    from fairseq_guided_align.aligning.process_group import ProcessGroup, device_of
+
+    with ProcessGroup(process, args.output) as group:
+        share = share_in_a_row(args.files, process)
+        model = _model(args, device_of(process, args.device))
+        if args.document is not None:
+            return _translate_document(args, model, choices)
+        return _translate_lines(args, group, _Lines(model, choices, args.files, share), markup)
+
+
+def _translate_lines(args: argparse.Namespace, group: ProcessGroup, lines: _Lines, markup: Markup) -> int:
+    with (
+        group.outputs([args.output, args.links_output, args.report]) as (output, links, report),
+        line_counter("translate", is_shown=group.process.is_first) as bar,
+    ):
+        assert output is not None
         for block in lines.blocks():
             for raw, translations in block:
                 text = _object(raw, translations, args.nbest) if args.json else _text(raw, translations, markup)
@@ -118,24 +136,38 @@ def run(args: argparse.Namespace) -> int:
                     links.write(f"{format_line(translations[0].links) if translations else ''}\n".encode())
                 if report is not None:
                     notes = [note for one in translations[:1] for note in one.notes]
-                    report.writelines(note._replace(line=lines.done + note.line).row() for note in notes)
+                    report.writelines(note._replace(line=lines.begun + note.line).row() for note in notes)
             # Whoever wrote these lines into a pipe may wait for their translation.
             _flush(output, links)
             bar.update(len(block))
-    if lines.too_long:
-        say(f"warning: {lines.too_long} lines are too long for the model; they are written as they are")
+    too_long, counts = zip(*group.gathered((lines.too_long, lines.counts)))
+    if not group.process.is_first:
+        return 0
+    if any(too_long):
+        say(f"warning: {sum(too_long)} lines are too long for the model; they are written as they are")
     if args.markup is not None or args.protect or args.terms is not None:
-        say(lines.counts.summary(args.output))
+        say(sum(counts, TagCounts()).summary(args.output))
     return 0
 
 
-def _check(args: argparse.Namespace) -> None:
+def _check(args: argparse.Namespace, process: Process) -> None:
     """:raises GuidedAlignError: options that do not go together, or are out of range."""
     if args.nbest > 1 and not args.json:
         raise GuidedAlignError("--nbest goes with --json, which writes a list of translations a line")
     if not 1 <= args.nbest <= args.beam:
         raise GuidedAlignError(f"expected 1 <= --nbest <= --beam; got {args.nbest} and {args.beam}")
+    for option in ("output", "links_output", "report"):
+        path = getattr(args, option)
+        if path is not None:
+            check_can_be_joined(path, f"--{option.replace('_', '-')}", process)
+    for path in args.files:
+        check_can_be_shared(path, process)
     if args.document is not None:
+        if not process.is_alone:
+            raise GuidedAlignError(
+                "--document: one document is translated in one process; run it without torchrun, or as one task of"
+                " SLURM"
+            )
         given = [name for name in ("json", "links_output") if getattr(args, name)]
         if given:
             raise GuidedAlignError(f"--{given[0].replace('_', '-')}: of lines of text; --document writes a document")
@@ -150,12 +182,11 @@ def _check(args: argparse.Namespace) -> None:
         raise GuidedAlignError(f"--max-tokens: expected 1 or more; got {args.max_tokens}")
 
 
-def _model(args: argparse.Namespace) -> Model:
-    # Importing torch and fairseq takes seconds.
+def _model(args: argparse.Namespace, device: str | None) -> Model:
     from fairseq_guided_align.api import load
 
     models = args.source_sentencepiece_model, args.target_sentencepiece_model
-    model = load(args.model, args.data, args.device, args.subwords, models, args.lang_pair, given_words(args))
+    model = load(args.model, args.data, device, args.subwords, models, args.lang_pair, given_words(args))
     if model.subwords == "bpe":
         raise GuidedAlignError(
             f"{args.model}: reads text in BPE pieces (@@), which raw text is not, and nothing here says how to cut it"
@@ -195,22 +226,33 @@ class _Lines:
     """Translates lines of files block by block, and counts.
 
     :param choices: arguments of ``Model.translate``.
+    :param share: positions, from 0 over all files, of the lines that are wanted; None: all.
     """
 
-    def __init__(self, model: Model, choices: dict[str, Any], files: Sequence[str]) -> None:
+    def __init__(self, model: Model, choices: dict[str, Any], files: Sequence[str], share: range | None) -> None:
         self._model = model
         self._choices = choices
         self._files = files
+        self._share = share
         self.counts = TagCounts()
-        self.done = 0
+        self.begun = 0
+        """Lines of all files before the latest block."""
         self.too_long = 0
 
     def blocks(self) -> Iterator[list[tuple[str, list[Translation]]]]:
         """Blocks of (line, its translations, none where it is too long), in the order of the files."""
+        seen = 0
         for path in self._files:
             for first, lines in arriving_lines(path):
-                yield list(zip(lines, self._translated(path, first, lines)))
-                self.done += len(lines)
+                wanted = range(seen, seen + len(lines))
+                seen = wanted.stop
+                if self._share is not None:
+                    wanted = range(max(wanted.start, self._share.start), min(wanted.stop, self._share.stop))
+                    skipped = wanted.start + len(lines) - seen
+                    first, lines = first + skipped, lines[skipped : skipped + len(wanted)]
+                if lines:
+                    self.begun = wanted.start
+                    yield list(zip(lines, self._translated(path, first, lines)))
 
     def _translated(self, path: str, first: int, lines: Sequence[str]) -> list[list[Translation]]:
         try:

@@ -60,6 +60,12 @@ class TagCounts:
         for note in notes:
             self.notes[note.kind] = self.notes.get(note.kind, 0) + 1
 
+    def __add__(self, other: TagCounts) -> TagCounts:
+        kinds = {**self.notes, **other.notes}
+        notes = {kind: self.notes.get(kind, 0) + other.notes.get(kind, 0) for kind in kinds}
+        lines, tagged_lines = self.lines + other.lines, self.tagged_lines + other.tagged_lines
+        return TagCounts(lines, tagged_lines, self.tags + other.tags, notes)
+
     def summary(self, name: str) -> str:
         """One line for the user; ``name`` begins it."""
         told = [f"{self.notes[kind]} {text}" for kind, text in _TOLD.items() if kind in self.notes]
