@@ -160,23 +160,25 @@ def test_translate_writes_what_one_process_writes(
 
 @pytest.mark.slow
 def test_a_second_process_that_fails_fails_the_run(made_up: MadeUpData, trained: TrainedModel, tmp_path: Path) -> None:
-    """As users start it. The line lies in the share of the second process, and the first never reads it."""
-    source, target = texts(made_up, "train")
-    lines = Path(source).read_bytes().split(b"\n")
-    lines[300] = b"\xff"
+    """As users start it. The second process fails at once, and torchrun ends the first, which is at work."""
+    source, target = (Path(path).read_bytes() * 50 for path in texts(made_up, "train"))
+    lines = source.split(b"\n")
+    lines[10_100] = b"\xff"
     (tmp_path / "bad").write_bytes(b"\n".join(lines))
+    (tmp_path / "target").write_bytes(target)
     (tmp_path / "links").write_text("of an earlier run\n")
     done = subprocess.run(
         [
             sys.executable, "-W", "ignore", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-            "-m", MODULE, "extract", str(trained.checkpoint), "--source", str(tmp_path / "bad"), "--target", target,
-            *WORDS, "--output", str(tmp_path / "links"),
+            "-m", MODULE, "extract", str(trained.checkpoint), "--source", str(tmp_path / "bad"),
+            "--target", str(tmp_path / "target"), *WORDS, "--output", str(tmp_path / "links"),
         ],
         env=environment(), capture_output=True, text=True, timeout=200, check=False,
     )  # fmt: skip
     assert done.returncode != 0
-    assert f"{PROGRAM} extract: error: {tmp_path}/bad:301: expected UTF-8 text; got byte 0xff" in done.stderr
-    assert left_in(tmp_path) == {"bad", "links"}
+    assert f"{PROGRAM} extract: error: {tmp_path}/bad:10101: expected UTF-8 text; got byte 0xff" in done.stderr
+    assert "exitcode  : 143" in done.stderr, "the first process had time to clean up"
+    assert left_in(tmp_path) == {"bad", "target", "links"}
     assert (tmp_path / "links").read_text() == "of an earlier run\n"
 
 
