@@ -21,7 +21,7 @@ from examples.made_up_text import make_text
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = ROOT / "examples" / "guide"
-PAGES = sorted(GUIDE.glob("*.md"))
+PAGES = sorted(GUIDE.glob("*.md"), key=lambda page: (len(page.name.partition("-")[0]), page.name))
 _BLOCK = re.compile(r"(?:<!-- (?P<comment>[^>]*(?:=> [^>]*)*?) -->\n)?```bash\n(?P<code>.*?)```", re.DOTALL)
 
 MODULES = {
@@ -126,6 +126,8 @@ def without(package: str, folder: Path) -> None:
     if package == "eflomal":
         shutil.copy(folder / "known-raw.align", folder / "train.align")
         shutil.copy(folder / "known-valid.align", folder / "valid.align")
+        if (folder / "teacher.align").exists():
+            shutil.copy(folder / "teacher.align", folder / "distilled.align")
 
 
 @pytest.mark.slow
