@@ -54,14 +54,12 @@ class Block:
     @property
     def package(self) -> str:
         """What must be installed besides, or nothing."""
-        return self.comment[len("needs ") :] if self.comment.startswith("needs ") else ""
+        return self.comment[len("needs ") :].split(";")[0] if self.comment.startswith("needs ") else ""
 
     def short(self, port: int) -> str:
         """The code that is run: what `short: A => B; C => D` says put in place."""
         code = self.code
-        if not self.comment.startswith("short: "):
-            return code
-        for change in self.comment[len("short: ") :].split("; "):
+        for change in filter(None, self.comment.partition("short: ")[2].split("; ")):
             long, short = change.split(" => ")
             assert long in code, f"{self}: {long!r} is not in the block"
             code = code.replace(long, short.replace("{port}", str(port)))
