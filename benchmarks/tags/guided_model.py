@@ -24,8 +24,9 @@ LONGEST = 60
 """Words of a side; a longer message is not trained on."""
 
 TRAINING = (
-    "--task", "translation_guided_alignment", "--criterion", "guided_alignment_ce", "--guided-alignment-weight", 2,
-    "--arch", "transformer", "--share-decoder-input-output-embed", "--dropout", 0.1,
+    "--task", "translation_guided_alignment", "--criterion", "guided_alignment_ce", "--guided-alignment-weight", 1,
+    "--guided-alignment-position", "next", "--guided-alignment-unlinked", "eos",
+    "--arch", "transformer", "--share-decoder-input-output-embed", "--dropout", 0.2,
     "--encoder-layers", 2, "--encoder-embed-dim", 128, "--encoder-ffn-embed-dim", 512, "--encoder-attention-heads", 4,
     "--decoder-layers", 2, "--decoder-embed-dim", 128, "--decoder-ffn-embed-dim", 512, "--decoder-attention-heads", 4,
     "--optimizer", "adam", "--lr", 0.002, "--lr-scheduler", "inverse_sqrt", "--warmup-updates", 400,

@@ -80,7 +80,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         choices=("hand", "eflomal"),
         default="hand",
         help="links for training and for learning how to read them: made by hand, or by the aligner eflomal of all "
-        "verses; scores are against the test verses' links made by hand (default: %(default)s)",
+        "verses, in words and in pieces; scores are against the test verses' links made by hand (default: %(default)s)",
     )
     size = parser.add_mutually_exclusive_group()
     size.add_argument(
@@ -162,8 +162,8 @@ class Example:
         return found + [(name, name, attentions[name]) for name in self.trainings if name in attentions]
 
     def systems(self) -> list[str]:
-        """All whose links are scored; with the first, the others are compared."""
-        return [*(["eflomal"] if self.aligned else []), *(name for name, _, _ in self.readings())]
+        """All whose links are scored; the first is what the others are compared with."""
+        return [*(ALIGNMENTS if self.aligned else []), *(name for name, _, _ in self.readings())]
 
     def write_text(self, folder: Path) -> None:
         if self.settings.made_up_sentences:
@@ -189,20 +189,15 @@ class Example:
                 write_whole(folder / f"{split}.{side}", text)
                 sizes[split] = text.count("\n")
             write_whole(folder / f"all.{side}", "".join(texts.values()).lower())
-        self.run(
-            [
-                "fairseq-guided-align",
-                "align",
-                "--source",
-                folder / f"all.{SOURCE}",
-                "--target",
-                folder / f"all.{TARGET}",
-            ],
-            ["--output", folder / "all.align"],
-        )
-        lines = iter((folder / "all.align").read_text("ascii").splitlines(keepends=True))
-        for split, size in sizes.items():
-            write_whole(folder / f"{split}.align", "".join(islice(lines, size)))
+        command: list[str | Path] = ["fairseq-guided-align", "align"]
+        command += ["--source", folder / f"all.{SOURCE}", "--target", folder / f"all.{TARGET}"]
+        pieces = {"eflomal": [], TEACHER: ["--also-pieces", self.settings.aligner_pieces]}
+        for name, suffix in ALIGNMENTS.items():
+            written = folder / f"{name}.align"
+            self.run(command, pieces[name], ["--output", written])
+            lines = iter(written.read_text("ascii").splitlines(keepends=True))
+            for split, size in sizes.items():
+                write_whole(folder / f"{split}.{suffix}", "".join(islice(lines, size)))
 
     def preprocess(self, folder: Path) -> None:
         text = self.guiding
@@ -254,8 +249,8 @@ class Example:
                 ["--output", folder / f"{name}.align"],
             )
 
-        if self.aligned:
-            write_whole(folder / "eflomal.align", (self.guiding / "test.align").read_text("ascii"))
+        for name, suffix in ALIGNMENTS.items() if self.aligned else ():
+            write_whole(folder / f"{name}.align", (self.guiding / f"test.{suffix}").read_text("ascii"))
 
     def score(self, folder: Path) -> None:
         links = self.work / "links"
@@ -369,8 +364,13 @@ TRAININGS = {
     "fairseq": "training fairseq's transformer_align with its own criterion, Greek to English",
 }
 
+TEACHER = "eflomal-pieces"
+ALIGNMENTS = {"eflomal": "eflomal", TEACHER: "align"}
+"""Links by the aligner, and the suffix of the files that hold those of a split."""
+
 DESCRIPTIONS = {
-    "eflomal": "no model: eflomal, the teacher",
+    "eflomal": "no model: eflomal, of words",
+    TEACHER: "no model: eflomal, of words and pieces, the teacher",
     "both": "guided attention, both directions combined",
     "guided": "guided attention, Greek to English",
     "argmax": "the same attention, likeliest word alone",

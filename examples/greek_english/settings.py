@@ -17,14 +17,16 @@ criterion's default weight."""
 class Settings:
     """What is trained on what.
 
-    made_up_sentences: sentences of made-up text, 0 for the real one; subwords: options of preprocess; updates: of
-    each model; updates_between_checkpoints: the most that an interruption costs; model, optimisation, guidance:
-    options of fairseq-train; weight: of the guided-alignment cost; threads: of torch, 0 for as many as it likes;
-    picture: line of the test text whose attention is drawn.
+    made_up_sentences: sentences of made-up text, 0 for the real one; subwords: options of preprocess; aligner_pieces:
+    numbers of pieces, for ``--also-pieces`` of the aligner; updates: of each model; updates_between_checkpoints: the
+    most that an interruption costs; model, optimisation, guidance: options of fairseq-train; weight: of the
+    guided-alignment cost; threads: of torch, 0 for as many as it likes; picture: line of the test text whose attention
+    is drawn.
     """
 
     made_up_sentences: int
     subwords: str
+    aligner_pieces: str
     updates: int
     updates_between_checkpoints: int
     model: str
@@ -49,6 +51,7 @@ class Settings:
 MAIN = Settings(
     made_up_sentences=0,
     subwords="--sentencepiece-vocab-size 4000 --sentencepiece-model-type bpe",
+    aligner_pieces="8000,4000,2000",
     updates=1400,
     updates_between_checkpoints=200,
     model=(
@@ -82,6 +85,7 @@ THOROUGH = replace(
 QUICK = Settings(
     made_up_sentences=440,
     subwords="--sentencepiece-vocab-size 120",
+    aligner_pieces="120",
     updates=100,
     updates_between_checkpoints=40,
     model=(

@@ -6,6 +6,7 @@ import argparse
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 
 import numpy as np
 
@@ -32,9 +33,11 @@ from fairseq_guided_align.links.aligner import (
     spaced,
 )
 from fairseq_guided_align.links.chunks import SAMPLE_PAIRS, ChunkCounts, ChunkedText, Outputs, Part, align_in_chunks
+from fairseq_guided_align.links.link import CorpusLinks
 from fairseq_guided_align.links.pharaoh import format_block
 from fairseq_guided_align.links.symmetrisation import SYMMETRISATIONS
 from fairseq_guided_align.links.words import split_words
+from fairseq_guided_align.subwords.aligned_pieces import align_words_and_pieces
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,6 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             type=text_to_write,
             help=f"also write eflomal's {direction} links here",
         )
+    add(parser, "--also-pieces")
     large = parser.add_argument_group("large text, and what was learnt from other text")
     large.add_argument(
         "--chunk-pairs",
@@ -142,9 +146,11 @@ def run(args: argparse.Namespace) -> int:
             raise GuidedAlignError(f"--{given[0].replace('_', '-')} goes with --chunk-pairs")
     if args.priors is not None and args.sample_pairs is not None:
         raise GuidedAlignError("--sample-pairs: of priors that are learnt; --priors gives them")
-    in_chunks = any(value is not None for value in (args.chunk_pairs, args.priors, args.save_priors))
+    chunked = [name for name in ("chunk_pairs", "priors", "save_priors") if getattr(args, name) is not None]
+    if args.also_pieces and chunked:
+        raise GuidedAlignError(f"--also-pieces does not go with --{chunked[0].replace('_', '-')}")
     with _text(args) as (source, target):
-        return (_align_in_chunks if in_chunks else _align)(args, settings, source, target)
+        return (_align_in_chunks if chunked else _align)(args, settings, source, target)
 
 
 @contextmanager
@@ -167,18 +173,28 @@ def _align(args: argparse.Namespace, settings: AlignerSettings, source_path: Pat
     if len(set(lines)) > 1:
         raise_length_error([source_path, target_path])
     say(f"aligning {lines[0] if lines else 'the'} sentence pairs; eflomal says nothing until it is done")
-    words = chosen_words(args)
-    source, target = _words(source_path, words.source), _words(target_path, words.target)
     seen = AlignerInput()
     links = with_links = 0
-    with atomic_text(args.output) as stream, line_counter("symmetrise") as bar:
-        for chunk in align_with_eflomal(source, target, settings, seen, args.forward_output, args.reverse_output):
+    with atomic_text(args.output) as stream, ExitStack() as stack, line_counter("symmetrise") as bar:
+        for chunk in _linked(args, settings, [source_path, target_path], seen, stack):
             stream.write(format_block(chunk))
             links += len(chunk.source)
             with_links += int(np.count_nonzero(np.diff(chunk.offsets)))
             bar.update(len(chunk))
     _tell(args.output, ChunkCounts(seen.sentences, links, with_links, len(seen.too_long)))
     return 0
+
+
+def _linked(
+    args: argparse.Namespace, settings: AlignerSettings, text: list[PathLike], seen: AlignerInput, stack: ExitStack
+) -> Iterator[CorpusLinks]:
+    copies = (args.forward_output, args.reverse_output)
+    if args.also_pieces:
+        text = [stack.enter_context(readable_again(path)) for path in text]
+    source, target = (partial(_words, path, word_split) for path, word_split in zip(text, chosen_words(args)))
+    if args.also_pieces:
+        return align_words_and_pieces(source, target, args.also_pieces, settings, seen, *copies)
+    return align_with_eflomal(source(), target(), settings, seen, *copies)
 
 
 def _words(path: PathLike, word_split: str) -> Iterator[str]:

@@ -100,6 +100,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     links.add_argument("--aligner", choices=("eflomal",), help="make the links of splits that have no file of them")
     add(links, "--symmetrisation", note=f", with --aligner (default: {AlignerSettings().method})")
 
+    add(links, "--also-pieces", note=", with --aligner")
+
     cleaning = parser.add_argument_group("training pairs to leave out, with their links")
     cleaning.add_argument("--max-pieces", type=int, metavar="N", help="with more pieces on a side, or with none")
     cleaning.add_argument(
@@ -165,6 +167,8 @@ def _settings(args: argparse.Namespace) -> PreprocessSettings:
         raise GuidedAlignError("--joined-dictionary: give --srcdict or --tgtdict, not both")
     if args.symmetrisation and not args.aligner:
         raise GuidedAlignError("--symmetrisation goes with --aligner")
+    if args.also_pieces and not args.aligner:
+        raise GuidedAlignError("--also-pieces goes with --aligner")
     if args.max_pieces is not None and args.max_pieces < 1:
         raise GuidedAlignError(f"--max-pieces: expected 1 or more; got {args.max_pieces}")
     if args.max_ratio is not None and not args.max_ratio >= 1:
@@ -197,6 +201,7 @@ def _settings(args: argparse.Namespace) -> PreprocessSettings:
         max_pieces=args.max_pieces,
         max_ratio=args.max_ratio,
         aligner=aligner,
+        aligner_pieces=args.also_pieces,
         allow_missing=args.allow_missing_alignments,
         keep_text=not args.discard_text,
         workers=args.workers,

@@ -31,6 +31,8 @@ class PreprocessSettings:
     :param max_pieces: training pairs with more pieces on a side are left out.
     :param max_ratio: training pairs are left out where one side has more than this times the pieces of the other.
     :param aligner: makes the links of splits that have none; None to do without.
+    :param aligner_pieces: sizes that ``subwords.aligned_pieces.align_words_and_pieces`` takes; with none, the aligner
+        sees words alone.
     :param allow_missing: splits without links are an error otherwise.
     """
 
@@ -48,6 +50,7 @@ class PreprocessSettings:
     max_pieces: int | None = None
     max_ratio: float | None = None
     aligner: AlignerSettings | None = None
+    aligner_pieces: Sequence[int] = ()
     allow_missing: bool = False
     keep_text: bool = True
     workers: int = 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from fairseq_guided_align.corpus.files import Corpus, PreprocessSettings
@@ -13,6 +14,7 @@ from fairseq_guided_align.links.aligner import align_with_eflomal, spaced
 from fairseq_guided_align.links.link import CorpusLinks
 from fairseq_guided_align.links.pharaoh import format_block
 from fairseq_guided_align.links.words import split_words
+from fairseq_guided_align.subwords.aligned_pieces import align_words_and_pieces
 from fairseq_guided_align.subwords.pieces import text_of
 
 
@@ -33,7 +35,11 @@ def align_missing(corpora: Sequence[Corpus], folder: Path, settings: PreprocessS
                     line = text_of(split_words(line), "bpe")
                 yield spaced(split_words(line, settings.conversion.word_split[side]))
 
-    chunks = align_with_eflomal(words(0), words(1), settings.aligner)
+    if settings.aligner_pieces:
+        source, target = partial(words, 0), partial(words, 1)
+        chunks = align_words_and_pieces(source, target, settings.aligner_pieces, settings.aligner)
+    else:
+        chunks = align_with_eflomal(words(0), words(1), settings.aligner)
     aligned: list[Corpus] = []
     rest = CorpusLinks.concatenated([])
     inverted, one_based = settings.conversion.inverted, settings.conversion.one_based

@@ -79,14 +79,10 @@ def align_with_eflomal(
     :raises AlignmentLengthError: one text has more lines than the other.
     :raises GuidedAlignError: eflomal is not installed, or it failed, or there is nothing to align.
     """
-    seen = AlignerInput() if seen is None else seen
     with tempfile.TemporaryDirectory(prefix="align-") as folder:
         forward, reverse = Path(folder) / "forward", Path(folder) / "reverse"
-        sides = _run_eflomal(source, target, settings, forward, reverse, priors)
-        seen.sentences, seen.size = sides[0].sentences, sides[0].size + sides[1].size
-        seen.too_long = sides[0].too_long | sides[1].too_long
+        align_both_directions(source, target, settings, forward, reverse, seen, priors)
         for path, copy in ((forward, forward_copy), (reverse, reverse_copy)):
-            _check_complete(path, seen.sentences, seen.size)
             if copy is not None:
                 with open(path, "rb") as links, atomic_text(copy) as stream:
                     shutil.copyfileobj(links, stream)
@@ -94,6 +90,28 @@ def align_with_eflomal(
             yield symmetrise_corpus(
                 parse_block(one, forward, first_line), parse_block(other, reverse, first_line), settings.method
             )
+
+
+def align_both_directions(
+    source: Iterable[str],
+    target: Iterable[str],
+    settings: AlignerSettings,
+    forward: Path,
+    reverse: Path,
+    seen: AlignerInput | None = None,
+    priors: Iterable[str] | None = None,
+) -> None:
+    """Write eflomal's links of both directions, not symmetrised. Arguments and errors as :func:`align_with_eflomal`.
+
+    :param forward: gets the links of the forward direction.
+    :param reverse: gets those of the reverse direction, as source-target too.
+    """
+    seen = AlignerInput() if seen is None else seen
+    sides = _run_eflomal(source, target, settings, forward, reverse, priors)
+    seen.sentences, seen.size = sides[0].sentences, sides[0].size + sides[1].size
+    seen.too_long = sides[0].too_long | sides[1].too_long
+    for path in (forward, reverse):
+        _check_complete(path, seen.sentences, seen.size)
 
 
 def _run_eflomal(

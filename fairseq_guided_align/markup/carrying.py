@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import product
 from typing import NamedTuple
 
 from fairseq_guided_align.errors import AlignmentRangeError, GuidedAlignError
@@ -163,10 +164,17 @@ def _segment(source: Units, target: Units, links: Links, alike: list[tuple[Range
                     between_marks.append((source_unit, target_unit, weight))
     source_strings, target_strings = source.strings(), target.strings()
     if alike:
-        pairs = [pair for one, other in alike for pair in zip(units_inside(source, one), units_inside(target, other))]
+        pairs = [
+            pair for one, other in alike for pair in _matched(units_inside(source, one), units_inside(target, other))
+        ]
         between_words = with_certain_links(between_words, pairs)
     between_words = with_anchors(source_strings, target_strings, between_words)
     return Segment(source, target, source_strings, target_strings, between_words, between_marks)
+
+
+def _matched(one: Sequence[int], other: Sequence[int]) -> Iterable[tuple[int, int]]:
+    """Units that are written alike: one to one, unless a translation has the whole as one word."""
+    return zip(one, other) if len(one) == len(other) else product(one, other)
 
 
 def _guessed(placed: Iterable[Placed]) -> Iterable[int]:

@@ -21,7 +21,7 @@ from examples.made_up_text import make_text
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = ROOT / "examples" / "guide"
-PAGES = sorted(GUIDE.glob("*.md"))
+PAGES = sorted(GUIDE.glob("*.md"), key=lambda page: (len(page.name.partition("-")[0]), page.name))
 _BLOCK = re.compile(r"(?:<!-- (?P<comment>[^>]*(?:=> [^>]*)*?) -->\n)?```bash\n(?P<code>.*?)```", re.DOTALL)
 
 MODULES = {
@@ -54,14 +54,12 @@ class Block:
     @property
     def package(self) -> str:
         """What must be installed besides, or nothing."""
-        return self.comment[len("needs ") :] if self.comment.startswith("needs ") else ""
+        return self.comment[len("needs ") :].split(";")[0] if self.comment.startswith("needs ") else ""
 
     def short(self, port: int) -> str:
         """The code that is run: what `short: A => B; C => D` says put in place."""
         code = self.code
-        if not self.comment.startswith("short: "):
-            return code
-        for change in self.comment[len("short: ") :].split("; "):
+        for change in filter(None, self.comment.partition("short: ")[2].split("; ")):
             long, short = change.split(" => ")
             assert long in code, f"{self}: {long!r} is not in the block"
             code = code.replace(long, short.replace("{port}", str(port)))
@@ -126,6 +124,8 @@ def without(package: str, folder: Path) -> None:
     if package == "eflomal":
         shutil.copy(folder / "known-raw.align", folder / "train.align")
         shutil.copy(folder / "known-valid.align", folder / "valid.align")
+        if (folder / "teacher.align").exists():
+            shutil.copy(folder / "teacher.align", folder / "distilled.align")
 
 
 @pytest.mark.slow

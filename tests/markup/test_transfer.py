@@ -272,3 +272,11 @@ def test_a_translation_of_white_space_alone_keeps_it() -> None:
     for target in (" ", "   "):
         text = transfer("Haus<b><b><x/>  </b>HausHaus</b>", target, []).text
         assert re.sub("<[^>]*>", "", text) == target
+
+
+def test_code_that_a_translation_has_as_one_word() -> None:
+    """As where it took the place of a word; a link of its second word would stretch the tags over the words before."""
+    source = "You see it with <code>cargo doc --verbose</code>."
+    words = ["Sie", "sehen", "es", "mit", "dem", "cargo doc --verbose", "."]
+    done = transfer(source, " ".join(words), [(0, 0), (1, 1), (3, 3), (5, 2), (4, 5)], "html", target_words=words)
+    assert done.text == "Sie sehen es mit dem <code>cargo doc --verbose</code> ."

@@ -1,8 +1,9 @@
-"""AER of links that `align` makes in chunks, against those that it makes of the whole text at once.
+"""AER of links that `align` makes in chunks, or of words and pieces, against those of the words of the whole text.
 
 ::
 
-    python benchmarks/alignment_in_chunks.py --text text/train text/valid text/test -s grc -t en --chunk-pairs 4000 2000
+    python benchmarks/aligner.py --text text/train text/valid text/test -s grc -t en \\
+        --chunk-pairs 4000 2000 --also-pieces 8000,4000,2000 --lower
 
 A text is PREFIX.SOURCE, PREFIX.TARGET and PREFIX.align, links made by hand. eflomal draws another seed each time, so
 each way runs several times: the table shows the mean, and all runs from the lowest to the highest.
@@ -32,15 +33,21 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--target-lang", "-t", required=True)
     found.add_argument("--chunk-pairs", nargs="+", type=int, default=[4000, 2000, 1000], metavar="N")
     found.add_argument("--sample-pairs", nargs="*", type=int, default=[], metavar="N", help="also with such samples")
+    found.add_argument("--also-pieces", nargs="*", default=[], metavar="N,...", help="also of pieces, all at once")
+    found.add_argument("--lower", action="store_true", help="align the text in small letters")
     found.add_argument("--runs", type=int, default=3, metavar="N", help="of each way (default: 3)")
     found.add_argument("--jobs", type=int, default=1, metavar="J")
     found.add_argument("--align-options", default="", help="further options of `align`, such as '--length 0.2'")
     return found
 
 
-def ways(chunk_pairs: Sequence[int], sample_pairs: Sequence[int]) -> Iterator[tuple[str, list[str]]]:
+def ways(
+    chunk_pairs: Sequence[int], sample_pairs: Sequence[int], also_pieces: Sequence[str]
+) -> Iterator[tuple[str, list[str]]]:
     """Each way to align, and its options."""
     yield "all at once", []
+    for sizes in also_pieces:
+        yield f"all at once, words and {sizes.replace(',', ', ')} pieces", [f"--also-pieces={sizes}"]
     for pairs in chunk_pairs:
         yield f"chunks of {pairs:,}", [f"--chunk-pairs={pairs}"]
         for sample in sample_pairs:
@@ -74,13 +81,14 @@ def run(arguments: Sequence[str] | None = None) -> int:
         for suffix in (args.source_lang, args.target_lang, "align"):
             with open(folder / suffix, "wb") as stream:
                 for prefix in args.text:
-                    stream.writelines(block for _, block in read_blocks(f"{prefix}.{suffix}"))
+                    for _, block in read_blocks(f"{prefix}.{suffix}"):
+                        stream.write(block.decode().lower().encode() if args.lower else block)
         files = [f"--source={folder / args.source_lang}", f"--target={folder / args.target_lang}"]
         jobs = [f"--jobs={args.jobs}"]
         for number in range(args.runs):
-            for way, options in ways(args.chunk_pairs, args.sample_pairs):
+            for way, options in ways(args.chunk_pairs, args.sample_pairs, args.also_pieces):
                 begin = time.monotonic()
-                more = [*options, *(jobs if options else []), *args.align_options.split()]
+                more = [*options, *(jobs if "chunks" in way else []), *args.align_options.split()]
                 if main(["align", *files, f"--output={folder / 'out'}", *more]) != 0:
                     return 1
                 score = aer(folder / "out", folder / "align")

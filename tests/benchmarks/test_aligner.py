@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import write_text
 
-from benchmarks.alignment_in_chunks import aer, run, table
+from benchmarks.aligner import aer, run, table
 from examples.made_up_text import make_text
 
 
