@@ -57,6 +57,7 @@ class CodedText:
 
     @property
     def lines(self) -> int:
+        """Their number."""
         return sum(block.lines for block in self._blocks)
 
     def tokens(self) -> list[str]:
@@ -71,6 +72,5 @@ class CodedText:
                 yield codes, np.frombuffer(stream.read(4 * block.lines), "<i4")
 
     def remove(self) -> None:
-        """Remove the file; the occurrences stay."""
+        """Remove the file; the occurrences are still known."""
         self._path.unlink()
-        self._blocks.clear()

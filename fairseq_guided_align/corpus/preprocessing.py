@@ -63,14 +63,11 @@ def _fill(folder: Path, corpora: Sequence[Corpus], settings: PreprocessSettings)
     corpora = align_missing(corpora, text, settings)
     splits = {corpus.split: write_split(corpus, folder, text, models, settings) for corpus in corpora}
     counts = {split: written.counts for split, written in splits.items()}
-    symbols = {split: [side.occurrences() for side in written.texts] for split, written in splits.items()}
-    of_training = [symbols[corpus.split] for corpus in corpora if corpus.is_training]
+    of_training = [splits[corpus.split].symbols for corpus in corpora if corpus.is_training]
     dictionaries = write_dictionaries(text, models, of_training, settings)
+    symbols = {split: written.symbols for split, written in splits.items()}
     unknown = find_unknown_tokens(symbols, dictionaries, settings)
     binarize_text(splits, text, folder, dictionaries, settings)
-    for written in splits.values():
-        for side in written.texts:
-            side.remove()
     verify_text(counts, folder, settings)
     _write_settings(folder, corpora, models, splits, unknown, settings)
     for path in text.iterdir():

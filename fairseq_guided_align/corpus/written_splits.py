@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Generator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
@@ -30,6 +31,11 @@ class WrittenSplit:
     texts: tuple[CodedText, CodedText]
     counts: ConversionCounts = field(default_factory=ConversionCounts)
     left_out: int = 0
+
+    @property
+    def symbols(self) -> tuple[Counter[str], Counter[str]]:
+        """How often each piece occurs, of each side."""
+        return self.texts[0].occurrences(), self.texts[1].occurrences()
 
 
 def write_split(
