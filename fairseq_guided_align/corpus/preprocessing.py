@@ -1,8 +1,9 @@
 """From raw text and word links to a data folder that fairseq trains on.
 
-The folder holds what stock ``fairseq-preprocess`` writes, ``{split}.links.{source}-{target}`` with subword links,
-``guided_alignment.json`` with the settings, the SentencePiece models, and ``text/`` with the words and pieces that
-were binarised, so that links alone can be binarised again. It is made under another name and renamed when complete.
+The folder holds what stock ``fairseq-preprocess`` writes, its log apart, ``{split}.links.{source}-{target}`` with
+subword links, ``guided_alignment.json`` with the settings, the SentencePiece models, and ``text/`` with the words and
+pieces that were binarised, so that links alone can be binarised again. It is made under another name and renamed when
+complete.
 """
 
 from __future__ import annotations

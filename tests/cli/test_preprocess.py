@@ -222,6 +222,29 @@ def test_only_pairs_that_are_kept_have_to_agree(tmp_path: Path, capsys: pytest.C
     assert [links.pairs() for links in LinkStore(links_path(tmp_path / "bin", "train", "grc", "en"))] == [[], [(0, 0)]]
 
 
+def test_ends_of_lines(text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Text with carriage returns at the ends of its lines is the same text. What is no UTF-8 is named by its line."""
+    plain = [(text / f"valid.{suffix}").read_bytes() for suffix in ("grc", "en", "align")]
+    for name, changed in (("plain", plain), ("crlf", [lines.replace(b"\n", b"\r\n") for lines in plain])):
+        for suffix, lines in zip(("grc", "en", "align"), changed):
+            (tmp_path / f"{name}.{suffix}").write_bytes(100 * lines)
+        (tmp_path / f"{name}.words").write_bytes(100 * changed[0])
+        options = ["--subwords=words", "--source-words-suffix=words", "--destdir", tmp_path / f"bin-{name}"]
+        command = ["preprocess", "-s=grc", "-t=en", "--trainpref", tmp_path / name, *options]
+        assert main(list(map(str, command))) == 0
+    files = [path.relative_to(tmp_path / "bin-plain") for path in (tmp_path / "bin-plain").rglob("*.*")]
+    assert len(files) > 10
+    for path in files:
+        assert (tmp_path / "bin-crlf" / path).read_bytes() == (tmp_path / "bin-plain" / path).read_bytes(), path
+    shutil.rmtree(tmp_path / "bin-crlf")
+    for suffix in ("words", "grc"):
+        lines = (tmp_path / f"crlf.{suffix}").read_bytes().split(b"\n")
+        lines[1200] = b"\xff" + lines[1200]
+        (tmp_path / f"crlf.{suffix}").write_bytes(b"\n".join(lines))
+        assert main(list(map(str, command))) == 2
+        assert f"crlf.{suffix}:1201: expected UTF-8 text; got byte 0xff at byte 1 of" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("broken", "says"),
     [
