@@ -120,8 +120,17 @@ def test_one_dictionary_for_both_languages(text: Path, tmp_path: Path) -> None:
     check_same(tmp_path / "bin", tmp_path / "stock")
 
 
+def test_occurrences_of_more_and_more_tokens(tmp_path: Path) -> None:
+    coded = CodedText(tmp_path / "codes")
+    for number in range(2200):
+        coded.append(CodedLines.of_tokens([[f"w{number}", "w0"]]))
+    assert coded.lines == 2200
+    assert coded.occurrences() == {f"w{number}": 1 if number else 2201 for number in range(2200)}
+    assert [codes.tolist() for codes, _ in coded.blocks()] == [[number, 0] for number in range(2200)]
+
+
 # Around the largest vocabulary of two bytes a token in the data, and in our own file of codes.
-@pytest.mark.parametrize("size", [65_495, 65_496, 65_532, 65_533])
+@pytest.mark.parametrize("size", [65_495, 65_496, 65_534, 65_535])
 def test_large_dictionaries(size: int, tmp_path: Path) -> None:
     words = [f"w{number}" for number in range(size)]
     (tmp_path / "dict").write_text("".join(f"{word} 1\n" for word in words))
