@@ -75,7 +75,7 @@ class CodedLines(NamedTuple):
 
         :param own: tokens that the dictionary has symbols of its own for, see ``special_tokens.flagged_symbols``.
         """
-        if not set(TAKEN).difference(own).intersection(self.tokens):
+        if not set(TAKEN).intersection(self.tokens):
             return self, 0
         tokens = [token if token in own else written(token) for token in self.tokens]
         changed = np.array(list(map(str.__ne__, tokens, self.tokens)))

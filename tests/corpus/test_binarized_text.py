@@ -163,6 +163,7 @@ def test_large_dictionaries(size: int, tmp_path: Path) -> None:
         ("a b 12\n\u3000 1\n", ["a b", "\u3000"]),
         ("a 3\nb 2", None),
         ("a 3\r\nb 2\r\n", None),
+        ("a\rb 2\n", None),
         ("a 03\n", None),
         ("a +3\n", None),
         ("a ٣\n", None),
