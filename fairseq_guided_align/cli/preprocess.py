@@ -33,9 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     standard = PreprocessSettings("", "")
     parser.description = (
         "Makes a data folder for fairseq-train: cuts the text into subword pieces (with --subwords sentencepiece; other"
-        " text is cut already), runs stock fairseq-preprocess on"
-        " them, turns word links into links between pieces and binarises these. The folder appears when it is"
-        " complete."
+        " text is cut already), binarises them as stock fairseq-preprocess does, turns word links into links between"
+        " pieces and binarises these. The folder appears when it is complete."
     )
     files = parser.add_argument_group("files")
     add(files, "--source-lang", "--target-lang", required=True)

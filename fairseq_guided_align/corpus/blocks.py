@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -22,8 +21,9 @@ from fairseq_guided_align.files.byte_lines import (
 from fairseq_guided_align.links.link import CorpusLinks
 from fairseq_guided_align.links.pharaoh import format_block
 from fairseq_guided_align.links.words import split_words
+from fairseq_guided_align.subwords.coded_lines import CodedLines
 from fairseq_guided_align.subwords.pieces import text_of
-from fairseq_guided_align.subwords.special_tokens import flagged_symbols, write_line
+from fairseq_guided_align.subwords.special_tokens import flagged_symbols
 
 Models = tuple[str | None, str | None]
 """SentencePiece models of both sides; None where the text is cut already."""
@@ -46,18 +46,18 @@ class CutBlock(NamedTuple):
 
     :param words: lines of words, of each side.
     :param pieces: lines of pieces, of each side.
+    :param coded: the same pieces.
     :param word_links: lines of alignment text.
     :param links: between pieces.
-    :param symbols: how often each piece occurs, of each side.
     :param left_out: sentence pairs left out.
     """
 
     words: list[bytes]
     pieces: list[bytes]
+    coded: list[CodedLines]
     word_links: bytes
     links: CorpusLinks
     counts: ConversionCounts
-    symbols: list[Counter]
     left_out: int
 
 
@@ -89,9 +89,9 @@ def cut_and_convert(task: BlockTask) -> CutBlock:
     """One block of lines: its pieces, and the links between them."""
     corpus, settings = task.corpus, task.settings
     words, cut = zip(*(_cut(task, side) for side in (0, 1)))
-    keep = np.ones(len(cut[0]), bool)
+    keep = np.ones(len(cut[0].lengths), bool)
     if corpus.is_training:
-        keep = _kept(cut, settings)
+        keep = _kept((cut[0].lengths, cut[1].lengths), settings)
     # Before words and pieces are compared: what is left out cannot stop the command.
     rows = np.flatnonzero(keep)
     links = CorpusLinks.empty(len(keep))
@@ -99,37 +99,39 @@ def cut_and_convert(task: BlockTask) -> CutBlock:
         assert corpus.links is not None
         links = read_links(lines_of(task.links), corpus.links, task.first_line, settings.conversion)
     if len(rows) < len(keep):
-        words, cut = (tuple([lines[i] for i in rows] for lines in sides) for sides in (words, cut))
+        words, cut = tuple(_selected(lines, rows) for lines in words), tuple(side.select(keep) for side in cut)
         links = links.select(rows)
-    pieces, special_tokens = zip(*(_for_fairseq(cut[side], own_symbols(settings, side)) for side in (0, 1)))
+    coded, special_tokens = zip(*(cut[side].for_fairseq(own_symbols(settings, side)) for side in (0, 1)))
+    pieces = [side.text() for side in coded]
     # The pieces' own file is not for the user to look into: messages name what they came from.
     names = [Side(corpus.words[i], corpus.text[i], settings.subwords, task.models[i]) for i in (0, 1)]
-    word_blocks, piece_blocks = ([_block(lines) for lines in sides] for sides in (words, pieces))
     made, counts = convert_block(
         links,
-        list(zip(names, word_blocks, piece_blocks)),
+        list(zip(names, words, pieces)),
         settings.conversion,
         corpus.links or corpus.text[0],
         (task.first_line + rows).tolist(),
     )
     counts.special_tokens = sum(special_tokens)
-    symbols = [Counter(piece for line in lines if line for piece in line.split(" ")) for lines in pieces]
-    return CutBlock(
-        word_blocks, piece_blocks, format_block(links), made, counts, symbols, left_out=len(keep) - len(rows)
-    )
+    left_out = len(keep) - len(rows)
+    return CutBlock(list(words), pieces, list(coded), format_block(links), made, counts, left_out)
 
 
-def _cut(task: BlockTask, side: int) -> tuple[list[str], list[str]]:
-    """Lines of words and lines of pieces of one side."""
+def _cut(task: BlockTask, side: int) -> tuple[bytes, CodedLines]:
+    """Lines of words and their pieces, of one side."""
     corpus, model = task.corpus, task.models[side]
-    lines = _decoded(task.text[side], corpus.text[side], task.first_line)
-    pieces = [line.split() for line in lines] if model is None else encoder(model).encode(lines)
-    words = lines
+    block = _text_of(task.text[side])
+    lines = _decoded(block, corpus.text[side], task.first_line)
+    if model is None:
+        pieces = CodedLines.of_tokens([line.split() for line in lines])
+    else:
+        pieces = encoder(model).encode_coded(lines)
     if task.words is not None:
-        words = _decoded(task.words[side], corpus.words[side], task.first_line)
+        block = _text_of(task.words[side])
+        _decoded(block, corpus.words[side], task.first_line)  # Says what is wrong with it
     elif task.settings.subwords == "bpe":
-        words = [text_of(split_words(line), "bpe") for line in lines]
-    return words, list(map(" ".join, pieces))
+        block = "".join([text_of(split_words(line), "bpe") + "\n" for line in lines]).encode()
+    return block, pieces
 
 
 def own_symbols(settings: PreprocessSettings, side: int) -> frozenset[str]:
@@ -138,15 +140,12 @@ def own_symbols(settings: PreprocessSettings, side: int) -> frozenset[str]:
     return frozenset() if given is None else flagged_symbols(given)
 
 
-def _for_fairseq(lines: Sequence[str], own: frozenset[str]) -> tuple[list[str], int]:
-    """Lines of pieces as they are written, and the number of pieces whose brackets were changed."""
-    changed = [write_line(line, own) for line in lines]
-    return [line for line, _ in changed], sum(count for _, count in changed)
+def _kept(lengths: tuple[np.ndarray, np.ndarray], settings: PreprocessSettings) -> np.ndarray:
+    """(lines,) bool: the sentence pairs that are not left out.
 
-
-def _kept(pieces: Sequence[Sequence[str]], settings: PreprocessSettings) -> np.ndarray:
-    """(lines,) bool: the sentence pairs that are not left out."""
-    source, target = (np.array([len(line.split()) for line in side], np.int64) for side in pieces)
+    :param lengths: (lines,) pieces of each source and of each target.
+    """
+    source, target = lengths
     longer, shorter = np.maximum(source, target), np.minimum(source, target)
     keep = np.ones(len(longer), bool)
     if settings.max_pieces is not None:
@@ -156,10 +155,18 @@ def _kept(pieces: Sequence[Sequence[str]], settings: PreprocessSettings) -> np.n
     return keep
 
 
-def _block(lines: Sequence[str]) -> bytes:
-    return "".join(line + "\n" for line in lines).encode()
+def _selected(lines: bytes, rows: np.ndarray) -> bytes:
+    every = lines.split(b"\n")
+    return b"".join([every[row] + b"\n" for row in rows])
 
 
-def _decoded(block: Block, path: PathLike, first_line: int) -> list[str]:
-    lines = lines_of(block).split(b"\n")[:-1]
-    return [decode_line(line, path, number) for number, line in enumerate(lines, start=first_line)]
+def _text_of(block: Block) -> bytes:
+    """The block's lines, each ended by a line feed alone."""
+    return lines_of(block).replace(b"\r\n", b"\n")
+
+
+def _decoded(lines: bytes, path: PathLike, first_line: int) -> list[str]:
+    try:
+        return lines.decode().split("\n")[:-1]
+    except UnicodeDecodeError:  # The message names the line
+        return [decode_line(line, path, number) for number, line in enumerate(lines.split(b"\n"), start=first_line)]

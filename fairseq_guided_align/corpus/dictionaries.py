@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import count, islice
+from pathlib import Path
 
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.atomic import atomic_file
@@ -13,6 +15,7 @@ from fairseq_guided_align.files.byte_lines import PathLike, read_lines
 
 SPECIAL_SYMBOLS = ("<s>", "<pad>", "</s>", "<unk>")
 UNKNOWN = "<unk>"
+_PLAIN_COUNT = re.compile("0|[1-9][0-9]{0,17}")
 
 
 @dataclass(frozen=True)
@@ -77,3 +80,19 @@ def read_symbols(path: PathLike) -> frozenset[str]:
             )
         symbols.add(symbol)
     return frozenset(symbols - {UNKNOWN})
+
+
+def symbols_as_written(path: PathLike) -> list[str] | None:
+    """The symbols of a dictionary in their order, without fairseq's special ones.
+
+    :return: None where fairseq would write what it reads otherwise, or where it may refuse to read: symbols that take
+        the place of others, counts that are no plain numbers, carriage returns.
+    """
+    try:
+        text = Path(path).read_bytes().decode()
+    except UnicodeDecodeError:
+        return None
+    rows = [line.rpartition(" ") for line in text.removesuffix("\n").split("\n")]
+    if "\r" in text or not text.endswith("\n") or not all(row[0] and _PLAIN_COUNT.fullmatch(row[2]) for row in rows):
+        return None
+    return [row[0] for row in rows]

@@ -9,8 +9,8 @@ import numpy as np
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.byte_lines import PathLike
 
-_INDEX_MAGIC = b"MMIDIDX\x00\x00"
-_LENGTHS_START = len(_INDEX_MAGIC) + 8 + 1 + 8
+INDEX_MAGIC = b"MMIDIDX\x00\x00"
+_LENGTHS_START = len(INDEX_MAGIC) + 8 + 1 + 8
 
 
 class TextLengths:
@@ -31,7 +31,7 @@ class TextLengths:
             raise GuidedAlignError(f"{path}: cannot be read: {error.strerror}; binarise again") from error
         sentences = int.from_bytes(header[-8:], "little")
         found = max(0, self.path.stat().st_size - _LENGTHS_START) // 4
-        if len(header) < _LENGTHS_START or not header.startswith(_INDEX_MAGIC) or found < sentences:
+        if len(header) < _LENGTHS_START or not header.startswith(INDEX_MAGIC) or found < sentences:
             raise GuidedAlignError(f"{path}: truncated: expected {sentences} lengths, got {found}; binarise again")
         self._with_end: np.ndarray = np.empty(0, "<i4")
         if sentences:  # An empty range cannot be mapped
@@ -64,7 +64,7 @@ def text_lengths(data_dir: PathLike, split: str, source_lang: str, target_lang: 
     path = lengths_path(data_dir, split, source_lang, target_lang, lang)
     try:
         with open(path, "rb") as stream:
-            if stream.read(len(_INDEX_MAGIC)) != _INDEX_MAGIC:
+            if stream.read(len(INDEX_MAGIC)) != INDEX_MAGIC:
                 return None
     except FileNotFoundError:
         return None
@@ -81,5 +81,5 @@ def is_empty_text(path: PathLike) -> bool:
         return False
     with open(index, "rb") as stream:
         header = stream.read(_LENGTHS_START)
-    no_sentence = header.startswith(_INDEX_MAGIC) and len(header) == _LENGTHS_START and not any(header[-8:])
+    no_sentence = header.startswith(INDEX_MAGIC) and len(header) == _LENGTHS_START and not any(header[-8:])
     return not header or not tokens.stat().st_size or no_sentence

@@ -1,8 +1,9 @@
 """From raw text and word links to a data folder that fairseq trains on.
 
-The folder holds what stock ``fairseq-preprocess`` writes, ``{split}.links.{source}-{target}`` with subword links,
-``guided_alignment.json`` with the settings, the SentencePiece models, and ``text/`` with the words and pieces that
-were binarised, so that links alone can be binarised again. It is made under another name and renamed when complete.
+The folder holds what stock ``fairseq-preprocess`` writes, its log apart, ``{split}.links.{source}-{target}`` with
+subword links, ``guided_alignment.json`` with the settings, the SentencePiece models, and ``text/`` with the words and
+pieces that were binarised, so that links alone can be binarised again. It is made under another name and renamed when
+complete.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def _fill(folder: Path, corpora: Sequence[Corpus], settings: PreprocessSettings)
     dictionaries = write_dictionaries(text, models, of_training, settings)
     symbols = {split: written.symbols for split, written in splits.items()}
     unknown = find_unknown_tokens(symbols, dictionaries, settings)
-    binarize_text(corpora, text, folder, dictionaries, settings)
+    binarize_text(splits, text, folder, dictionaries, settings)
     verify_text(counts, folder, settings)
     _write_settings(folder, corpora, models, splits, unknown, settings)
     for path in text.iterdir():

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fairseq_guided_align.corpus.blocks import Models, block_tasks, cut_and_convert
+from fairseq_guided_align.corpus.coded_text import CodedText
 from fairseq_guided_align.corpus.files import Corpus, PreprocessSettings
 from fairseq_guided_align.corpus.link_counts import ConversionCounts
 from fairseq_guided_align.errors import GuidedAlignError
@@ -23,13 +24,18 @@ from fairseq_guided_align.subwords.special_tokens import special_token_warning
 class WrittenSplit:
     """What was written.
 
-    :param symbols: how often each piece occurs, of each side.
+    :param texts: the pieces of each side.
     :param left_out: sentence pairs left out.
     """
 
+    texts: tuple[CodedText, CodedText]
     counts: ConversionCounts = field(default_factory=ConversionCounts)
-    symbols: tuple[Counter, Counter] = field(default_factory=lambda: (Counter(), Counter()))
     left_out: int = 0
+
+    @property
+    def symbols(self) -> tuple[Counter[str], Counter[str]]:
+        """How often each piece occurs, of each side."""
+        return self.texts[0].occurrences(), self.texts[1].occurrences()
 
 
 def write_split(
@@ -39,7 +45,8 @@ def write_split(
 
     :raises GuidedAlignError: text or links are wrong, or no pair is left.
     """
-    written = WrittenSplit()
+    source, target = (CodedText(text_folder / f"{corpus.split}.codes.{lang}") for lang in settings.langs)
+    written = WrittenSplit((source, target))
     with closing(_written_blocks(corpus, text_folder, models, settings, written)) as blocks:
         if corpus.links is None:
             for _ in blocks:
@@ -70,10 +77,10 @@ def _written_blocks(
         bar = stack.enter_context(line_counter(corpus.split))
         tasks = block_tasks(corpus, models, settings)
         for block in stack.enter_context(closing(map_in_order(cut_and_convert, tasks, settings.workers))):
-            for stream, lines in zip(streams, (*block.words, *block.pieces, block.word_links)):
-                stream.write(lines)
-            for symbols, seen in zip(written.symbols, block.symbols):
-                symbols.update(seen)
+            for stream, text in zip(streams, (*block.words, *block.pieces, block.word_links)):
+                stream.write(text)
+            for side, lines in zip(written.texts, block.coded):
+                side.append(lines)
             counts.add(block.counts)
             written.left_out += block.left_out
             bar.update(len(block.links) + block.left_out)

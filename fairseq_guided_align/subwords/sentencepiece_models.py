@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import numpy as np
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.atomic import atomic_file
 from fairseq_guided_align.files.byte_lines import PathLike
+from fairseq_guided_align.subwords.coded_lines import CodedLines
 
 MODEL_TYPES = ("unigram", "bpe")
 
@@ -46,6 +49,31 @@ class PieceEncoder:
         """The pieces of each line, as fairseq will read them: whitespace inside a piece cuts it."""
         cut: list[list[str]] = self._model.encode(list(lines), out_type=str, num_threads=1)
         return [" ".join(pieces).split() for pieces in cut]
+
+    def encode_coded(self, lines: Sequence[str]) -> CodedLines:
+        """What :meth:`encode` gives, in less time: SentencePiece's numbers, where they say all."""
+        cut: list[list[int]] = self._model.encode(list(lines), out_type=int, num_threads=1)
+        lengths = np.fromiter(map(len, cut), np.int32, len(cut))
+        rows = np.fromiter(chain.from_iterable(cut), np.int32, int(lengths.sum()))
+        pieces, says_all = self._pieces
+        by_text = np.zeros(len(cut), bool)
+        by_text[np.repeat(np.arange(len(cut)), lengths)[~says_all[rows]]] = True
+        coded = CodedLines.of_table(pieces, rows[np.repeat(~by_text, lengths)], lengths[~by_text])
+        if not by_text.any():
+            return coded
+        others = self.encode([line for line, is_other in zip(lines, by_text) if is_other])
+        return CodedLines.interleaved(coded, CodedLines.of_tokens(others), by_text)
+
+    @cached_property
+    def _pieces(self) -> tuple[list[str], np.ndarray]:
+        """The pieces by their numbers, and (pieces,) bool: it is one token, which every text with it has.
+
+        Not so for an unknown piece, whose letters the text alone has, and for one with white space.
+        """
+        model = self._model
+        pieces = list(map(model.id_to_piece, range(model.get_piece_size())))
+        says_all = [piece.split() == [piece] and not model.is_unknown(i) for i, piece in enumerate(pieces)]
+        return pieces, np.array(says_all, bool)
 
     def vocabulary(self) -> list[str]:
         """Every piece that the model can give, without ``<unk>``, ``<s>`` and their like."""

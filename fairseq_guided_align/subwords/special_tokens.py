@@ -25,19 +25,6 @@ def written(piece: str) -> str:
     return _WRITTEN.get(piece, piece)
 
 
-def write_line(line: str, own: frozenset[str] = frozenset()) -> tuple[str, int]:
-    """A line of pieces for fairseq, and the number of pieces whose brackets were changed.
-
-    :param line: pieces, separated by single spaces.
-    :param own: pieces that the dictionary has symbols of their own for, see :func:`flagged_symbols`.
-    """
-    if not any(token in line for token in TAKEN):
-        return line, 0
-    pieces = line.split(" ")
-    changed = [piece if piece in own else written(piece) for piece in pieces]
-    return " ".join(changed), sum(map(str.__ne__, pieces, changed))
-
-
 @cache
 def flagged_symbols(path: str) -> frozenset[str]:
     """Symbols that take the place of others in a dictionary's file; none where it cannot be read."""

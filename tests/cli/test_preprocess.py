@@ -20,7 +20,6 @@ pytest.importorskip("fairseq")
 sentencepiece = pytest.importorskip("sentencepiece")
 
 from fairseq.data import Dictionary, data_utils  # noqa: E402
-from fairseq_runs import started_preprocess  # noqa: E402
 
 SOURCE_WORDS = "ἐν ἀρχῇ ἦν ὁ λόγος καὶ πρὸς τὸν θεόν οὗτος πάντα δι’ αὐτοῦ ἐγένετο χωρὶς ½ﬁ".split()  # noqa: SIM905
 TARGET_WORDS = "in the beginning was word and with God this all things through him came to be Ａ".split()  # noqa: SIM905
@@ -64,8 +63,7 @@ def preprocess(text: Path, destdir: Path, *arguments: object, trainpref: str = "
 @pytest.fixture(scope="module")
 def data(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     destdir = tmp_path_factory.mktemp("data") / "bin"
-    with started_preprocess():
-        assert preprocess(text, destdir, "--sentencepiece-vocab-size", 90, "--workers", 2) == 0
+    assert preprocess(text, destdir, "--sentencepiece-vocab-size", 90, "--workers", 2) == 0
     return destdir
 
 
@@ -154,15 +152,14 @@ def test_settings_are_recorded(data: Path) -> None:
 
 
 def test_the_same_again(text: Path, data: Path, tmp_path: Path) -> None:
-    """One process gives what two give, and the folder holds the same files to the byte, the log apart."""
+    """One process gives what two give, and the folder holds the same files to the byte."""
     assert preprocess(text, tmp_path / "bin", "--sentencepiece-vocab-size", 90) == 0
     files = sorted(path.relative_to(data) for path in data.rglob("*") if path.is_file())
     assert files == sorted(
         path.relative_to(tmp_path / "bin") for path in (tmp_path / "bin").rglob("*") if path.is_file()
     )
     for path in files:
-        if path.name != "preprocess.log":
-            assert (data / path).read_bytes() == (tmp_path / "bin" / path).read_bytes(), path
+        assert (data / path).read_bytes() == (tmp_path / "bin" / path).read_bytes(), path
 
 
 def test_bpe_cleaned_with_given_dictionaries(text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -223,6 +220,29 @@ def test_only_pairs_that_are_kept_have_to_agree(tmp_path: Path, capsys: pytest.C
     counts = json.loads((tmp_path / "bin" / "guided_alignment.json").read_text("utf-8"))["splits"]["train"]
     assert (counts["sentences"], counts["left_out"], counts["mismatched"]) == (2, 1002, 1)
     assert [links.pairs() for links in LinkStore(links_path(tmp_path / "bin", "train", "grc", "en"))] == [[], [(0, 0)]]
+
+
+def test_ends_of_lines(text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Text with carriage returns at the ends of its lines is the same text. What is no UTF-8 is named by its line."""
+    plain = [(text / f"valid.{suffix}").read_bytes() for suffix in ("grc", "en", "align")]
+    for name, changed in (("plain", plain), ("crlf", [lines.replace(b"\n", b"\r\n") for lines in plain])):
+        for suffix, lines in zip(("grc", "en", "align"), changed):
+            (tmp_path / f"{name}.{suffix}").write_bytes(100 * lines)
+        (tmp_path / f"{name}.words").write_bytes(100 * changed[0])
+        options = ["--subwords=words", "--source-words-suffix=words", "--destdir", tmp_path / f"bin-{name}"]
+        command = ["preprocess", "-s=grc", "-t=en", "--trainpref", tmp_path / name, *options]
+        assert main(list(map(str, command))) == 0
+    files = [path.relative_to(tmp_path / "bin-plain") for path in (tmp_path / "bin-plain").rglob("*.*")]
+    assert len(files) > 10
+    for path in files:
+        assert (tmp_path / "bin-crlf" / path).read_bytes() == (tmp_path / "bin-plain" / path).read_bytes(), path
+    shutil.rmtree(tmp_path / "bin-crlf")
+    for suffix in ("words", "grc"):
+        lines = (tmp_path / f"crlf.{suffix}").read_bytes().split(b"\n")
+        lines[1200] = b"\xff" + lines[1200]
+        (tmp_path / f"crlf.{suffix}").write_bytes(b"\n".join(lines))
+        assert main(list(map(str, command))) == 2
+        assert f"crlf.{suffix}:1201: expected UTF-8 text; got byte 0xff at byte 1 of" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

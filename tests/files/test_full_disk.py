@@ -92,9 +92,11 @@ def test_binarize(
     [
         (["--sentencepiece-vocab-size", "8"], 9000, "bin/sentencepiece.s.model"),
         (["--subwords", "words", "--workers", "2"], 20_000, "bin/train.links.s-t"),
-        # fairseq's index takes 12 bytes a line
-        (["--subwords", "words", "--align-suffix", "none", "--allow-missing-alignments", "--workers", "2"], 20_000,
+        # fairseq's index takes 12 bytes a line, or 24; what is written before takes 8
+        (["--subwords", "words", "--align-suffix", "none", "--allow-missing-alignments", "--workers", "2"], 30_000,
          "bin"),
+        (["--subwords", "words", "--align-suffix", "none", "--allow-missing-alignments",
+          "--fairseq-options=--dataset-impl lazy"], 40_000, "bin"),
     ],
 )  # fmt: skip
 def test_preprocess(

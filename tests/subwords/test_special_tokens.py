@@ -10,7 +10,8 @@ import pytest
 from fairseq_guided_align.cli.main import main
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.links.store import LinkStore, links_path
-from fairseq_guided_align.subwords.special_tokens import line_for, write_line
+from fairseq_guided_align.subwords.coded_lines import CodedLines
+from fairseq_guided_align.subwords.special_tokens import line_for
 from fairseq_guided_align.subwords.text_pieces import SplitWords, text_cutters
 
 pytest.importorskip("fairseq")
@@ -120,9 +121,17 @@ def test_text_with_the_words_that_fill_a_dictionary(tmp_path: Path) -> None:
 
 
 def test_only_whole_pieces_are_written_otherwise() -> None:
-    assert [write_line(line)[0] for line in LINES] == WRITTEN
-    assert write_line("<pad> <s>", frozenset({"<pad>"})) == ("<pad> ＜s＞", 1)
-    assert sum(write_line(line)[1] for line in LINES) == TAKEN
+    lines = CodedLines.of_tokens([line.split() for line in LINES])
+    written, changed = lines.for_fairseq(frozenset())
+    assert (written.text().decode().split("\n")[:-1], changed) == (WRITTEN, TAKEN)
+    assert written.for_fairseq(frozenset()) == (written, 0)
+    lines = CodedLines.of_tokens([["<pad>", "<s>"]])
+    written, changed = lines.for_fairseq(frozenset({"<pad>"}))
+    assert (written.text().decode(), changed) == ("<pad> ＜s＞\n", 1)
+    # A text with both spellings has one token of them.
+    written, changed = CodedLines.of_tokens([["a", "＜s＞", "<s>"], ["<s>"]]).for_fairseq(frozenset())
+    assert (written.text().decode(), changed) == ("a ＜s＞ ＜s＞\n＜s＞\n", 2)
+    assert dict(zip(written.tokens, written.counts())) == {"a": 1, "＜s＞": 3}
 
 
 def test_a_model_that_has_such_a_piece(tmp_path: Path) -> None:
