@@ -23,6 +23,7 @@ from fairseq_guided_align.links.link import CorpusLinks
 from fairseq_guided_align.links.pharaoh import format_block
 from fairseq_guided_align.links.words import split_words
 from fairseq_guided_align.subwords.pieces import text_of
+from fairseq_guided_align.subwords.sampling import sampler
 from fairseq_guided_align.subwords.special_tokens import flagged_symbols, write_line
 
 Models = tuple[str | None, str | None]
@@ -123,7 +124,13 @@ def _cut(task: BlockTask, side: int) -> tuple[list[str], list[str]]:
     """Lines of words and lines of pieces of one side."""
     corpus, model = task.corpus, task.models[side]
     lines = _decoded(task.text[side], corpus.text[side], task.first_line)
-    pieces = [line.split() for line in lines] if model is None else encoder(model).encode(lines)
+    sampling = task.settings.sampling if corpus.is_training else None
+    if model is None:
+        pieces = [line.split() for line in lines]
+    elif sampling is None:
+        pieces = encoder(model).encode(lines)
+    else:
+        pieces = sampler(model, sampling.alpha).cut(lines, sampling.chance(corpus.split, side, task.first_line))
     words = lines
     if task.words is not None:
         words = _decoded(task.words[side], corpus.words[side], task.first_line)
