@@ -194,8 +194,8 @@ def test_training_reads_the_next_cut_in_every_epoch(data: Path, tmp_path: Path) 
     read = [float(epoch["train_wpb"]) * (now - before) for epoch, before, now in zip(epochs, [0, *updates], updates)]
     assert len(epochs) == 2
     assert [epoch["train_links_dropped"] for epoch in epochs] == ["0", "0"]
-    assert read == pytest.approx(sizes, rel=1e-3)
-    assert abs(sizes[0] - sizes[1]) > 5e-3 * sizes[0]
+    assert read == pytest.approx(sizes, abs=2)  # The log rounds to a tenth of a token a batch
+    assert abs(sizes[0] - sizes[1]) > 4
 
 
 @pytest.mark.parametrize(
