@@ -23,6 +23,9 @@ from fairseq_guided_align.subwords.model_content import model_content
 from fairseq_guided_align.subwords.pieces import SPACE_MARK
 from fairseq_guided_align.subwords.sentencepiece_models import PieceEncoder
 
+ALPHA = "--subword-sampling-alpha"
+"""The option, as messages name it."""
+
 DEFAULT_ALPHA = 0.1
 """SentencePiece's own."""
 
@@ -62,12 +65,11 @@ def check_alpha(alpha: float, kind: str) -> None:
     :param kind: of the model.
     :raises GuidedAlignError: 0 or less, and for BPE 1 or more.
     """
-    option = "--subword-sampling-alpha"
     if not 0 < alpha < math.inf:
-        raise GuidedAlignError(f"{option}: expected a number above 0, such as {DEFAULT_ALPHA}; got {alpha}")
+        raise GuidedAlignError(f"{ALPHA}: expected a number above 0, such as {DEFAULT_ALPHA}; got {alpha}")
     if kind == "bpe" and alpha >= 1:
         raise GuidedAlignError(
-            f"{option}: expected a number below 1, the share of the merges that a BPE model leaves out; got {alpha}"
+            f"{ALPHA}: expected a number below 1, the share of the merges that a BPE model leaves out; got {alpha}"
         )
 
 
