@@ -32,6 +32,7 @@ MODULES = {
     "fairseq-generate": "fairseq_cli.generate",
     "fairseq-hydra-train": "fairseq_cli.hydra_train",
     "torchrun": "torch.distributed.run",
+    "opustrainer-train": "opustrainer.trainer",
 }
 
 
