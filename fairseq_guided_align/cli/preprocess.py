@@ -15,6 +15,7 @@ from fairseq_guided_align.cli.options import (
     named_text_to_read,
     text_of_columns,
 )
+from fairseq_guided_align.corpus.cut_folders import training_data
 from fairseq_guided_align.corpus.fairseq_options import DATASET_FORMATS, parse_fairseq_options
 from fairseq_guided_align.corpus.files import SPLITS, PreprocessSettings, find_corpora, split_prefixes
 from fairseq_guided_align.corpus.preprocessing import preprocess
@@ -25,6 +26,7 @@ from fairseq_guided_align.files.opening import CopiedText
 from fairseq_guided_align.files.progress import say
 from fairseq_guided_align.files.workers import keep_freed_memory
 from fairseq_guided_align.links.aligner import AlignerSettings
+from fairseq_guided_align.subwords.sampling import DEFAULT_ALPHA, Sampling, check_alpha, sampler
 from fairseq_guided_align.subwords.sentencepiece_models import MODEL_TYPES
 
 
@@ -88,6 +90,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(subwords, *SENTENCEPIECE_MODELS, note=" (default: trained on the training text)")
     subwords.add_argument(
+        "--subword-samples",
+        type=int,
+        metavar="N",
+        help="cut the training text N times at random (unigram: SentencePiece's sampling, bpe: BPE dropout), each cut"
+        " with its own links, in DIR, DIR/sample-2 and so on: fairseq-train DIR:DIR/sample-2 takes the next in every"
+        " epoch",
+    )
+    subwords.add_argument(
+        "--subword-sampling-alpha",
+        type=float,
+        metavar="X",
+        help="unigram: the less, the more the cuts differ; bpe: share of the merges that are left out (default:"
+        f" {DEFAULT_ALPHA})",
+    )
+    subwords.add_argument(
+        "--subword-sampling-seed", type=int, metavar="N", help="other cuts with another seed (default: 1)"
+    )
+    subwords.add_argument(
         "--joined-dictionary", action="store_true", help="one dictionary, and one model, for both languages"
     )
     for side, option in (("source", "--srcdict"), ("target", "--tgtdict")):
@@ -127,6 +147,8 @@ def run(args: argparse.Namespace) -> int:
         corpora = find_corpora(prefixes, settings, _columns(args, stack))
         preprocess(corpora, args.destdir, settings)
     say(f"{args.destdir}: complete")
+    if settings.sampling is not None and settings.sampling.cuts > 1:
+        say(f"to train on each cut in turn: fairseq-train {training_data(args.destdir, settings.sampling.cuts)}")
     return 0
 
 
@@ -204,5 +226,33 @@ def _settings(args: argparse.Namespace) -> PreprocessSettings:
         allow_missing=args.allow_missing_alignments,
         keep_text=not args.discard_text,
         workers=args.workers,
+        sampling=_sampling(args),
         fairseq_options=parse_fairseq_options(args.fairseq_options),
     )
+
+
+def _sampling(args: argparse.Namespace) -> Sampling | None:
+    """How training text is cut at random; refused before models are trained for hours."""
+    chosen = {"alpha": args.subword_sampling_alpha, "seed": args.subword_sampling_seed}
+    chosen = {name: value for name, value in chosen.items() if value is not None}
+    if args.subword_samples is None:
+        if chosen:
+            raise GuidedAlignError(f"--subword-sampling-{next(iter(chosen))} goes with --subword-samples")
+        return None
+    if args.subword_samples < 1:
+        raise GuidedAlignError(f"--subword-samples: expected 1 or more; got {args.subword_samples}")
+    if args.subwords != "sentencepiece":
+        raise GuidedAlignError(
+            "--subword-samples: expected text that SentencePiece cuts; with --subwords"
+            f" {args.subwords} it is cut already, and once"
+        )
+    if not args.trainpref and not any(argument.startswith("train=") for argument in args.tsv):
+        raise GuidedAlignError("--subword-samples cuts training text; name it with --trainpref or --tsv train=FILE")
+    sampling = Sampling(args.subword_samples, **chosen)
+    kind = args.sentencepiece_model_type or PreprocessSettings("", "").model_type
+    for model in (args.source_sentencepiece_model, args.target_sentencepiece_model):
+        if model is None:
+            check_alpha(sampling.alpha, kind)
+        else:
+            sampler(model, sampling.alpha)  # Says what is wrong with it
+    return sampling

@@ -23,6 +23,7 @@ from fairseq_guided_align.links.pharaoh import format_block
 from fairseq_guided_align.links.words import split_words
 from fairseq_guided_align.subwords.coded_lines import CodedLines
 from fairseq_guided_align.subwords.pieces import text_of
+from fairseq_guided_align.subwords.sampling import sampler
 from fairseq_guided_align.subwords.special_tokens import flagged_symbols
 
 Models = tuple[str | None, str | None]
@@ -122,10 +123,14 @@ def _cut(task: BlockTask, side: int) -> tuple[bytes, CodedLines]:
     corpus, model = task.corpus, task.models[side]
     block = _text_of(task.text[side])
     lines = _decoded(block, corpus.text[side], task.first_line)
+    sampling = task.settings.sampling if corpus.is_training else None
     if model is None:
         pieces = CodedLines.of_tokens([line.split() for line in lines])
-    else:
+    elif sampling is None:
         pieces = encoder(model).encode_coded(lines)
+    else:
+        chance = sampling.chance(corpus.split, side, task.first_line)
+        pieces = CodedLines.of_tokens(sampler(model, sampling.alpha).cut(lines, chance))
     if task.words is not None:
         block = _text_of(task.words[side])
         _decoded(block, corpus.words[side], task.first_line)  # Says what is wrong with it

@@ -14,6 +14,7 @@ from fairseq_guided_align.files.arguments import between_commas
 from fairseq_guided_align.files.byte_lines import PathLike, count_lines, raise_length_error
 from fairseq_guided_align.files.compression import plain_or_compressed
 from fairseq_guided_align.links.aligner import AlignerSettings
+from fairseq_guided_align.subwords.sampling import Sampling
 
 SPLITS = ("train", "valid", "test")
 
@@ -34,6 +35,7 @@ class PreprocessSettings:
     :param aligner_pieces: sizes that ``subwords.aligned_pieces.align_words_and_pieces`` takes; with none, the aligner
         sees words alone.
     :param allow_missing: splits without links are an error otherwise.
+    :param sampling: how training text is cut at random; None: the models' best cut. Other text always gets that.
     """
 
     source_lang: str
@@ -54,6 +56,7 @@ class PreprocessSettings:
     allow_missing: bool = False
     keep_text: bool = True
     workers: int = 1
+    sampling: Sampling | None = None
     fairseq_options: FairseqOptions = field(default_factory=FairseqOptions)
 
     @property

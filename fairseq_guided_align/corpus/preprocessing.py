@@ -2,8 +2,8 @@
 
 The folder holds what stock ``fairseq-preprocess`` writes, its log apart, ``{split}.links.{source}-{target}`` with
 subword links, ``guided_alignment.json`` with the settings, the SentencePiece models, and ``text/`` with the words and
-pieces that were binarised, so that links alone can be binarised again. It is made under another name and renamed when
-complete.
+pieces that were binarised, so that links alone can be binarised again. Training text that is cut several times lies in
+folders of its own inside, see ``cut_folders``. The folder is made under another name and renamed when complete.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from fairseq_guided_align import __version__
 from fairseq_guided_align.corpus.binarized_text import binarize_text, verify_text
 from fairseq_guided_align.corpus.blocks import Models
+from fairseq_guided_align.corpus.cut_folders import CutFolder, folders_of_cuts
 from fairseq_guided_align.corpus.files import Corpus, PreprocessSettings, check_dictionaries, check_lengths
 from fairseq_guided_align.corpus.link_counts import ConversionCounts
 from fairseq_guided_align.corpus.missing_links import align_missing
@@ -62,33 +63,57 @@ def _fill(folder: Path, corpora: Sequence[Corpus], settings: PreprocessSettings)
     text.mkdir()
     models = write_models(corpora, folder, settings)
     corpora = align_missing(corpora, text, settings)
-    splits = {corpus.split: write_split(corpus, folder, text, models, settings) for corpus in corpora}
-    counts = {split: written.counts for split, written in splits.items()}
-    of_training = [splits[corpus.split].symbols for corpus in corpora if corpus.is_training]
+    cuts = folders_of_cuts(folder, corpora, models, settings)
+    splits = [_write_splits(cut, models) for cut in cuts]
+    of_training = [
+        written[corpus.split].symbols
+        for cut, written in zip(cuts, splits)
+        for corpus in cut.corpora
+        if corpus.is_training
+    ]
     dictionaries = write_dictionaries(text, models, of_training, settings)
-    symbols = {split: written.symbols for split, written in splits.items()}
+    for cut, written in zip(cuts, splits):
+        _finish(cut, models, dictionaries, written)
+    for cut in cuts:  # Not before all are binarised: the dictionaries lie in the first one's text
+        _tidy(cut.folder / TEXT_FOLDER, settings)
+    return {split: written.counts for split, written in splits[0].items()}
+
+
+def _write_splits(cut: CutFolder, models: Models) -> dict[str, WrittenSplit]:
+    text = cut.folder / TEXT_FOLDER
+    text.mkdir(exist_ok=True)
+    cut.announce()
+    return {corpus.split: write_split(corpus, cut.folder, text, models, cut.settings) for corpus in cut.corpora}
+
+
+def _finish(cut: CutFolder, models: Models, dictionaries: tuple[str, str], written: Mapping[str, WrittenSplit]) -> None:
+    """What comes of the text once the dictionaries are made."""
+    folder, settings = cut.folder, cut.settings
+    cut.announce()
+    symbols = {split: one.symbols for split, one in written.items()}
     unknown = find_unknown_tokens(symbols, dictionaries, settings)
-    binarize_text(splits, text, folder, dictionaries, settings)
-    verify_text(counts, folder, settings)
-    _write_settings(folder, corpora, models, splits, unknown, settings)
+    binarize_text(written, folder / TEXT_FOLDER, folder, dictionaries, settings)
+    verify_text({split: one.counts for split, one in written.items()}, folder, settings)
+    _write_settings(cut, models, written, unknown)
+
+
+def _tidy(text: Path, settings: PreprocessSettings) -> None:
     for path in text.iterdir():
         if not settings.keep_text or path.name.startswith("dict.") or path.suffix == ".aligner":
             path.unlink()
     if not settings.keep_text:
         text.rmdir()
-    return counts
 
 
 def _write_settings(
-    folder: Path,
-    corpora: Sequence[Corpus],
+    cut: CutFolder,
     models: Models,
     written: Mapping[str, WrittenSplit],
     unknown: Mapping[str, tuple[UnknownTokens, UnknownTokens]],
-    settings: PreprocessSettings,
 ) -> None:
+    settings = cut.settings
     splits = {}
-    for corpus in corpora:
+    for corpus in cut.corpora:
         of_split, (source, target) = written[corpus.split], unknown[corpus.split]
         splits[corpus.split] = {
             **{name: value for name, value in asdict(of_split.counts).items() if isinstance(value, int)},
@@ -108,6 +133,7 @@ def _write_settings(
         "policy": settings.conversion.policy,
         **described_words(settings.conversion.word_split),
         "text": TEXT_FOLDER if settings.keep_text else None,
+        **({} if settings.sampling is None else {"subword_sampling": asdict(settings.sampling)}),
         "splits": splits,
     }
-    (folder / SETTINGS).write_text(json.dumps(described, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    (cut.folder / SETTINGS).write_text(json.dumps(described, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -16,6 +16,7 @@ from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.atomic import atomic_file
 from fairseq_guided_align.files.byte_lines import PathLike
 from fairseq_guided_align.subwords.coded_lines import CodedLines
+from fairseq_guided_align.subwords.pieces import byte_of
 
 MODEL_TYPES = ("unigram", "bpe")
 
@@ -75,6 +76,10 @@ class PieceEncoder:
         says_all = [piece.split() == [piece] and not model.is_unknown(i) for i, piece in enumerate(pieces)]
         return pieces, np.array(says_all, bool)
 
+    def normalized(self, lines: Sequence[str]) -> list[str]:
+        """The text of each line that the model cuts, with ``▁`` for spaces."""
+        return list(self._model.normalize(list(lines)))
+
     def vocabulary(self) -> list[str]:
         """Every piece that the model can give, without ``<unk>``, ``<s>`` and their like."""
         model = self._model
@@ -85,7 +90,7 @@ class PieceEncoder:
         """The part of ``line`` that each piece stands for: (pieces,) its first character, and the one after its last.
 
         It is empty for a dummy space, and for all but the last of the pieces that one character became. None where the
-        model cuts the line into other pieces than these.
+        model can cut the line into no such pieces.
         """
         cut = self._model.encode(line, out_type="offset_mapping")
         found, starts, ends = [], [], []
@@ -95,7 +100,35 @@ class PieceEncoder:
             starts += [start] * len(tokens)
             # What whitespace cuts in two stands for the same part, which the last of them gets.
             ends += ([start] * (len(tokens) - 1) + [end]) if tokens else []
-        return (np.array(starts, np.int64), np.array(ends, np.int64)) if found == list(pieces) else None
+        if found != list(pieces):
+            return self._places_of_other_cut(line, pieces)
+        return np.array(starts, np.int64), np.array(ends, np.int64)
+
+    def _places_of_other_cut(self, line: str, pieces: Sequence[str]) -> tuple[np.ndarray, np.ndarray] | None:
+        """The same of pieces that were drawn at random, by the places of the characters in the text that is cut."""
+        text, places = self._model.normalize(line, with_offsets=True)
+        starts, ends = [], []
+        position, pending = 0, b""
+        for piece in pieces:
+            while position < len(text) and text[position].isspace():
+                position += 1  # What fairseq reads as the end of a piece
+            byte = byte_of(piece)
+            before = position
+            if byte and not text.startswith(piece, position):
+                pending += byte
+                if position < len(text) and pending == text[position].encode():
+                    position, pending = position + 1, b""
+                elif position == len(text) or not text[position].encode().startswith(pending):
+                    return None
+            elif pending or not text.startswith(piece, position):
+                return None
+            else:
+                position += len(piece)
+            starts.append(places[before])
+            ends.append(places[position])
+        if pending or text[position:].strip():
+            return None
+        return np.array(starts, np.int64), np.array(ends, np.int64)
 
 
 def train_model(lines: Iterable[str], path: PathLike, vocab_size: int, model_type: str = "unigram") -> None:

@@ -21,7 +21,9 @@ from examples.made_up_text import make_text
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = ROOT / "examples" / "guide"
-PAGES = sorted(GUIDE.glob("*.md"), key=lambda page: (len(page.name.partition("-")[0]), page.name))
+PAGES = sorted(
+    GUIDE.glob("*.md"), key=lambda page: (int(page.name.partition("-")[0]) if page.name[0].isdigit() else 0, page.name)
+)
 _BLOCK = re.compile(r"(?:<!-- (?P<comment>[^>]*(?:=> [^>]*)*?) -->\n)?```bash\n(?P<code>.*?)```", re.DOTALL)
 
 MODULES = {
@@ -30,6 +32,7 @@ MODULES = {
     "fairseq-generate": "fairseq_cli.generate",
     "fairseq-hydra-train": "fairseq_cli.hydra_train",
     "torchrun": "torch.distributed.run",
+    "opustrainer-train": "opustrainer.trainer",
 }
 
 
