@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from forked_programs import Programs, forked_programs
 
 # Small models gain nothing from more threads, and several suites may run side by side.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -54,6 +55,13 @@ def forked_preprocess() -> Iterator[None]:
 
     with forked_preprocess():
         yield
+
+
+@pytest.fixture(scope="session")
+def programs() -> Iterator[Programs]:
+    """Programs that start at once, for tests of what several of them do together; see ``forked_programs``."""
+    with forked_programs() as programs:
+        yield programs
 
 
 @pytest.fixture(scope="session")
