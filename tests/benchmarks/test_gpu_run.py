@@ -32,11 +32,11 @@ GPU = ROOT / "benchmarks" / "gpu"
 
 
 @pytest.fixture(scope="module")
-def kit(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def kit(programs: Programs, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that prepare.sh fills; it needs a package registry."""
     folder = tmp_path_factory.mktemp("gpu") / "kit"
     done = subprocess.run(
-        ["bash", str(GPU / "prepare.sh")], env={**os.environ, "KIT": str(folder), "PYTHON": sys.executable},
+        ["bash", str(GPU / "prepare.sh")], env={**os.environ, "KIT": str(folder), "PYTHON": str(programs.python)},
         capture_output=True, encoding="utf-8", check=False,
     )  # fmt: skip
     if "could not be downloaded" in done.stderr or "could not download" in done.stderr:
