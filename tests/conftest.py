@@ -41,6 +41,12 @@ class TrainedModel:
     log: list[dict[str, Any]]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take long come first: on several processors, the short ones fill up what is left at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(autouse=True)
 def log_levels() -> None:
     """Loading a model quiets these loggers for the rest of the process, which is that of other tests as well."""

@@ -12,8 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import fairseq_cli.train  # noqa: F401
 import pytest
 import torch
+import torch._dynamo  # noqa: F401  # What every training imports in the end
 from fairseq_runs import run_for_figures
 
 
@@ -31,7 +33,7 @@ def start_two(folder: Path, runs: list[list[str]], backend: str = "gloo", device
         "--distributed-world-size", 2, "--distributed-no-spawn", "--distributed-backend", backend,
         "--distributed-init-method", f"tcp://127.0.0.1:{port}",
     ]  # fmt: skip
-    # A fork has imported all that takes seconds; CUDA does not go on in it
+    # A fork has what is imported above, which takes seconds; CUDA does not go on in it
     context: Any = multiprocessing.get_context("spawn" if torch.cuda.is_available() else "fork")
     processes = []
     for rank, device in enumerate(devices):

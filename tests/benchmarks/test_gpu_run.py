@@ -24,6 +24,8 @@ from benchmarks.gpu.parts import TESTS, Part, parts
 from benchmarks.gpu.report import BEGIN, END, tables, write_between
 from benchmarks.gpu.running import run_together
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(command.__file__).parents[2]
 GPU = ROOT / "benchmarks" / "gpu"
 

@@ -13,6 +13,8 @@ from benchmarks.quality import __main__ as command
 from benchmarks.quality.report import table
 from benchmarks.quality.settings import Setting, combinations
 
+pytestmark = pytest.mark.slow
+
 
 def test_every_combination_once_and_seeds_in_turn() -> None:
     found = combinations({"weight": ["0", "1"], "layers": ["-1", "-2"]}, [1, 2])

@@ -17,6 +17,8 @@ from examples.greek_english.settings import QUICK, SOURCE, TARGET
 from fairseq_guided_align.links.reading import read_link_file
 from fairseq_guided_align.scores.metrics import AlignmentCounts, count_corpus
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 OPTIONS = ["--quick", "--with-unguided-twin", "--with-fairseq-criterion"]
 STAGES = ["text", "binarised", "guided", "unguided", "fairseq", "links", "scores", "translations", "picture"]
