@@ -15,7 +15,7 @@ from typing import Any
 import fairseq_cli.train  # noqa: F401
 import pytest
 import torch
-import torch._dynamo  # noqa: F401  # What every training imports in the end
+import torch._dynamo  # What every training imports in the end
 from fairseq_runs import run_for_figures
 
 

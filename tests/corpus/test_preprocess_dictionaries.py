@@ -108,6 +108,8 @@ REFUSED = [
     (["--fairseq-options=--thresholdtgt 2", "--tgtdict", "{dict}"], f"--thresholdtgt {MADE}; --tgtdict is given"),
     (["--fairseq-options=--padding-factor 2", "--srcdict", "{dict}", "--tgtdict", "{dict}"],
      f"--padding-factor {MADE}; they are given"),
+    (["--fairseq-options=--padding-factor 2", "--joined-dictionary", "--srcdict", "{dict}"],
+     f"--padding-factor {MADE}; they are given"),
     (["--fairseq-options=--nwordstgt 2", "--joined-dictionary"], "--joined-dictionary makes one dictionary"),
     (["--fairseq-options=--nwordssrc 2", "--joined-dictionary", "--tgtdict", "{dict}"], f"{MADE}; one is given"),
     (["--srcdict", "missing.txt"], "missing.txt: cannot be read: No such file"),
@@ -193,7 +195,7 @@ def test_from_which_share_on_a_warning_is_due() -> None:
 @pytest.mark.parametrize("size", [DictionarySize(), DictionarySize(2, 7, 5)])
 def test_dictionary_as_fairseq_writes_it(tmp_path: Path, size: DictionarySize) -> None:
     theirs = Dictionary()
-    counts = Counter(["the", "cat", "the", "dog", "a", "cat", "the", "zebra", "dog", "dog", "a"])
+    counts = Counter(["the", "cat", "the", "dog", "a", "cat", "the", "zebra", "dog", "dog", "a", "madeupword0001"])
     for word, count in counts.items():
         theirs.add_symbol(word, count)
     theirs.finalize(size.threshold, size.nwords, size.padding_factor)
