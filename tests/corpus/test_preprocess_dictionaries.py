@@ -12,7 +12,7 @@ import pytest
 
 from fairseq_guided_align.cli.main import main
 from fairseq_guided_align.corpus.dictionaries import DictionarySize, read_symbols, write_dictionary
-from fairseq_guided_align.corpus.unknown_tokens import UnknownTokens
+from fairseq_guided_align.corpus.unknown_tokens import UnknownTokens, unknown_warning
 
 pytest.importorskip("fairseq")
 
@@ -190,6 +190,13 @@ def test_from_which_share_on_a_warning_is_due() -> None:
         found = UnknownTokens.counted(Counter({"known": 100 - unknown, "new": unknown}), {"known"})
         assert (found.unknown, found.tokens, found.is_high(subwords)) == (unknown, 100, high)
     assert not UnknownTokens.counted(Counter(), set()).is_high("words")
+
+
+def test_the_other_languages_dictionary_is_named_where_half_as_much_would_be_unknown() -> None:
+    found = UnknownTokens(40, 100, ("x",))
+    for unknown, named in ((19, True), (20, False), (39, False)):
+        other = UnknownTokens(unknown, 100, ())
+        assert ("the right way round?" in unknown_warning("valid", "de", found, other)) == named
 
 
 @pytest.mark.parametrize("size", [DictionarySize(), DictionarySize(2, 7, 5)])
