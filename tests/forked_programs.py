@@ -80,7 +80,7 @@ def forked_programs() -> Iterator[Programs]:
         with socket.socket(socket.AF_UNIX) as server:
             server.bind(programs.address)
             server.listen(16)
-            command = [sys.executable, "-W", "ignore", __file__, str(server.fileno())]
+            command = [sys.executable, "-W", "ignore", __file__, str(server.fileno()), str(os.getpid())]
             process = subprocess.Popen(command, pass_fds=[server.fileno()], start_new_session=True)
         try:
             yield programs
@@ -89,7 +89,7 @@ def forked_programs() -> Iterator[Programs]:
             process.wait()
 
 
-def serve(server: socket.socket) -> None:
+def serve(server: socket.socket, tests: int) -> None:
     import logging
 
     import fairseq  # noqa: F401
@@ -102,7 +102,6 @@ def serve(server: socket.socket) -> None:
 
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     server.settimeout(2)
-    tests = os.getppid()
     # Tests that are killed take it with them
     while os.getppid() == tests:
         try:
@@ -185,4 +184,4 @@ def status_of(module: str) -> int:
 
 if __name__ == "__main__":
     sys.path.pop(0)
-    serve(socket.socket(fileno=int(sys.argv[1])))
+    serve(socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2]))
