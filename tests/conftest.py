@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from forked_programs import Programs, forked_programs
 
 # Small models gain nothing from more threads, and several suites may run side by side.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -40,6 +41,12 @@ class TrainedModel:
     log: list[dict[str, Any]]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take long come first: on several processors, the short ones fill up what is left at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(autouse=True)
 def log_levels() -> None:
     """Loading a model quiets these loggers for the rest of the process, which is that of other tests as well."""
@@ -54,6 +61,13 @@ def forked_preprocess() -> Iterator[None]:
 
     with forked_preprocess():
         yield
+
+
+@pytest.fixture(scope="session")
+def programs() -> Iterator[Programs]:
+    """Programs that start at once, for tests of what several of them do together; see ``forked_programs``."""
+    with forked_programs() as programs:
+        yield programs
 
 
 @pytest.fixture(scope="session")

@@ -1,62 +1,107 @@
 """Programs that start at once: a server has imported what takes seconds, and each call is a fork of it.
 
-A call has its own arguments, folder, environment and standard streams, as a process of its own would have.
+A call has its own arguments, folder, environment and standard streams, as a process of its own would have. Signals
+reach it, and it ends with the program that was called.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 CLIENT = """#!{python} -SE
-import json, os, socket, sys
+import json, os, signal, socket, sys
+module, executable, arguments = {module!r}, None, sys.argv[1:]
+if not module:
+    executable = sys.argv[0]
+    while arguments[:1] == ["-W"]:
+        del arguments[:2]
+    if len(arguments) < 2 or arguments[0] != "-m" or arguments[1].split(".")[0] not in {packages!r}:
+        os.execv({python!r}, [{python!r}, *sys.argv[1:]])
+    module, *arguments = arguments[1:]
+signals = signal.SIGINT, signal.SIGTERM
+signal.pthread_sigmask(signal.SIG_BLOCK, signals)
 with socket.socket(socket.AF_UNIX) as server:
     server.connect({address!r})
-    call = json.dumps([{module!r}, sys.argv, os.getcwd(), dict(os.environ)]).encode()
+    call = json.dumps([module, [sys.argv[0], *arguments], os.getcwd(), dict(os.environ), executable]).encode()
     socket.send_fds(server, [len(call).to_bytes(8, "little")], [0, 1, 2])
     server.sendall(call)
-    sys.exit(int(server.makefile().read() or 1))
+    answers = server.makefile()
+    child = int(answers.readline())
+    for one in signals:
+        signal.signal(one, lambda number, _: os.kill(child, number))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
+    status = int(answers.readline())
+if status < 0:
+    signal.signal(-status, signal.SIG_DFL)
+    os.kill(os.getpid(), -status)
+sys.exit(status)
 """
+PACKAGES = ("benchmarks", "examples", "fairseq_cli", "fairseq_guided_align")
+
+
+@dataclass(frozen=True)
+class Programs:
+    """Programs of a server.
+
+    :param address: the server's socket.
+    :param python: a program in place of this interpreter. It forks ``-m MODULE`` of :data:`PACKAGES`, with itself as
+        ``sys.executable``; all other calls are of the interpreter itself.
+    """
+
+    address: str
+    python: Path
+
+    def write(self, folder: Path, modules: Mapping[str, str]) -> None:
+        """Puts a program for each name into the folder, which runs the module as ``python -W ignore -m`` does."""
+        for name, module in modules.items():
+            text = CLIENT.format(python=sys.executable, address=self.address, module=module, packages=PACKAGES)
+            (folder / name).write_text(text, "utf-8")
+            (folder / name).chmod(0o755)
 
 
 @contextmanager
-def forked_programs(folder: Path, modules: Mapping[str, str]) -> Iterator[None]:
-    """Puts a program for each name into the folder, which runs the module as ``python -W ignore -m`` does."""
+def forked_programs() -> Iterator[Programs]:
+    """A server, which ends with this."""
     # Names of sockets have 104 bytes at most, on macOS
-    short = tempfile.TemporaryDirectory(prefix="programs-")
-    address = f"{short.name}/server"
-    for name, module in modules.items():
-        (folder / name).write_text(CLIENT.format(python=sys.executable, address=address, module=module), "utf-8")
-        (folder / name).chmod(0o755)
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(address)
-        server.listen(16)
-        command = [sys.executable, "-W", "ignore", __file__, str(server.fileno())]
-        process = subprocess.Popen(command, pass_fds=[server.fileno()], start_new_session=True)
-    try:
-        yield
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait()
-        short.cleanup()
+    with tempfile.TemporaryDirectory(prefix="programs-") as short:
+        programs = Programs(f"{short}/server", Path(short) / "python")
+        programs.write(Path(short), {"python": ""})
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(programs.address)
+            server.listen(16)
+            command = [sys.executable, "-W", "ignore", __file__, str(server.fileno()), str(os.getpid())]
+            process = subprocess.Popen(command, pass_fds=[server.fileno()], start_new_session=True)
+        try:
+            yield programs
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait()
 
 
-def serve(server: socket.socket) -> None:
+def serve(server: socket.socket, tests: int) -> None:
+    import logging
+
     import fairseq  # noqa: F401
     import fairseq_cli.train  # noqa: F401
-    import torch  # noqa: F401
+    import torch._dynamo  # noqa: F401  # Of every training
+
+    # Each program says how it logs
+    logging.getLogger().handlers.clear()
+    logging.getLogger().setLevel(logging.WARNING)
 
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     server.settimeout(2)
-    tests = os.getppid()
     # Tests that are killed take it with them
     while os.getppid() == tests:
         try:
@@ -71,26 +116,50 @@ def serve(server: socket.socket) -> None:
 
 
 def answer(call: socket.socket) -> None:
-    """Runs a call in a fork of its own, and sends its exit status."""
+    """Runs a call in a fork of its own, tells its number, and sends its exit status."""
     size, streams, _, _ = socket.recv_fds(call, 8, 3)
-    module, argv, folder, environment = json.loads(call.makefile().read(int.from_bytes(size, "little")))
+    specification = json.loads(call.makefile().read(int.from_bytes(size, "little")))
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     child = os.fork()
     if child == 0:
         call.close()
+        # What it starts ends with it
+        os.setpgid(0, 0)
         for number, stream in enumerate(streams):
             os.dup2(stream, number)
-        # The server's own have the buffers of other files
-        sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w", buffering=1)  # noqa: SIM115
-        os.environ.clear()
-        os.environ.update(environment)
-        os.chdir(folder)
-        sys.path[:0] = environment.get("PYTHONPATH", "").split(os.pathsep)
-        sys.argv = argv
-        os._exit(status_of(module))
-    _, status = os.waitpid(child, 0)
-    call.sendall(str(os.waitstatus_to_exitcode(status) & 255).encode())
+            os.close(stream)
+        os._exit(run(*specification))
+    with suppress(OSError):
+        os.setpgid(child, child)
+    for stream in streams:
+        os.close(stream)
+    with suppress(BrokenPipeError):
+        call.sendall(f"{child}\n".encode())
+    while not (ended := os.waitpid(child, os.WNOHANG))[0]:
+        # Nothing more comes from the program that was called but its end
+        if select.select([call], [], [], 0.02)[0]:
+            with suppress(ProcessLookupError):
+                os.killpg(child, signal.SIGKILL)
+            ended = os.waitpid(child, 0)
+            break
+    with suppress(BrokenPipeError):
+        call.sendall(f"{os.waitstatus_to_exitcode(ended[1])}\n".encode())
     os._exit(0)
+
+
+def run(module: str, argv: list[str], folder: str, environment: dict[str, str], executable: str | None) -> int:
+    """Runs a module as a process of its own would; what that would exit with."""
+    # The server's own have the buffers of other files
+    sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w", buffering=1)  # noqa: SIM115
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(folder)
+    sys.path[:0] = environment.get("PYTHONPATH", "").split(os.pathsep)
+    if executable:
+        sys.path.insert(0, folder)
+        sys.executable = executable
+    sys.argv = argv
+    return status_of(module)
 
 
 def status_of(module: str) -> int:
@@ -105,9 +174,9 @@ def status_of(module: str) -> int:
         status = end.code
         if isinstance(status, str):
             print(status, file=sys.stderr)
-    except BaseException:
+    except BaseException as end:
         traceback.print_exc()
-        status = 1
+        status = 130 if isinstance(end, KeyboardInterrupt) else 1
     sys.stdout.flush()
     sys.stderr.flush()
     return status if isinstance(status, int) else int(status is not None)
@@ -115,4 +184,4 @@ def status_of(module: str) -> int:
 
 if __name__ == "__main__":
     sys.path.pop(0)
-    serve(socket.socket(fileno=int(sys.argv[1])))
+    serve(socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2]))

@@ -15,8 +15,8 @@ say "== pytest"
 command -v chromedriver >/dev/null ||
     say "note: no Chromium with its driver, so the browser's tests are skipped: apt-get install chromium chromium-driver"
 # Last, so that its closing line is what remains on the screen.
-# A file's tests share what they train, so they stay on one processor.
-"$PYTHON" -m pytest -q -rs -n auto --dist loadfile "$@" || failed+=(pytest)
+# A file's tests share what they train, so they stay on one processor. Their order is tests/conftest.py's.
+"$PYTHON" -m pytest -q -rs -n auto --dist loadfile --no-loadscope-reorder "$@" || failed+=(pytest)
 if [ ${#failed[@]} -gt 0 ]; then
     die "failed: ${failed[*]}"
 fi

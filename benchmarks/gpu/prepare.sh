@@ -14,7 +14,8 @@ if [ $# -gt 0 ]; then
     [ "$1" = --help ] && exit 0 || exit 2
 fi
 kit=${KIT:-benchmarks/gpu/kit}
-"${PYTHON:-false}" -c 'import fairseq, sentencepiece' 2>/dev/null || bootstrap run test
+"${PYTHON:-false}" -c 'import importlib.util as u, sys
+sys.exit(not (u.find_spec("fairseq") and u.find_spec("sentencepiece")))' 2>/dev/null || bootstrap run test
 
 # Everything is collected beside the folder and takes its place at the end.
 rm -rf "$kit.partial"

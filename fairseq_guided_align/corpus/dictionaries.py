@@ -49,11 +49,12 @@ def write_dictionary(
         ordered = ordered[: max(0, size.nwords - len(SPECIAL_SYMBOLS))]
     ordered = [symbol for symbol in ordered if counts[symbol] >= size.threshold]
     fill = -(len(ordered) + len(SPECIAL_SYMBOLS)) % max(1, size.padding_factor)
+    taken = set(ordered)
     with atomic_file(path) as stream:
         for symbol in ordered:
             stream.write(f"{symbol} {counts[symbol]}\n".encode())
         # The text may have such words itself, and a dictionary has each once.
-        made_up = (word for word in map("madeupword{:04d}".format, count()) if word not in kept)
+        made_up = (word for word in map("madeupword{:04d}".format, count()) if word not in taken)
         for word in islice(made_up, fill):
             stream.write(f"{word} 0\n".encode())
     return len(ordered) + fill + len(SPECIAL_SYMBOLS)

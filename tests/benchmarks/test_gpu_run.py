@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from forked_programs import Programs
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -23,6 +24,8 @@ from benchmarks.gpu.parts import TESTS, Part, parts
 from benchmarks.gpu.report import BEGIN, END, tables, write_between
 from benchmarks.gpu.running import run_together
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(command.__file__).parents[2]
 GPU = ROOT / "benchmarks" / "gpu"
 
@@ -31,11 +34,11 @@ GPU = ROOT / "benchmarks" / "gpu"
 
 
 @pytest.fixture(scope="module")
-def kit(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def kit(programs: Programs, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that prepare.sh fills; it needs a package registry."""
     folder = tmp_path_factory.mktemp("gpu") / "kit"
     done = subprocess.run(
-        ["bash", str(GPU / "prepare.sh")], env={**os.environ, "KIT": str(folder), "PYTHON": sys.executable},
+        ["bash", str(GPU / "prepare.sh")], env={**os.environ, "KIT": str(folder), "PYTHON": str(programs.python)},
         capture_output=True, encoding="utf-8", check=False,
     )  # fmt: skip
     if "could not be downloaded" in done.stderr or "could not download" in done.stderr:
@@ -87,14 +90,14 @@ def test_what_wheels_need_is_in_the_kit_or_said_to_be_there(kit: Path) -> None:
 # The whole run
 
 
-def test_the_rehearsal_without_a_gpu_or_a_network(kit: Path, tmp_path: Path) -> None:
+def test_the_rehearsal_without_a_gpu_or_a_network(kit: Path, programs: Programs, tmp_path: Path) -> None:
     """One part of each kind; the tests that it would run are run by themselves."""
     assert [path for path in TESTS if not (ROOT / path).exists()] == []
     offline = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9", "PIP_NO_INDEX": "1"}
     only = "^(Greek to English, float16|steps, float16, base|loss|profile|extraction|decoding|choices)"
     done = subprocess.run(
         ["bash", str(GPU / "run.sh"), "--device", "cpu", "--quick", "--only", only, "--output", str(tmp_path)],
-        env={**os.environ, **offline, "KIT": str(kit), "PYTHON": sys.executable},
+        env={**os.environ, **offline, "KIT": str(kit), "PYTHON": str(programs.python)},
         capture_output=True, encoding="utf-8", check=False,
     )  # fmt: skip
     log = (tmp_path / "log.txt").read_text(encoding="utf-8")

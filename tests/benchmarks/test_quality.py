@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
+from forked_programs import Programs
 
 from benchmarks.quality import __main__ as command
 from benchmarks.quality.report import table
 from benchmarks.quality.settings import Setting, combinations
+
+pytestmark = pytest.mark.slow
 
 
 def test_every_combination_once_and_seeds_in_turn() -> None:
@@ -45,7 +49,10 @@ def test_means_over_seeds() -> None:
     assert row == "| default | 2 | 32.0 ± 2.8 | 25.0 | 5.00 ± 0.00 | 11.0 ± 1.4 | 30.0 ± 0.0 | 2.0 ± 0.0 |"
 
 
-def test_a_rehearsal_that_is_not_done_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_rehearsal_that_is_not_done_again(
+    programs: Programs, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(programs.python))
     arguments = [
         *("--work", str(tmp_path / "work"), "--corpus", "made-up", "--vary", "updates=12", "--seeds", "1"),
         *("--json", str(tmp_path / "f.json"), "--plot", str(tmp_path / "f.png"), "--both"),

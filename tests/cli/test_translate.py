@@ -7,7 +7,6 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,12 @@ import pytest
 from conftest import MadeUpData, TrainedModel
 from decoding_reference import printed
 from fairseq_runs import GUIDED, USER_DIR, run
+from forked_programs import Programs
 
 from fairseq_guided_align.api import Model, load
 from fairseq_guided_align.cli.main import main
 
-COMMAND = [sys.executable, "-m", "fairseq_guided_align.cli.main", "translate"]
+COMMAND = ["-m", "fairseq_guided_align.cli.main", "translate"]
 WORDS = ["--subwords=words", "--device=cpu"]
 
 
@@ -155,10 +155,12 @@ def test_tags_that_do_not_fit_together(
     assert kept[:3] == dropped[:3] == plain
 
 
-def test_a_line_is_answered_before_the_next_is_written(trained: TrainedModel, lines: list[str], tmp_path: Path) -> None:
+def test_a_line_is_answered_before_the_next_is_written(
+    trained: TrainedModel, programs: Programs, lines: list[str], tmp_path: Path
+) -> None:
     """A program may ask line by line. Then the reader goes away."""
     expected = translate(trained, tmp_path, write(tmp_path / "in", lines[:3]))
-    command = [*COMMAND, str(trained.checkpoint), *WORDS]
+    command = [programs.python, *COMMAND, str(trained.checkpoint), *WORDS]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -177,9 +179,9 @@ def test_a_line_is_answered_before_the_next_is_written(trained: TrainedModel, li
             process.kill()
 
 
-def test_an_error_while_it_streams(trained: TrainedModel, lines: list[str]) -> None:
+def test_an_error_while_it_streams(trained: TrainedModel, programs: Programs, lines: list[str]) -> None:
     """What was translated before has been written."""
-    command = [*COMMAND, str(trained.checkpoint), *WORDS, "--markup=xml", "-"]
+    command = [programs.python, *COMMAND, str(trained.checkpoint), *WORDS, "--markup=xml", "-"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdin is not None
         assert process.stdout is not None

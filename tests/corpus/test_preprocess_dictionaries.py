@@ -13,7 +13,7 @@ import pytest
 
 from fairseq_guided_align.cli.main import main
 from fairseq_guided_align.corpus.dictionaries import DictionarySize, read_symbols, write_dictionary
-from fairseq_guided_align.corpus.unknown_tokens import UnknownTokens
+from fairseq_guided_align.corpus.unknown_tokens import UnknownTokens, unknown_warning
 
 pytest.importorskip("fairseq")
 
@@ -93,47 +93,48 @@ MADE = "goes with dictionaries that are made"
 ITSELF = "is an option of preprocess itself"
 
 
-@pytest.mark.parametrize(
-    ("options", "says"),
-    [
-        *[([f"--fairseq-options={one}"], ITSELF) for one in (
-            "--srcdict x", "--tgtdict=x", "-s fr", "-tfr", "--source-lang fr", "--target-lang=fr", "--trainpref x",
-            "--validpref x", "--testpref x", "--destdir x", "--align-suffix x", "--workers 2", "--joined-dictionary",
-        )],
-        (["--fairseq-options=--dict-only"], "--dict-only makes no data folder; leave it out"),
-        (["--fairseq-options=--only-source"], "--only-source leaves out the target text"),
-        (["--fairseq-options=--alignfile x"], "--alignfile makes a dictionary out of links"),
-        (["--fairseq-options=--task translation"], "--task may read other dictionaries"),
-        (["--fairseq-options=--user-dir x"], "--user-dir goes with --task"),
-        (["--fairseq-options=--seed 2"], "no other options that would change the data folder; got '--seed'"),
-        (["--fairseq-options=--no-such-option"], "got '--no-such-option'"),
-        (["--fairseq-options=--nwords 2"], "got '--nwords'"),
-        (["--fairseq-options=3"], "got '3'"),
-        (["--fairseq-options=--nwordssrc many"], "--nwordssrc: invalid int value: 'many'"),
-        (["--fairseq-options=--nwordssrc"], "--nwordssrc: expected one argument"),
-        (["--fairseq-options=--dataset-impl huffman"], "--dataset-impl: invalid choice: 'huffman'"),
-        (["--fairseq-options=--nwordssrc 2", "--srcdict", "{dict}"], f"--nwordssrc {MADE}; --srcdict is given"),
-        (["--fairseq-options=--thresholdtgt 2", "--tgtdict", "{dict}"], f"--thresholdtgt {MADE}; --tgtdict is given"),
-        (["--fairseq-options=--padding-factor 2", "--srcdict", "{dict}", "--tgtdict", "{dict}"],
-         f"--padding-factor {MADE}; they are given"),
-        (["--fairseq-options=--nwordstgt 2", "--joined-dictionary"], "--joined-dictionary makes one dictionary"),
-        (["--fairseq-options=--nwordssrc 2", "--joined-dictionary", "--tgtdict", "{dict}"], f"{MADE}; one is given"),
-        (["--srcdict", "missing.txt"], "missing.txt: cannot be read: No such file"),
-        (["--tgtdict", "{text}/train.de"], "train.de:1: expected a dictionary of fairseq's"),
-        (["--tgtdict", "{twice}"], "twice:2: expected each token once"),
-        (["--tgtdict", "{special}"], "special:1: expected each token once, and none of fairseq's own"),
-    ],
-)  # fmt: skip
-def test_what_would_be_ignored_is_refused(
-    text: Path, capsys: pytest.CaptureFixture[str], options: list[str], says: str
-) -> None:
+REFUSED = [
+    *[([f"--fairseq-options={one}"], ITSELF) for one in (
+        "--srcdict x", "--tgtdict=x", "-s fr", "-tfr", "--source-lang fr", "--target-lang=fr", "--trainpref x",
+        "--validpref x", "--testpref x", "--destdir x", "--align-suffix x", "--workers 2", "--joined-dictionary",
+    )],
+    (["--fairseq-options=--dict-only"], "--dict-only makes no data folder; leave it out"),
+    (["--fairseq-options=--only-source"], "--only-source leaves out the target text"),
+    (["--fairseq-options=--alignfile x"], "--alignfile makes a dictionary out of links"),
+    (["--fairseq-options=--task translation"], "--task may read other dictionaries"),
+    (["--fairseq-options=--user-dir x"], "--user-dir goes with --task"),
+    (["--fairseq-options=--seed 2"], "no other options that would change the data folder; got '--seed'"),
+    (["--fairseq-options=--no-such-option"], "got '--no-such-option'"),
+    (["--fairseq-options=--nwords 2"], "got '--nwords'"),
+    (["--fairseq-options=3"], "got '3'"),
+    (["--fairseq-options=--nwordssrc many"], "--nwordssrc: invalid int value: 'many'"),
+    (["--fairseq-options=--nwordssrc"], "--nwordssrc: expected one argument"),
+    (["--fairseq-options=--dataset-impl huffman"], "--dataset-impl: invalid choice: 'huffman'"),
+    (["--fairseq-options=--nwordssrc 2", "--srcdict", "{dict}"], f"--nwordssrc {MADE}; --srcdict is given"),
+    (["--fairseq-options=--thresholdtgt 2", "--tgtdict", "{dict}"], f"--thresholdtgt {MADE}; --tgtdict is given"),
+    (["--fairseq-options=--padding-factor 2", "--srcdict", "{dict}", "--tgtdict", "{dict}"],
+     f"--padding-factor {MADE}; they are given"),
+    (["--fairseq-options=--padding-factor 2", "--joined-dictionary", "--srcdict", "{dict}"],
+     f"--padding-factor {MADE}; they are given"),
+    (["--fairseq-options=--nwordstgt 2", "--joined-dictionary"], "--joined-dictionary makes one dictionary"),
+    (["--fairseq-options=--nwordssrc 2", "--joined-dictionary", "--tgtdict", "{dict}"], f"{MADE}; one is given"),
+    (["--srcdict", "missing.txt"], "missing.txt: cannot be read: No such file"),
+    (["--tgtdict", "{text}/train.de"], "train.de:1: expected a dictionary of fairseq's"),
+    (["--tgtdict", "{twice}"], "twice:2: expected each token once"),
+    (["--tgtdict", "{special}"], "special:1: expected each token once, and none of fairseq's own"),
+]  # fmt: skip
+"""Options, and what is said of them."""
+
+
+def test_what_would_be_ignored_is_refused(text: Path, capsys: pytest.CaptureFixture[str]) -> None:
     named = {name: text / name for name in ("dict", "twice", "special")}
     named["dict"].write_text("aa 5\n")
     named["twice"].write_text("aa 5\naa 4\n")
     named["special"].write_text("<pad> 5\n")
-    assert preprocess(text, *(option.format(**named, text=text) for option in options)) == 2
-    assert says in capsys.readouterr().err
-    assert os.listdir(text.parent) == ["text"]
+    for options, says in REFUSED:
+        assert preprocess(text, *(option.format(**named, text=text) for option in options)) == 2, options
+        assert says in capsys.readouterr().err, options
+        assert os.listdir(text.parent) == ["text"], options
 
 
 def test_one_dictionary_is_given_and_the_other_is_made(text: Path) -> None:
@@ -197,10 +198,17 @@ def test_from_which_share_on_a_warning_is_due() -> None:
     assert not UnknownTokens.counted(Counter(), set()).is_high("words")
 
 
+def test_the_other_languages_dictionary_is_named_where_half_as_much_would_be_unknown() -> None:
+    found = UnknownTokens(40, 100, ("x",))
+    for unknown, named in ((19, True), (20, False), (39, False)):
+        other = UnknownTokens(unknown, 100, ())
+        assert ("the right way round?" in unknown_warning("valid", "de", found, other)) == named
+
+
 @pytest.mark.parametrize("size", [DictionarySize(), DictionarySize(2, 7, 5)])
 def test_dictionary_as_fairseq_writes_it(tmp_path: Path, size: DictionarySize) -> None:
     theirs = Dictionary()
-    counts = Counter(["the", "cat", "the", "dog", "a", "cat", "the", "zebra", "dog", "dog", "a"])
+    counts = Counter(["the", "cat", "the", "dog", "a", "cat", "the", "zebra", "dog", "dog", "a", "madeupword0001"])
     for word, count in counts.items():
         theirs.add_symbol(word, count)
     theirs.finalize(size.threshold, size.nwords, size.padding_factor)

@@ -19,6 +19,8 @@ from fairseq_runs import GUIDED, STOCK_TASK, USER_DIR, run, train
 
 from fairseq_guided_align.errors import GuidedAlignError
 
+pytestmark = pytest.mark.slow
+
 OTHER_MODELS: dict[str, list[object]] = {
     "next": [
         "--guided-alignment-layers", "all", "--guided-alignment-heads=-1", "--guided-alignment-position", "next",

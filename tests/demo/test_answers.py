@@ -6,12 +6,12 @@ import http.client
 import json
 import signal
 import subprocess
-import sys
 import threading
 from typing import Any
 
 import pytest
 from conftest import MadeUpData, TrainedModel
+from forked_programs import Programs
 
 from fairseq_guided_align.api import Model, load
 from fairseq_guided_align.cli.main import main
@@ -121,10 +121,12 @@ def test_what_is_no_question(model: Model) -> None:
     assert refusal(answers, question("a\n" + "w1 " * 2000)).details == {"line": 2}
 
 
-def test_the_command(trained: TrainedModel, tagged: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command(
+    trained: TrainedModel, programs: Programs, tagged: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     """From the address that it prints to Ctrl-C."""
     options = [str(trained.checkpoint), "--subwords", "words", "--device", "cpu", "--markup", "html,placeholders"]
-    command = [sys.executable, "-m", "fairseq_guided_align.cli.main", "demo", *options, "--port", "0"]
+    command = [programs.python, "-m", "fairseq_guided_align.cli.main", "demo", *options, "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8") as process:
         assert process.stdout is not None
         line = process.stdout.readline()

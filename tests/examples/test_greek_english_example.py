@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from forked_programs import Programs
 
 from examples.greek_english import translation
 from examples.greek_english.corpus import SPLITS
@@ -16,6 +16,8 @@ from examples.greek_english.main import Example, main
 from examples.greek_english.settings import QUICK, SOURCE, TARGET
 from fairseq_guided_align.links.reading import read_link_file
 from fairseq_guided_align.scores.metrics import AlignmentCounts, count_corpus
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
 OPTIONS = ["--quick", "--with-unguided-twin", "--with-fairseq-criterion"]
@@ -28,8 +30,8 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def first_run(work: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "examples.greek_english.main", *OPTIONS, "--work", str(work)]
+def first_run(programs: Programs, work: Path) -> subprocess.CompletedProcess[str]:
+    command = [str(programs.python), "-m", "examples.greek_english.main", *OPTIONS, "--work", str(work)]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     return run

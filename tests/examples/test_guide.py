@@ -8,14 +8,13 @@ import re
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from event_files import events
-from forked_programs import forked_programs
+from forked_programs import Programs
 
 from examples.made_up_text import make_text
 
@@ -84,7 +83,7 @@ ALL = [block for page in PAGES for block in blocks(page)]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def folder(programs: Programs, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The reader's folder: raw text, validation and test text, and links of the test text made by hand."""
     folder = tmp_path_factory.mktemp("guide")
     pairs = make_text(300, words=30)
@@ -101,10 +100,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         links = [" ".join(f"{s}-{t}" for s, t in pair.links) for pair in part]
         name = "test" if split == "test" else f"known-{split}"
         (folder / f"{name}.align").write_text("".join(f"{line}\n" for line in links), encoding="utf-8")
-    programs = folder / "programs"
-    programs.mkdir()
-    with forked_programs(programs, MODULES):
-        yield folder
+    (folder / "programs").mkdir()
+    programs.write(folder / "programs", MODULES)
+    return folder
 
 
 def run(code: str, folder: Path) -> None:

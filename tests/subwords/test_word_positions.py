@@ -132,6 +132,17 @@ def test_a_full_stop_without_a_link_is_no_sign() -> None:
     assert not seen.suspicious
 
 
+def test_how_many_sentences_and_pieces_make_a_sign() -> None:
+    """20 sentences of 5 words and 3 pieces more, and no link at position 5."""
+    for sentences, more, position, suspicious in (
+        (20, 3, 4, True), (19, 3, 4, False), (20, 2, 4, False), (20, 3, 5, False),
+    ):  # fmt: skip
+        seen = WordPositions()
+        words = np.full(sentences, 5)
+        seen.add(words + more, words, np.arange(sentences), np.full(sentences, position))
+        assert seen.suspicious == suspicious, (sentences, more, position)
+
+
 def test_the_first_link_outside_is_told_with_its_shard(made_up: Made, tmp_path: Path, caplog: Any) -> None:
     folder = tmp_path / "bin"
     shutil.copytree(made_up.binarised, folder)

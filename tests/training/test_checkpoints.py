@@ -6,14 +6,14 @@ import pickle
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from fairseq_runs import GUIDED, TINY_MODEL, TINY_TRAINING, USER_DIR
-from forked_programs import forked_programs
+from forked_programs import Programs
 
 import fairseq_guided_align
 from fairseq_guided_align.cli.main import main
@@ -23,7 +23,7 @@ COMMON = ["--user-dir", USER_DIR, "--task", "translation_guided_alignment", "--c
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+def program(programs: Programs, tmp_path_factory: pytest.TempPathFactory) -> Program:
     """Runs one of fairseq's programs in a process that has imported fairseq, and nothing of this package."""
     folder = tmp_path_factory.mktemp("programs")
 
@@ -33,8 +33,8 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
         assert not check or done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
         return done
 
-    with forked_programs(folder, {name: f"fairseq_cli.{name}" for name in ("generate", "interactive", "train")}):
-        yield run
+    programs.write(folder, {name: f"fairseq_cli.{name}" for name in ("generate", "interactive", "train")})
+    return run
 
 
 @pytest.mark.slow

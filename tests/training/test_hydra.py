@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ import pytest
 import torch
 from conftest import MadeUpData, TrainedModel
 from fairseq_runs import HYDRA_CONFIG, STOCK_TASK, USER_DIR, hydra_train, of_logger, train, validate
+from forked_programs import Programs
 
 from fairseq_guided_align.errors import GuidedAlignError
 
@@ -61,17 +60,16 @@ def test_yaml_and_command_line_train_the_same(made_up: MadeUpData, tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_fairseq_hydra_train_itself(made_up: MadeUpData, tmp_path: Path) -> None:
+def test_fairseq_hydra_train_itself(made_up: MadeUpData, programs: Programs, tmp_path: Path) -> None:
     """In a process of its own, where nothing has been registered before it reads the YAML file."""
     (tmp_path / "guided.yaml").write_text(HYDRA_CONFIG, encoding="utf-8")
     command = [
-        sys.executable, "-W", "ignore", "-m", "fairseq_cli.hydra_train", "--config-dir", str(tmp_path),
+        str(programs.python), "-m", "fairseq_cli.hydra_train", "--config-dir", str(tmp_path),
         "--config-name", "guided", f"hydra.run.dir={tmp_path / 'run'}", f"common.user_dir={USER_DIR}",
         f"task.data={made_up.binarised}", f"checkpoint.save_dir={tmp_path}", "optimization.max_update=2",
         "+criterion.guided_alignment_heads='1'",
     ]  # fmt: skip
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=240, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     log = [json.loads(line[line.index("{") :]) for line in done.stdout.splitlines() if "][train_inner][" in line]
     assert len(log) == 2

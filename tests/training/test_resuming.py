@@ -7,7 +7,6 @@ import multiprocessing
 import os
 import random
 import shutil
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ import pytest
 import torch
 from conftest import MadeUpData
 from fairseq_runs import GUIDED, TINY_MODEL, TINY_TRAINING, USER_DIR, train
-from two_ranks import finish, start_two, tail
+from two_ranks import finish, kill, log_to, start_two, tail
 
 from fairseq_guided_align.checkpoints.files import is_cut_off, newest_whole, updates_of
 from fairseq_guided_align.errors import GuidedAlignError
@@ -34,12 +33,7 @@ def started(log: Path, data: Any, folder: Path, *options: object, updates: int) 
     """The training in a process of its own, with all that is imported here."""
 
     def run() -> None:
-        logging.getLogger().handlers.clear()
-        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        os.dup2(output, 1)
-        os.dup2(output, 2)
-        sys.stdout = sys.stderr = os.fdopen(1, "w", buffering=1, closefd=False, encoding="utf-8")
-        logging.basicConfig(stream=sys.stdout, level=logging.INFO, force=True)
+        log_to(log)
         train(data, folder, *options, updates=updates)
 
     process = multiprocessing.get_context("fork").Process(target=run, daemon=False)
@@ -218,12 +212,10 @@ def test_two_ranks_that_are_killed(made_up: MadeUpData, tmp_path: Path) -> None:
                 continue
             deadline = time.monotonic() + 120
             while moment not in (logs / "rank0.log").read_text(encoding="utf-8", errors="replace"):
-                assert processes[0].poll() is None, tail(logs / "rank0.log")
+                assert processes[0].is_alive(), tail(logs / "rank0.log")
                 assert time.monotonic() < deadline
                 time.sleep(0.002)
-            for process in processes:
-                process.kill()
-                process.wait()
+            kill(processes)
     assert_same(tmp_path / "alone", tmp_path / "killed")
 
 

@@ -12,6 +12,8 @@ from conftest import MadeUpData
 from fairseq_runs import GUIDED, STOCK_TASK, TINY_MODEL, TINY_TRAINING, USER_DIR, run, run_for_figures
 from two_ranks import finish, start_two
 
+pytestmark = pytest.mark.slow
+
 # With Adam, gradients that are nothing but rounding errors would move weights as far as all others.
 COMMON = [
     "--user-dir", USER_DIR, *TINY_MODEL, *TINY_TRAINING, "--optimizer", "sgd", "--momentum", "0.9", "--lr", "0.05",
