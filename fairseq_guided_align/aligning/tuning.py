@@ -32,7 +32,7 @@ def linked_attention(
 
     :param sets: attention of each sentence pair; None for one that is too long.
     :param gold: their links.
-    :param path: where the links come from, for messages.
+    :param path: where the links were read; a pipe as :func:`~fairseq_guided_align.links.reading.begun` gives it.
     :param seen: called after each sentence pair.
     :raises AlignmentLengthError: other numbers of sentence pairs.
     :raises AlignmentRangeError: a link outside its sentence pair.

@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(parser, *WORD_SPLIT)
     standard = AlignerSettings()
     add(parser, "--symmetrisation", note=f" (default: {standard.method})", default=standard.method)
-    add_old_name(parser, "--method", "--symmetrisation", SYMMETRISATIONS)
+    add_old_name(parser, "--method", "--symmetrisation", tuple(SYMMETRISATIONS))
     parser.add_argument(
         "--model",
         type=int,

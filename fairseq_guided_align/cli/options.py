@@ -170,7 +170,13 @@ SHARED: dict[str, dict[str, Any]] = {
         "type": _share, "default": 0.1, "metavar": "SHARE",
         "help": "share of the links that may point outside their sentences before it is an error (default: 0.1)",
     },
-    "--symmetrisation": {"choices": SYMMETRISATIONS, "help": "how the two directions become one{note}"},
+    "--symmetrisation": {
+        "choices": tuple(SYMMETRISATIONS),
+        "help": "how the two directions become one: intersection: links that both have; union: links that either has;"
+        " grow-diag: the intersection and, step by step, links of the union that touch one already taken (also"
+        " diagonally), while one of their two words has no link yet; grow-diag-final: then also all links of which one"
+        " word has none yet; grow-diag-final-and: then also links of which neither word has one yet{note}",
+    },
     "--also-pieces": {
         "type": piece_sizes, "metavar": "N,...", "default": [],
         "help": "align the text in subword pieces, too, once for each of these numbers of pieces (SentencePiece models"
