@@ -42,7 +42,7 @@ from fairseq_guided_align.files.shares import (
     this_process,
 )
 from fairseq_guided_align.links.pharaoh import format_line
-from fairseq_guided_align.links.reading import begun, read_link_file
+from fairseq_guided_align.links.reading import read_link_file, recognisable
 from fairseq_guided_align.links.symmetrisation import SYMMETRISATIONS
 from fairseq_guided_align.scores.metrics import AlignmentCounts
 from fairseq_guided_align.scores.tables import as_table
@@ -275,7 +275,7 @@ def _tune(args: argparse.Namespace, model: AlignmentModel, sets: Iterable[Matric
     """Learn to read links, show what that gains, and keep it beside the checkpoint."""
     from fairseq_guided_align.aligning.tuning import compared, linked_attention
 
-    path_of_gold = begun(args.tune)
+    path_of_gold = recognisable(args.tune)
     gold = read_link_file(path_of_gold, args.gold_one_based)
     with line_counter("aligning") as bar:
         pairs, left_out = linked_attention(sets, gold, path_of_gold, bar.update)

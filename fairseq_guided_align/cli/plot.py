@@ -69,12 +69,12 @@ def run(args: argparse.Namespace) -> int:
     numbers = sentence_numbers(args.sentences, "--sentences")
     if not 10 <= args.dpi <= 2000:
         raise GuidedAlignError(f"--dpi: expected a number in 10..2000; got {args.dpi:g}")
-    from fairseq_guided_align.links.reading import begun, read_link_file
+    from fairseq_guided_align.links.reading import read_link_file, recognisable
     from fairseq_guided_align.pictures.plots import FORMATS, Panel, attention_figure, save_figure
 
     if Path(args.output).suffix.lower() not in FORMATS:
         raise GuidedAlignError(f"{args.output}: expected a file name that ends in {', '.join(FORMATS)}")
-    gold_path = begun(args.gold) if args.gold else ""
+    gold_path = recognisable(args.gold) if args.gold else ""
     gold = read_link_file(gold_path, args.gold_one_based) if args.gold else None
     from fairseq_guided_align.aligning.split_reading import gold_of_split, read_pairs
     from fairseq_guided_align.pictures.fonts import font_warnings_as_lines

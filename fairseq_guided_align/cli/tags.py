@@ -23,7 +23,7 @@ from fairseq_guided_align.files.atomic import atomic_text
 from fairseq_guided_align.files.byte_lines import count_lines
 from fairseq_guided_align.files.progress import line_counter, say
 from fairseq_guided_align.links.reading import as_pharaoh
-from fairseq_guided_align.markup.notes import TagCounts
+from fairseq_guided_align.markup.notes import SegmentCounts
 from fairseq_guided_align.markup.settings import tag_settings
 from fairseq_guided_align.markup.tag_files import TagFiles, tagged_lines
 from fairseq_guided_align.subwords.settings import SETTINGS
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     _check(args)
     settings = tag_settings(**chosen_tags(args))
     linker = _linker(args) if args.checkpoint is not None else None
-    counts = TagCounts()
+    counts = SegmentCounts()
     with ExitStack() as stack:
         files = TagFiles(
             args.source,
