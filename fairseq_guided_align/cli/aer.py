@@ -13,15 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fairseq_guided_align import __version__
-from fairseq_guided_align.cli.options import (
-    WORD_SPLIT,
-    add,
-    add_sampling,
-    chosen_sampling,
-    chosen_words,
-    refuse_words,
-    texts_to_read,
-)
+from fairseq_guided_align.cli.argument_types import texts_to_read
+from fairseq_guided_align.cli.options import WORD_SPLIT, add, add_sampling, chosen_sampling, chosen_words, refuse_words
 from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError
 from fairseq_guided_align.files.arguments import between_commas
 from fairseq_guided_align.files.byte_lines import raise_length_error

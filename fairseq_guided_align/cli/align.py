@@ -10,15 +10,8 @@ from functools import partial
 
 import numpy as np
 
-from fairseq_guided_align.cli.options import (
-    WORD_SPLIT,
-    add,
-    add_old_name,
-    chosen_words,
-    text_of_columns,
-    text_to_read,
-    text_to_write,
-)
+from fairseq_guided_align.cli.argument_types import text_to_read, text_to_write
+from fairseq_guided_align.cli.options import WORD_SPLIT, add, add_old_name, chosen_words, text_of_columns
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.atomic import atomic_text
 from fairseq_guided_align.files.byte_lines import count_lines, raise_length_error, read_lines

@@ -17,6 +17,7 @@ from fairseq_guided_align.aligning.link_models import (
     keep_reader,
     kept_reader,
 )
+from fairseq_guided_align.cli.argument_types import text_to_read, text_to_write
 from fairseq_guided_align.cli.options import (
     MODEL,
     SENTENCEPIECE_MODELS,
@@ -26,8 +27,6 @@ from fairseq_guided_align.cli.options import (
     given_words,
     refuse_words,
     tell_if_empty,
-    text_to_read,
-    text_to_write,
 )
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.atomic import STANDARD_OUTPUT

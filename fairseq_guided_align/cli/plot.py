@@ -6,14 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fairseq_guided_align.cli.options import (
-    MODEL,
-    WORD_SPLIT,
-    add,
-    given_words,
-    perhaps_named_file,
-    refuse_words,
-)
+from fairseq_guided_align.cli.argument_types import perhaps_named_file
+from fairseq_guided_align.cli.options import MODEL, WORD_SPLIT, add, given_words, refuse_words
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.arguments import sentence_numbers
 

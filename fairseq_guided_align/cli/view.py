@@ -8,17 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fairseq_guided_align.cli.options import (
-    MODEL,
-    WORD_SPLIT,
-    add,
-    chosen_words,
-    given_words,
-    named_files,
-    named_text_to_read,
-    text_to_read,
-    text_to_write,
-)
+from fairseq_guided_align.cli.argument_types import named_files, named_text_to_read, text_to_read, text_to_write
+from fairseq_guided_align.cli.options import MODEL, WORD_SPLIT, add, chosen_words, given_words
 from fairseq_guided_align.errors import GuidedAlignError, SubwordMismatchError
 from fairseq_guided_align.files.atomic import STANDARD_OUTPUT, atomic_text
 from fairseq_guided_align.files.byte_lines import raise_length_error

@@ -15,7 +15,7 @@ import pytest
 from conftest import MadeUpData, TrainedModel
 from streams import parser_of, standard_input
 
-from fairseq_guided_align.cli import options
+from fairseq_guided_align.cli import argument_types
 from fairseq_guided_align.cli.main import COMMANDS, main
 from fairseq_guided_align.links.pharaoh import read_links
 
@@ -38,11 +38,11 @@ def test_every_file_says_what_a_dash_means() -> None:
             word in action.metavar for word in ("FILE", "LOG", "GOLD", "HYP")
         )
         if (command, name) == ("average", "--output"):
-            assert action.type is options.checkpoint_to_write
+            assert action.type is argument_types.checkpoint_to_write
         elif names_file and name not in NO_TEXT and (command, name) not in PICTURES:
-            assert action.type in options.TEXT_TYPES, f"{command} {name}"
+            assert action.type in argument_types.TEXT_TYPES, f"{command} {name}"
         if name in ("--destdir", "output"):
-            assert action.type is options.folder_to_write
+            assert action.type is argument_types.folder_to_write
 
 
 def test_check(made_up: MadeUpData, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -341,7 +341,7 @@ def test_another_way_of_handling_them_stays() -> None:
 
 def test_user_dir_is_the_folders_own_bytes(made_up: MadeUpData, tmp_path: Path) -> None:
     """Where the package lies in a folder with a Greek name, and the output's encoding has no Greek; through pipes."""
-    package = Path(options.__file__).resolve().parents[1]
+    package = Path(argument_types.__file__).resolve().parents[1]
     (tmp_path / "λ é").mkdir()
     shutil.copytree(package, tmp_path / "λ é" / package.name, ignore=shutil.ignore_patterns("__pycache__"))
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "λ é"), "PYTHONIOENCODING": "latin-1"}
