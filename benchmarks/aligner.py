@@ -22,6 +22,7 @@ from pathlib import Path
 from fairseq_guided_align.cli.main import main
 from fairseq_guided_align.files.byte_lines import read_blocks
 from fairseq_guided_align.links.pharaoh import read_links
+from fairseq_guided_align.links.reading import read_link_file
 from fairseq_guided_align.scores.metrics import AlignmentCounts, count_corpus
 
 
@@ -56,7 +57,11 @@ def ways(
 
 def aer(links: Path, gold: Path) -> float:
     """AER in per cent."""
-    return 100 * AlignmentCounts.from_array(count_corpus(read_links(links), read_links(gold)).sum(axis=0)).aer
+    found = read_links(links)
+    return (
+        100
+        * AlignmentCounts.from_array(count_corpus(found, read_link_file(gold, sentences=len(found))).sum(axis=0)).aer
+    )
 
 
 def table(measured: dict[str, list[tuple[float, float]]]) -> str:

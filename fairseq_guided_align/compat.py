@@ -45,7 +45,7 @@ def allow_checkpoint_types() -> None:
 def _checkpoint_types() -> list[Any]:
     """Types found in checkpoints of fairseq 0.12: the model's arguments, and figures that numpy computed.
 
-    And the one that stands for tensors while the first worker hands a checkpoint to the others.
+    Also the placeholder that stands for tensors while the first worker sends a checkpoint to the others.
     """
     import numpy as np
     from fairseq.distributed.utils import _TensorPlaceholder

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from reference import SHIFT
 
 import fairseq_guided_align
 
@@ -62,7 +63,7 @@ class SlowModels:
     """Models whose attention is computed one sentence and one layer at a time.
 
     :param layers: of the heads whose probabilities are averaged.
-    :param position: ``same`` or ``next``.
+    :param position: one of ``SHIFT``.
     :param lang_pair: of models of several language pairs.
     """
 
@@ -87,14 +88,12 @@ class SlowModels:
             self.models = [model.models[lang_pair] for model in self.models]
             self.last = self.task.get_encoder_langtok(*lang_pair.split("-"))
             self.first = self.task.get_decoder_langtok(lang_pair.split("-")[1])
-        self.layers, self.heads, self.position, self.full_context = layers, heads, position, full_context
+        self.layers, self.heads, self.shift, self.full_context = layers, heads, SHIFT[position], full_context
 
     def matrix(self, source: Sequence[str], target: Sequence[str]) -> np.ndarray:
-        """(target words + ``</s>``, source words + ``</s>``) probabilities; with ``next`` the last row repeats."""
+        """(target words + ``</s>``, source words + ``</s>``) probabilities; the last row stands for those below it."""
         mean = np.mean([self._of_model(model.eval(), source, target) for model in self.models], axis=0)
-        if self.position == "next":
-            return np.concatenate([mean[1:], mean[-1:]])
-        return mean
+        return mean[[min(t + self.shift, len(mean) - 1) for t in range(len(mean))]]
 
     @torch.no_grad()
     def _of_model(self, model: Any, source: Sequence[str], target: Sequence[str]) -> np.ndarray:
@@ -124,8 +123,9 @@ def likeliest(matrix: np.ndarray, unlinked: str) -> list[tuple[int, int]]:
     :param matrix: with the rows and columns of ``</s>``.
     """
     found = []
+    end_is_a_choice = {"ignore": False, "eos": True}[unlinked]
     for t, row in enumerate(matrix[:-1]):
-        best = max(range(len(row) - (unlinked == "ignore")), key=lambda s: row[s])
+        best = max(range(len(row) - (not end_is_a_choice)), key=lambda s: row[s])
         if best < len(row) - 1:
             found.append((best, t))
     return found

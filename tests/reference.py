@@ -1,4 +1,8 @@
-"""The losses as slow loops over Python floats, written from the formulas; nothing of the package is used."""
+"""The losses as slow loops over Python floats, written from the formulas.
+
+Of the package only its lists of names are used, so that :func:`all_choices` has what a user can choose. A name that is
+not written here is an error.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+
+from fairseq_guided_align.attention.guided_heads import POSITIONS, UNLINKED
+from fairseq_guided_align.losses.guided_cost import COSTS
+
+SHIFT = {"same": 0, "next": 1}
+"""Rows from the decoder's row that predicts a token to the row with its attention."""
+KNOWN = {
+    "type": ("ce", "mse"),
+    "rows": ("normalized", "binary"),
+    "normalization": ("tokens", "opennmt-tf"),
+    "position": tuple(SHIFT),
+    "unlinked": ("ignore", "eos"),
+}
 
 
 @dataclass(frozen=True)
@@ -37,6 +54,10 @@ class Choice:
     unlinked: str = "ignore"
     prefix: int = 0
 
+    def __post_init__(self) -> None:
+        for name, known in KNOWN.items():
+            assert getattr(self, name) in known, f"this reference does not know {name} {getattr(self, name)!r}"
+
     def but(self, **changes: object) -> Choice:
         return replace(self, **changes)  # type: ignore[arg-type]
 
@@ -44,11 +65,11 @@ class Choice:
 def all_choices() -> list[Choice]:
     return [
         Choice(type, rows, normalization, position, unlinked, prefix)
-        for type in ("ce", "mse")
-        for rows in ("normalized", "binary")
-        for normalization in ("tokens", "opennmt-tf")
-        for position in ("same", "next")
-        for unlinked in ("ignore", "eos")
+        for type in COSTS
+        for rows in KNOWN["rows"]
+        for normalization in KNOWN["normalization"]
+        for position in POSITIONS
+        for unlinked in UNLINKED
         for prefix in (0, 2)
     ]
 
@@ -85,7 +106,8 @@ def token_costs(sentence: Sentence, choice: Choice, padded_width: int) -> list[f
         if not guided and choice.unlinked == "eos" and has_link:
             g[source_length - 1] = 1.0
             guided = True
-        p = [float(x) for x in sentence.attention[t + 1 if choice.position == "next" else t]]
+        # The last row stands for those below it, which there are not.
+        p = [float(x) for x in sentence.attention[min(t + SHIFT[choice.position], target_length - 1)]]
         if choice.type == "ce":
             if choice.normalization == "opennmt-tf":
                 p = [min(max(x / sum(p), 1e-7), 1 - 1e-7) for x in p]

@@ -12,18 +12,9 @@ PACKAGE = Path(fairseq_guided_align.__file__).parent
 NAME = "fairseq_guided_align"
 HEAVY = {"torch", "fairseq", "fairseq_cli"}
 
-# What the text-only commands stand on: torch and fairseq take seconds to import.
-TEXT_ONLY_ROOMS = ["files", "links", "scores", "markup", "pictures"]
-TEXT_ONLY = [
-    "errors",
-    "subwords.conversion",
-    "subwords.pieces",
-    "demo.server",
-    *(
-        f"cli.{command}"
-        for command in ("main", "user_dir", "check", "tags", "tag_score", "demo", "aer", "curves", "view")
-    ),
-]
+# What text-only commands, and the help of all, stand on: torch and fairseq take seconds to import.
+TEXT_ONLY_ROOMS = ["files", "links", "scores", "markup", "pictures", "cli"]
+TEXT_ONLY = ["errors", "subwords.conversion", "subwords.pieces", "demo.server"]
 # Formulas that anybody can use on tensors.
 FAIRSEQ_FREE = ["losses.formulas"]
 

@@ -80,7 +80,7 @@ def _align_both(data: Data, work: Path, split: str) -> dict[str, Any]:
 
 
 def _aer_tuned(data: Data, work: Path, split: str, *options: object) -> float:
-    """AER of links read as the validation text has taught; of that text itself, each half as the other has taught."""
+    """AER of links that are read as learnt from ``valid``. Of ``valid`` itself, each half as learnt from the other."""
     gold = data.folder / "text" / "valid.align"
     printed = _extract(data, work, "valid", *options, "--tune", gold)
     if split == "valid":

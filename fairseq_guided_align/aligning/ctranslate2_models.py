@@ -230,14 +230,16 @@ def converted_settings(model: str) -> dict[str, Any]:
         ) from error
 
 
-def attention_of(rows: Sequence[Sequence[float]], guided: GuidedHeads) -> np.ndarray:
+def attention_of(rows: Sequence[Sequence[float]], guided: GuidedHeads, ended: bool = True) -> np.ndarray:
     """Attention of a hypothesis as the rest of this package has it.
 
     :param rows: what CTranslate2 returned with ``return_attention`` and ``return_end_token``: (target pieces +
         ``</s>``, source pieces).
+    :param ended: False: the search stopped at the longest length allowed, so that ``rows`` has none for ``</s>``.
     :return: (target pieces, source pieces + 1): target token t's attention in row t; the last column is ``</s>``'s.
     """
-    matrix = rows_of_tokens(torch.from_numpy(np.asarray(rows, dtype=np.float32)), guided.shift)[:-1].numpy()
+    matrix = rows_of_tokens(torch.from_numpy(np.asarray(rows, dtype=np.float32)), guided.shift).numpy()
+    matrix = matrix[:-1] if ended else matrix
     rest = np.clip(1 - matrix.sum(axis=1, keepdims=True), 0, None)
     return np.concatenate([matrix, rest], axis=1)
 
@@ -275,11 +277,9 @@ def translate(
                 # CTranslate2 leaves out a sentence without pieces: its translation is empty
                 found.append(LinkedTranslation([], score, SentenceLinks.from_pairs([]), np.zeros((0, 1), np.float32)))
                 continue
-            if not pieces or pieces[-1] != end:
-                # The search ended at the longest length allowed, before the row after the last token.
-                rows, pieces = [*rows, rows[-1]], [*pieces, end]
-            attention = attention_of(rows, guided)
+            ended = pieces[-1:] == [end]
+            attention = attention_of(rows, guided, ended)
             links = read_links_off(attention, guided, method, threshold)
-            found.append(LinkedTranslation(pieces[:-1], score, links, attention))
+            found.append(LinkedTranslation(pieces[:-1] if ended else pieces, score, links, attention))
         translations.append(found)
     return translations

@@ -15,7 +15,7 @@ from fairseq_guided_align.files.progress import say
 from fairseq_guided_align.links.end_links import take_off_end_links, told_end_links
 from fairseq_guided_align.links.link import CorpusLinks, SentenceLinks
 from fairseq_guided_align.links.outside import check_inside
-from fairseq_guided_align.links.reading import filled
+from fairseq_guided_align.links.reading import with_missing_pairs
 from fairseq_guided_align.subwords.conversion import spread_over_pieces, subword_links_to_word_links
 from fairseq_guided_align.subwords.text_pieces import PiecedSentence
 
@@ -73,14 +73,14 @@ def gold_of_split(
 
     A NAACL file's pairs without links at its end are added. Links of ``</s>`` are taken off, with a message.
 
-    :param path: where the links were read; a pipe as :func:`~fairseq_guided_align.links.reading.begun` gives it.
+    :param path: where the links were read; a pipe as :func:`~fairseq_guided_align.links.reading.recognisable` gives it.
     :param split: whose links they are.
     :param kind: how pieces make up words, one of ``subwords.pieces.KINDS``.
     :param word_split: what the words of source and target are; None: as the data folder says.
     :raises GuidedAlignError: the links are of another number of pairs.
     """
     pairs = model.split_size(split)
-    gold = filled(gold, path, pairs)
+    gold = with_missing_pairs(gold, path, pairs)
     if len(gold) != pairs:
         raise GuidedAlignError(f"expected gold links of the {pairs} sentence pairs of {split!r}; got {len(gold)} lines")
     sizes, same_words = model.word_counts(split, kind, word_split)

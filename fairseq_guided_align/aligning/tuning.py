@@ -14,7 +14,7 @@ from fairseq_guided_align.errors import AlignmentLengthError, AlignmentRangeErro
 from fairseq_guided_align.files.byte_lines import PathLike
 from fairseq_guided_align.links.link import CorpusLinks, SentenceLinks
 from fairseq_guided_align.links.outside import check_inside
-from fairseq_guided_align.links.reading import filled
+from fairseq_guided_align.links.reading import with_missing_pairs
 from fairseq_guided_align.scores.metrics import AlignmentCounts, count_links
 
 THRESHOLDS = [k / 100 for k in range(5, 100, 5)]
@@ -32,7 +32,7 @@ def linked_attention(
 
     :param sets: attention of each sentence pair; None for one that is too long.
     :param gold: their links.
-    :param path: where the links come from, for messages.
+    :param path: where the links were read; a pipe as :func:`~fairseq_guided_align.links.reading.recognisable` gives it.
     :param seen: called after each sentence pair.
     :raises AlignmentLengthError: other numbers of sentence pairs.
     :raises AlignmentRangeError: a link outside its sentence pair.
@@ -57,7 +57,7 @@ def linked_attention(
             found.append(LinkedAttention(matrices, links))
         else:
             left_out["more than are needed"] += 1
-    if len(filled(gold, path, pairs)) != pairs:
+    if len(with_missing_pairs(gold, path, pairs)) != pairs:
         raise AlignmentLengthError(f"{path}: expected links of {pairs} sentence pairs; got {len(gold)} lines")
     if not found:
         raise GuidedAlignError(f"{path}: expected links to learn from; there are none")

@@ -10,7 +10,12 @@ from fairseq_guided_align.errors import GuidedAlignError
 
 REDUCTIONS = ("mean", "each")
 POSITIONS = {"same": 0, "next": 1}
-"""Rows from the decoder's row that predicts a target token to the row with the token's attention, 0 or more."""
+"""How many rows below the row that predicts a target token the token's attention is read. 0: that row itself.
+
+A new position is a row here, and nothing else shifts rows (``tests/training/test_positions.py``). It is explained in
+:class:`GuidedHeads`, in the help of ``--guided-alignment-position`` (``training/criterion_options.py``), in the README
+and in page 7 of the guide. ``SHIFT`` in ``tests/reference.py`` needs it.
+"""
 UNLINKED = ("ignore", "eos")
 FAIRSEQ_CRITERION = "label_smoothed_cross_entropy_with_alignment"
 """Guides the first ``--alignment-heads`` of ``--alignment-layer``; fairseq's decoding reads others."""
@@ -75,7 +80,7 @@ class GuidedHeads:
 
     @property
     def shift(self) -> int:
-        """Rows from the decoder's row that predicts a target token to the row with the token's attention."""
+        """How many rows below the row that predicts a target token the token's attention is read."""
         return POSITIONS[self.position]
 
     @property

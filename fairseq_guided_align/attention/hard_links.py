@@ -4,7 +4,8 @@ A matrix has one row a target token and one column a source token, rows summing 
 Anything that numpy turns into an array will do; nothing is changed in place. Of equally likely cells the first wins.
 
 A model's source ends in ``</s>``, which takes the probability of target tokens that translate nothing. Its
-column is the *null column*: a token whose best column it is gets no link. The other columns keep their numbers.
+column is the *null column*: a target token whose highest probability is there gets no link. The other columns keep
+their numbers.
 """
 
 from __future__ import annotations

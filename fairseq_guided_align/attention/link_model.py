@@ -111,8 +111,8 @@ class LinkModel:
 def fit(pairs: Iterable[tuple[Sequence[np.ndarray], np.ndarray, np.ndarray]]) -> LinkModel:
     """The model under which the given links are likeliest, with :data:`PENALTY`; by Newton's method.
 
-    :param pairs: matrices of each sentence pair, (target, source) bool of its links, and of the cells that count; a
-        possible link that is not sure counts as neither link nor none.
+    :param pairs: of each sentence pair its matrices; (target, source) bool of its sure links; (target, source) bool of
+        the cells to learn from, which are all but those of possible links.
     :raises GuidedAlignError: no links, or links everywhere.
     """
     rows, labels, directions = [], [], 0

@@ -13,15 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fairseq_guided_align import __version__
-from fairseq_guided_align.cli.options import (
-    WORD_SPLIT,
-    add,
-    add_sampling,
-    chosen_sampling,
-    chosen_words,
-    refuse_words,
-    texts_to_read,
-)
+from fairseq_guided_align.cli.argument_types import texts_to_read
+from fairseq_guided_align.cli.options import WORD_SPLIT, add, add_sampling, chosen_sampling, chosen_words, refuse_words
 from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError
 from fairseq_guided_align.files.arguments import between_commas
 from fairseq_guided_align.files.byte_lines import raise_length_error
@@ -30,14 +23,14 @@ from fairseq_guided_align.links.end_links import last_positions, pairs_that_end_
 from fairseq_guided_align.links.link import CorpusLinks
 from fairseq_guided_align.links.linked_text import LinkedText
 from fairseq_guided_align.links.one_based import MANY, one_based_warning
-from fairseq_guided_align.links.reading import begun, count_pairs, form_of, read_link_file
+from fairseq_guided_align.links.reading import count_pairs, form_of, read_link_file, recognisable
 from fairseq_guided_align.scores.metrics import AlignmentCounts, count_corpus
 from fairseq_guided_align.scores.significance import Comparison, Interval, bootstrap_interval, paired_bootstrap
 from fairseq_guided_align.scores.tables import as_table, comparison_sentence, header_of, signature_of, with_interval
 
 BEYOND = 0.15
-"""A text other than gold's is suspected above this share of links two or more positions behind the last gold link of
-their pair. A full stop without a gold link is one position behind.
+"""Links are suspected to be of another text if more than this share of them lies two or more positions behind the last
+gold link of their pair. (A full stop without a gold link is one position behind.)
 """
 
 NEARLY_ALL = 0.95
@@ -122,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _scored(args: argparse.Namespace, sampling: dict[str, Any], text: LinkedText | None) -> Outcome:
     # Their form and number of pairs are asked for before they are read.
-    files = {name: [begun(path, whole=True) for path in _files(name)] for name in (args.gold, *args.systems)}
+    files = {name: [recognisable(path, whole=True) for path in _files(name)] for name in (args.gold, *args.systems)}
     sizes: Sequence[int | None] = _sizes(list(files.values())) if text is None else text.shards
     end_links: dict[str, int] = {}
     gold = _read(args.gold, files[args.gold], args.gold_one_based, sizes)

@@ -10,15 +10,8 @@ from functools import partial
 
 import numpy as np
 
-from fairseq_guided_align.cli.options import (
-    WORD_SPLIT,
-    add,
-    add_old_name,
-    chosen_words,
-    text_of_columns,
-    text_to_read,
-    text_to_write,
-)
+from fairseq_guided_align.cli.argument_types import text_to_read, text_to_write
+from fairseq_guided_align.cli.options import WORD_SPLIT, add, add_old_name, chosen_words, text_of_columns
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.atomic import atomic_text
 from fairseq_guided_align.files.byte_lines import count_lines, raise_length_error, read_lines
@@ -55,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(parser, *WORD_SPLIT)
     standard = AlignerSettings()
     add(parser, "--symmetrisation", note=f" (default: {standard.method})", default=standard.method)
-    add_old_name(parser, "--method", "--symmetrisation", SYMMETRISATIONS)
+    add_old_name(parser, "--method", "--symmetrisation", tuple(SYMMETRISATIONS))
     parser.add_argument(
         "--model",
         type=int,

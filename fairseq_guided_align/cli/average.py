@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from fairseq_guided_align.cli.options import add, checkpoint_to_write
+from fairseq_guided_align.cli.argument_types import checkpoint_to_write
+from fairseq_guided_align.cli.options import add
 from fairseq_guided_align.errors import GuidedAlignError
 
 

@@ -6,15 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from fairseq_guided_align.cli.options import (
-    LINK_READING,
-    WORD_SPLIT,
-    add,
-    given_words,
-    named_text_to_read,
-    refuse_words,
-    tell_counts,
-)
+from fairseq_guided_align.cli.argument_types import named_text_to_read
+from fairseq_guided_align.cli.options import LINK_READING, WORD_SPLIT, add, given_words, refuse_words, tell_counts
 from fairseq_guided_align.corpus.binarization import LinkFile, binarize_file
 from fairseq_guided_align.corpus.fairseq_data import lengths_path, text_lengths
 from fairseq_guided_align.corpus.link_counts import ConversionCounts, LinkCounts

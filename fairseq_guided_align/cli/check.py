@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 
-from fairseq_guided_align.cli.options import WORD_SPLIT, add, chosen_words, text_of_columns, text_to_read
+from fairseq_guided_align.cli.argument_types import text_to_read
+from fairseq_guided_align.cli.options import WORD_SPLIT, add, chosen_words, text_of_columns
 from fairseq_guided_align.corpus.link_counts import share
 from fairseq_guided_align.corpus.report import AlignmentReport, report_on
 from fairseq_guided_align.errors import GuidedAlignError

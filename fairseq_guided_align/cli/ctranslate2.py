@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from fairseq_guided_align.cli.options import add, folder_to_write
+from fairseq_guided_align.cli.argument_types import folder_to_write
+from fairseq_guided_align.cli.options import add
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from fairseq_guided_align.cli.options import add, named_text_to_read, perhaps_named_file
+from fairseq_guided_align.cli.argument_types import named_text_to_read, perhaps_named_file
+from fairseq_guided_align.cli.options import add
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.pictures.training_log import TELLING_KEYS, read_training_log
 

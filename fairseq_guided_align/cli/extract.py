@@ -17,6 +17,7 @@ from fairseq_guided_align.aligning.link_models import (
     keep_reader,
     kept_reader,
 )
+from fairseq_guided_align.cli.argument_types import text_to_read, text_to_write
 from fairseq_guided_align.cli.options import (
     MODEL,
     SENTENCEPIECE_MODELS,
@@ -26,8 +27,6 @@ from fairseq_guided_align.cli.options import (
     given_words,
     refuse_words,
     tell_if_empty,
-    text_to_read,
-    text_to_write,
 )
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.atomic import STANDARD_OUTPUT
@@ -42,7 +41,7 @@ from fairseq_guided_align.files.shares import (
     this_process,
 )
 from fairseq_guided_align.links.pharaoh import format_line
-from fairseq_guided_align.links.reading import read_link_file
+from fairseq_guided_align.links.reading import read_link_file, recognisable
 from fairseq_guided_align.links.symmetrisation import SYMMETRISATIONS
 from fairseq_guided_align.scores.metrics import AlignmentCounts
 from fairseq_guided_align.scores.tables import as_table
@@ -106,6 +105,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "off the attention, for --method tuned. What is learnt is kept in a file beside the checkpoint, for words and "
         "pieces, one model and two",
     )
+    add(links, "--gold-one-based", help="positions in the links of --tune count from 1")
     add(links, "--output", note="links to write (default: -)", type=text_to_write, default="-")
     other = parser.add_argument_group("a second model, of the opposite direction")
     other.add_argument("--reverse-checkpoint", metavar="FILE", help="its checkpoint")
@@ -115,8 +115,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         other,
         "--symmetrisation",
         choices=ways,
-        note=": mean: links are read off the mean of both models' probabilities, with --method threshold or"
-        " mutual-argmax; others: links are read off each model, then symmetrised (default: mean)",
+        note=". Links are read off each model first. mean: links are read off the mean of both models' probabilities"
+        " instead, with --method threshold or mutual-argmax (default: mean)",
     )
     add_old_name(other, "--combine", "--symmetrisation", ways)
 
@@ -178,6 +178,8 @@ def _check(args: argparse.Namespace, process: Process) -> None:
     """:raises GuidedAlignError: options out of range, or that do not go together."""
     if args.tune and (args.method or args.threshold or args.symmetrisation not in (None, "mean")):
         raise GuidedAlignError("--tune learns how links are read; leave --method, --threshold and --symmetrisation out")
+    if args.gold_one_based and not args.tune:
+        raise GuidedAlignError("--gold-one-based says how the links of --tune count; give both, or leave it out")
     if args.tune and not process.is_alone:
         raise GuidedAlignError("--tune learns in one process; run it without torchrun, or as one task of SLURM")
     check_can_be_joined(args.output, "--output", process)
@@ -272,9 +274,10 @@ def _tune(args: argparse.Namespace, model: AlignmentModel, sets: Iterable[Matric
     """Learn to read links, show what that gains, and keep it beside the checkpoint."""
     from fairseq_guided_align.aligning.tuning import compared, linked_attention
 
-    gold = read_link_file(args.tune)
+    path_of_gold = recognisable(args.tune)
+    gold = read_link_file(path_of_gold, args.gold_one_based)
     with line_counter("aligning") as bar:
-        pairs, left_out = linked_attention(sets, gold, args.tune, bar.update)
+        pairs, left_out = linked_attention(sets, gold, path_of_gold, bar.update)
     print(as_table([HEADS, *map(_row, compared(pairs, model.guided))]))
     reader = LinkReader.fitted(pairs)
     path = keep_reader(args.checkpoint, _use(args), reader)

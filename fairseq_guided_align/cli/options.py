@@ -6,18 +6,25 @@ import argparse
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
+from fairseq_guided_align.cli.argument_types import (
+    TEXT_TYPES,
+    column_numbers,
+    piece_sizes,
+    share,
+    text_to_read,
+    text_to_write,
+    word_definition,
+)
 from fairseq_guided_align.corpus.link_counts import LinkCounts
 from fairseq_guided_align.errors import GuidedAlignError
-from fairseq_guided_align.files.arguments import files_by_name, name_and_file
 from fairseq_guided_align.files.atomic import STANDARD_OUTPUT
 from fairseq_guided_align.files.opening import STANDARD_INPUT, CopiedText, PathLike
 from fairseq_guided_align.files.progress import say
 from fairseq_guided_align.files.tsv import tsv_columns
 from fairseq_guided_align.links.symmetrisation import SYMMETRISATIONS
-from fairseq_guided_align.links.words import DEFAULT_SPLIT, WordSplits, check_word_split
+from fairseq_guided_align.links.words import DEFAULT_SPLIT, WordSplits
 from fairseq_guided_align.markup.carrying import DEFAULT_QUOTES, PAIRS
 from fairseq_guided_align.markup.carrying import KEEP as KEEP_PAIRS
 from fairseq_guided_align.markup.edges import QUOTE_SIDES
@@ -29,75 +36,6 @@ from fairseq_guided_align.markup.term_files import read_terms
 from fairseq_guided_align.subwords.conversion import POLICIES
 from fairseq_guided_align.subwords.pieces import KINDS
 from fairseq_guided_align.subwords.settings import SETTINGS
-
-# Types of files
-
-
-def text_to_read(argument: str) -> str:
-    """A text file that a command reads: ``-`` is standard input."""
-    return STANDARD_INPUT if argument == "-" else argument
-
-
-def named_text_to_read(argument: str) -> str:
-    """``NAME=FILE`` or ``FILE``: a text file that a command reads."""
-    name, path = name_and_file(argument)
-    return f"{name}={text_to_read(path)}" if name or argument.startswith("=") else text_to_read(path)
-
-
-def texts_to_read(argument: str) -> str:
-    """Text files that a command reads, with commas between them."""
-    return ",".join(map(text_to_read, argument.split(",")))
-
-
-def text_to_write(argument: str) -> str:
-    """A text file that a command writes: ``-`` is standard output."""
-    return STANDARD_OUTPUT if argument == "-" else argument
-
-
-def checkpoint_to_write(argument: str) -> str:
-    """A checkpoint that a command makes; standard output cannot be one."""
-    if argument == "-":
-        raise argparse.ArgumentTypeError("expected a file; - is standard output (./- is a file of that name)")
-    return argument
-
-
-def folder_to_write(argument: str) -> str:
-    """A folder that a command makes; standard output cannot be one."""
-    if argument == "-":
-        raise argparse.ArgumentTypeError("expected a folder; - is standard output (./- is a folder of that name)")
-    return argument
-
-
-def word_definition(argument: str) -> str:
-    """What the words of a text are, one of ``links.words.WORD_SPLITS``."""
-    try:
-        check_word_split(argument)
-    except GuidedAlignError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-    return argument
-
-
-def column_numbers(argument: str) -> list[int]:
-    """Numbers, from 1, of the columns of source and target, and perhaps of links."""
-    parts = argument.split(",")
-    if not (2 <= len(parts) <= 3 and all(part.isdecimal() and int(part) for part in parts)):
-        raise argparse.ArgumentTypeError(
-            f"expected SOURCE,TARGET or SOURCE,TARGET,LINKS, columns that count from 1, such as 1,2; got {argument!r}"
-        )
-    return list(map(int, parts))
-
-
-def piece_sizes(argument: str) -> list[int]:
-    """Sizes of subword models, such as ``8000,4000,2000``."""
-    parts = argument.split(",")
-    if not all(part.isdecimal() and int(part) for part in parts) or len(set(parts)) < len(parts):
-        raise argparse.ArgumentTypeError(
-            f"expected different numbers of pieces, such as 8000,4000,2000; got {argument!r}"
-        )
-    return list(map(int, parts))
-
-
-TEXT_TYPES = (text_to_read, named_text_to_read, texts_to_read, text_to_write)
 
 
 def dash_help(parser: argparse.ArgumentParser) -> str | None:
@@ -122,29 +60,7 @@ def check_streams(args: argparse.Namespace) -> None:
             )
 
 
-def named_files(arguments: Sequence[str], option: str) -> dict[str, str]:
-    """Files by name, of ``NAME=FILE`` arguments.
-
-    :param option: for messages.
-    :raises GuidedAlignError: a name or a file is missing, or a name was given before.
-    """
-    return files_by_name(arguments, "NAME", "guided=guided.align", option)
-
-
-def perhaps_named_file(argument: str) -> tuple[str, str]:
-    """Name and file of ``NAME=FILE`` or ``FILE``, whose name is empty. A file whose own name has ``=`` is that file."""
-    return ("", argument) if Path(argument).exists() else name_and_file(argument)
-
-
 # Options
-
-
-def _share(text: str) -> float:
-    share = float(text)
-    if not 0 <= share <= 1:
-        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1; got {text}")
-    return share
-
 
 _TEXT: dict[str, Any] = {"metavar": "FILE", "type": text_to_read}
 _FLAG: dict[str, Any] = {"action": "store_true"}
@@ -167,10 +83,16 @@ SHARED: dict[str, dict[str, Any]] = {
     "--gold-one-based": {**_FLAG, "help": "positions in GOLD count from 1"},
     "--inverted": {**_FLAG, "help": "the links are TARGET-SOURCE"},
     "--max-dropped": {
-        "type": _share, "default": 0.1, "metavar": "SHARE",
+        "type": share, "default": 0.1, "metavar": "SHARE",
         "help": "share of the links that may point outside their sentences before it is an error (default: 0.1)",
     },
-    "--symmetrisation": {"choices": SYMMETRISATIONS, "help": "how the two directions become one{note}"},
+    "--symmetrisation": {
+        "choices": tuple(SYMMETRISATIONS),
+        "help": "how the two directions become one: intersection: links that both have; union: links that either has;"
+        " grow-diag: the intersection and, step by step, links of the union that touch one already taken (also"
+        " diagonally), while one of their two words has no link yet; grow-diag-final: then also all links of which one"
+        " word has none yet; grow-diag-final-and: then also links of which neither word has one yet{note}",
+    },
     "--also-pieces": {
         "type": piece_sizes, "metavar": "N,...", "default": [],
         "help": "align the text in subword pieces, too, once for each of these numbers of pieces (SentencePiece models"

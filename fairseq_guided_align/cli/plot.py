@@ -6,14 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fairseq_guided_align.cli.options import (
-    MODEL,
-    WORD_SPLIT,
-    add,
-    given_words,
-    perhaps_named_file,
-    refuse_words,
-)
+from fairseq_guided_align.cli.argument_types import perhaps_named_file
+from fairseq_guided_align.cli.options import MODEL, WORD_SPLIT, add, given_words, refuse_words
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.arguments import sentence_numbers
 
@@ -69,12 +63,12 @@ def run(args: argparse.Namespace) -> int:
     numbers = sentence_numbers(args.sentences, "--sentences")
     if not 10 <= args.dpi <= 2000:
         raise GuidedAlignError(f"--dpi: expected a number in 10..2000; got {args.dpi:g}")
-    from fairseq_guided_align.links.reading import begun, read_link_file
+    from fairseq_guided_align.links.reading import read_link_file, recognisable
     from fairseq_guided_align.pictures.plots import FORMATS, Panel, attention_figure, save_figure
 
     if Path(args.output).suffix.lower() not in FORMATS:
         raise GuidedAlignError(f"{args.output}: expected a file name that ends in {', '.join(FORMATS)}")
-    gold_path = begun(args.gold) if args.gold else ""
+    gold_path = recognisable(args.gold) if args.gold else ""
     gold = read_link_file(gold_path, args.gold_one_based) if args.gold else None
     from fairseq_guided_align.aligning.split_reading import gold_of_split, read_pairs
     from fairseq_guided_align.pictures.fonts import font_warnings_as_lines

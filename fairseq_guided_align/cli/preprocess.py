@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 from contextlib import ExitStack
 
+from fairseq_guided_align.cli.argument_types import folder_to_write, named_text_to_read
 from fairseq_guided_align.cli.options import (
     LINK_READING,
     SENTENCEPIECE_MODELS,
     WORD_SPLIT,
     add,
     chosen_words,
-    folder_to_write,
-    named_text_to_read,
     text_of_columns,
 )
 from fairseq_guided_align.corpus.cut_folders import training_data

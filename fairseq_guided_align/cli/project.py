@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from contextlib import ExitStack, closing
 
+from fairseq_guided_align.cli.argument_types import text_to_read, text_to_write
 from fairseq_guided_align.cli.options import (
     LINK_READING,
     SENTENCEPIECE_MODELS,
@@ -13,8 +14,6 @@ from fairseq_guided_align.cli.options import (
     chosen_words,
     tell_counts,
     tell_if_empty,
-    text_to_read,
-    text_to_write,
 )
 from fairseq_guided_align.corpus.link_counts import ConversionCounts
 from fairseq_guided_align.corpus.subword_links import (

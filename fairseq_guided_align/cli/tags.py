@@ -6,6 +6,7 @@ import argparse
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from fairseq_guided_align.cli.argument_types import text_to_read, text_to_write
 from fairseq_guided_align.cli.options import (
     MODEL,
     SENTENCEPIECE_MODELS,
@@ -15,15 +16,13 @@ from fairseq_guided_align.cli.options import (
     chosen_tags,
     chosen_words,
     given_words,
-    text_to_read,
-    text_to_write,
 )
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.atomic import atomic_text
 from fairseq_guided_align.files.byte_lines import count_lines
 from fairseq_guided_align.files.progress import line_counter, say
 from fairseq_guided_align.links.reading import as_pharaoh
-from fairseq_guided_align.markup.notes import TagCounts
+from fairseq_guided_align.markup.notes import SegmentCounts
 from fairseq_guided_align.markup.settings import tag_settings
 from fairseq_guided_align.markup.tag_files import TagFiles, tagged_lines
 from fairseq_guided_align.subwords.settings import SETTINGS
@@ -73,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     _check(args)
     settings = tag_settings(**chosen_tags(args))
     linker = _linker(args) if args.checkpoint is not None else None
-    counts = TagCounts()
+    counts = SegmentCounts()
     with ExitStack() as stack:
         files = TagFiles(
             args.source,

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from fairseq_guided_align.cli.argument_types import text_to_read, text_to_write
 from fairseq_guided_align.cli.options import (
     MODEL,
     SENTENCEPIECE_MODELS,
@@ -16,8 +17,6 @@ from fairseq_guided_align.cli.options import (
     add,
     chosen_tags,
     given_words,
-    text_to_read,
-    text_to_write,
 )
 from fairseq_guided_align.errors import GuidedAlignError, MarkupError
 from fairseq_guided_align.files.arriving import arriving_lines
@@ -34,7 +33,7 @@ from fairseq_guided_align.files.shares import (
 )
 from fairseq_guided_align.links.pharaoh import format_line
 from fairseq_guided_align.markup.kinds import Markup
-from fairseq_guided_align.markup.notes import TagCounts
+from fairseq_guided_align.markup.notes import SegmentCounts
 from fairseq_guided_align.markup.settings import tag_settings
 from fairseq_guided_align.subwords.settings import SETTINGS
 
@@ -146,7 +145,7 @@ def _translate_lines(args: argparse.Namespace, group: ProcessGroup, lines: _Line
     if any(too_long):
         say(f"warning: {sum(too_long)} lines are too long for the model; they are written as they are")
     if args.markup is not None or args.protect or args.terms is not None:
-        say(sum(counts, TagCounts()).summary(args.output))
+        say(sum(counts, SegmentCounts()).summary(args.output))
     return 0
 
 
@@ -210,7 +209,7 @@ def _translate_document(args: argparse.Namespace, model: Model, choices: dict[st
         output.write(document.encoded(done.text))
         if report is not None:
             report.writelines(note.row() for note in done.notes)
-    counts = TagCounts()
+    counts = SegmentCounts()
     for one in done.translations:
         counts.add(one.tags if one else 0, ())
     counts.add_notes(done.notes)
@@ -234,7 +233,7 @@ class _Lines:
         self._choices = choices
         self._files = files
         self._share = share
-        self.counts = TagCounts()
+        self.counts = SegmentCounts()
         self.begun = 0
         """Lines of all files before the latest block."""
         self.too_long = 0

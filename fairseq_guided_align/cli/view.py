@@ -8,24 +8,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fairseq_guided_align.cli.options import (
-    MODEL,
-    WORD_SPLIT,
-    add,
-    chosen_words,
-    given_words,
-    named_files,
-    named_text_to_read,
-    text_to_read,
-    text_to_write,
-)
+from fairseq_guided_align.cli.argument_types import named_files, named_text_to_read, text_to_read, text_to_write
+from fairseq_guided_align.cli.options import MODEL, WORD_SPLIT, add, chosen_words, given_words
 from fairseq_guided_align.errors import GuidedAlignError, SubwordMismatchError
 from fairseq_guided_align.files.atomic import STANDARD_OUTPUT, atomic_text
 from fairseq_guided_align.files.byte_lines import raise_length_error
 from fairseq_guided_align.files.progress import say
 from fairseq_guided_align.links.link import CorpusLinks, SentenceLinks
 from fairseq_guided_align.links.linked_text import PIECES_SPLIT, LinkedText
-from fairseq_guided_align.links.reading import begun, read_link_file
+from fairseq_guided_align.links.reading import read_link_file, recognisable
 from fairseq_guided_align.pictures.page import Pair, View, page_html, view
 from fairseq_guided_align.subwords.conversion import spread_over_pieces, subword_links_to_word_links
 from fairseq_guided_align.subwords.spelling import match_sentence
@@ -148,7 +139,7 @@ def _check(args: argparse.Namespace) -> None:
 def _of_models(args: argparse.Namespace) -> Shown:
     split = args.split or "test"
     checkpoints = named_files(args.checkpoint, "--checkpoint")
-    gold_path = begun(args.gold) if args.gold else ""
+    gold_path = recognisable(args.gold) if args.gold else ""
     gold = read_link_file(gold_path, args.gold_one_based) if args.gold else None
     # Importing torch and fairseq takes seconds, which links in files need not wait for.
     from fairseq_guided_align.aligning.extraction import AlignmentModel

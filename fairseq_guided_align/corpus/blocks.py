@@ -71,8 +71,8 @@ def block_tasks(corpus: Corpus, models: Models, settings: PreprocessSettings) ->
     has_words = corpus.words != corpus.text
     if has_words:
         paths += corpus.words
-    if corpus.pharaoh is not None:
-        paths.append(corpus.pharaoh)
+    if corpus.links_to_read is not None:
+        paths.append(corpus.links_to_read)
     together = read_blocks_together if settings.workers == 1 else locate_blocks_together
     for first_line, blocks in together(paths, LINES_IN_BLOCK):
         yield BlockTask(
@@ -93,7 +93,7 @@ def cut_and_convert(task: BlockTask) -> CutBlock:
     keep = np.ones(len(cut[0].lengths), bool)
     if corpus.is_training:
         keep = _kept((cut[0].lengths, cut[1].lengths), settings)
-    # Before words and pieces are compared: what is left out cannot stop the command.
+    # Before words and pieces are compared: in a pair that is left out, a difference is no error.
     rows = np.flatnonzero(keep)
     links = CorpusLinks.empty(len(keep))
     if task.links is not None:
@@ -104,7 +104,7 @@ def cut_and_convert(task: BlockTask) -> CutBlock:
         links = links.select(rows)
     coded, special_tokens = zip(*(cut[side].for_fairseq(own_symbols(settings, side)) for side in (0, 1)))
     pieces = [side.text() for side in coded]
-    # The pieces' own file is not for the user to look into: messages name what they came from.
+    # Messages name the user's file, not that of the pieces, which nobody but this program has seen.
     names = [Side(corpus.words[i], corpus.text[i], settings.subwords, task.models[i]) for i in (0, 1)]
     made, counts = convert_block(
         links,

@@ -84,8 +84,8 @@ class Corpus:
     links_text: PathLike | None = None
 
     @property
-    def pharaoh(self) -> PathLike | None:
-        """The links to read; None where there are none."""
+    def links_to_read(self) -> PathLike | None:
+        """The links as Pharaoh text; None where there are none."""
         return self.links if self.links_text is None else self.links_text
 
     @property
@@ -164,7 +164,7 @@ def check_lengths(corpora: Sequence[Corpus]) -> None:
     :raises GuidedAlignError: a text is empty, on which fairseq ends in a traceback.
     """
     for corpus in corpora:
-        files = [*corpus.text, *corpus.words, *([] if corpus.pharaoh is None else [corpus.pharaoh])]
+        files = [*corpus.text, *corpus.words, *([] if corpus.links_to_read is None else [corpus.links_to_read])]
         lengths = {count_lines(path) for path in set(files)}
         if len(lengths) > 1:
             raise_length_error(files)

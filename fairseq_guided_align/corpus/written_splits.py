@@ -41,7 +41,7 @@ class WrittenSplit:
 def write_split(
     corpus: Corpus, folder: Path, text_folder: Path, models: Models, settings: PreprocessSettings
 ) -> WrittenSplit:
-    """Pieces and words of a split into the folder of text, links into the data folder; a summary is shown.
+    """Write a split: pieces and words into the folder of text, links into the data folder. A summary is shown.
 
     :raises GuidedAlignError: text or links are wrong, or no pair is left.
     """

@@ -28,7 +28,7 @@ class PrintedForm:
 
     :param form: ``hard``: links of each target token with its likeliest source token; ``soft``: probabilities.
     :param threshold: soft alignments are weighted links of at least this probability, above 0, at most 1; None: rows
-        of probabilities where the program can print them.
+        of probabilities, or where the program cannot print rows, links of at least :data:`SHOWN_PROBABILITY`.
     :param words: how pieces make up the words that are linked, one of ``subwords.pieces.KINDS``; None: pieces
         are linked.
     :param in_rows: tells whether the program can print rows of probabilities, as ``fairseq-generate`` can and

@@ -241,5 +241,5 @@ def _take_lines(path: PathLike, lines: int) -> Iterator[bytes]:
 
 
 def _line_ends(block: bytes) -> np.ndarray:
-    """Where each line's successor begins."""
+    """Offset just after each line feed."""
     return np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n")) + 1

@@ -39,7 +39,7 @@ class Process(NamedTuple):
 
 TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 SLURM = ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID", "SLURM_JOB_ID", "SLURM_STEP_ID")
-"""The last is that of a task that ``srun`` started: a batch script that runs a command by itself has the others."""
+"""Only a task of ``srun`` has ``SLURM_STEP_ID``; a command that a batch script runs by itself has just the others."""
 
 
 def this_process(environment: Mapping[str, str] = os.environ) -> Process:
@@ -68,8 +68,8 @@ def _whole_number(name: str, value: str) -> int:
 def share_of(lines: int, process: Process, block: int) -> range:
     """Positions, from 0, of the lines of one process: consecutive, and about as many for each.
 
-    Where there are at least ten blocks for each process, shares begin where blocks begin: batches, and so every digit
-    of a probability, are then those of a single process.
+    With ten blocks or more for each process, shares begin where blocks begin. The batches are then those of a single
+    process, and so is every digit of a probability.
 
     :param lines: of the whole text.
     :param block: lines that a single process sorts into batches together.

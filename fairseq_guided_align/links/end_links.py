@@ -31,7 +31,7 @@ def take_off_end_links(
     has_end = np.zeros(len(links), bool)
     has_end[sentence[(links.source == after_source) & (links.target == after_target)]] = True
     asked = has_links if telling is None else has_links & telling
-    # In a file that counts from 1, the full stops are linked there, and nothing at position 0.
+    # In a file that counts from 1, links of the last words look like these; such a file has no position 0.
     if not (_counts_from_zero(links) and asked.any() and has_end[asked].mean() > MOST):
         return links, 0
     of_end &= (links.source <= after_source) & (links.target <= after_target)
@@ -39,13 +39,13 @@ def take_off_end_links(
 
 
 def pairs_that_end_beyond(links: CorpusLinks, others: CorpusLinks) -> tuple[int, int]:
-    """Pairs whose links have a last one that joins positions which no link of the other file reaches, and all pairs.
+    """How many pairs have a last link that lies, on both sides, behind all links of the other file; and of how many.
 
-    So it is with Marian's links beside others of the same text. It is no proof: so it is, too, where only one of two
-    files links the full stops.
+    Marian's links look so beside others of the same text. It is no proof: they also look so where only one of two files
+    links the full stops.
 
     :param others: of the same pairs. Pairs without links in either are not looked at.
-    :return: no pair at all of a file that counts from 1.
+    :return: (0, 0) for a file without position 0, because it counts from 1.
     """
     if not _counts_from_zero(links):
         return 0, 0

@@ -1,4 +1,7 @@
-"""Whether links count words by another definition than the one in use, to be seen in lines where the two differ."""
+"""Whether links count words by another definition than the one in use.
+
+Lines tell it in which the two definitions give different numbers of words.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,16 @@ from fairseq_guided_align.links.link import CorpusLinks
 from fairseq_guided_align.links.words import WordSplits, other_split, shown
 
 LEAST_SHARE = 0.1
-"""Of the pairs with more words by the other definition, the share that must have links to those words."""
+"""At least this share of the pairs in which the other definition has more words must have links to these words."""
 
 CHANCE = 0.01
-"""Probability that links miss all words that only the definition in use has, below which there is a warning."""
+"""Links by the definition in use may, by accident, miss all words that only it has.
+
+Below this probability of such an accident, there is a warning.
+"""
 
 NO_CHANCE = 0.0001
-"""The same probability, below which it is an error."""
+"""Below this probability of such an accident, it is an error."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,10 @@ class SplitEvidence:
 
     @property
     def _chance(self) -> float:
-        """Probability that links do not reach the words that only the definition in use has; 1 where they do."""
+        """Probability that links by the definition in use miss, in all pairs, the words that only it has.
+
+        1 where links reach such words.
+        """
         last_linked = min(0.9, self.same_last_linked / self.same) if self.same else 0.5
         return 1.0 if self.more_reached else float((1 - last_linked) ** self.more)
 
@@ -109,17 +118,17 @@ def evidence_of(
 
 
 def split_contradiction_warning(name: PathLike, evidence: SplitEvidence, word_split: WordSplits) -> str | None:
-    """The error where links cannot count by the definition in use; None where they can."""
+    """What to say, as an error or a warning, where links cannot count by the definition in use; None where they can."""
     if not evidence.contradicts:
         return None
     other = other_splits(word_split)
     if evidence.reaches_other:
         seen = (
             f"in {evidence.fewer_beyond} of {evidence.fewer} sentence pairs with a no-break space or the like they"
-            " reach words that only the former have"
+            f" reach beyond the last of the words {told(word_split)}"
         )
     else:
-        seen = _unreached(evidence)
+        seen = _unreached(evidence, word_split)
     return (
         f"{name}: the links count words {told(other)}, not {told(word_split)}: {seen};"
         f" give {_options(other, word_split)}"
@@ -127,13 +136,13 @@ def split_contradiction_warning(name: PathLike, evidence: SplitEvidence, word_sp
 
 
 def split_warning(name: PathLike, evidence: SplitEvidence, word_split: WordSplits) -> str | None:
-    """The warning where links hardly count by the definition in use; None where they do, or certainly do not."""
+    """What to warn of where links hardly count by the definition in use; None where they do, or certainly do not."""
     if evidence.contradicts or not evidence.suspicious:
         return None
     other = other_splits(word_split)
     return (
         f"{name}: the links seem to count words {told(other)}, not {told(word_split)}:"
-        f" {_unreached(evidence)}; if so, give {_options(other, word_split)}"
+        f" {_unreached(evidence, word_split)}; if so, give {_options(other, word_split)}"
     )
 
 
@@ -155,5 +164,5 @@ def _options(wanted: WordSplits, given: WordSplits) -> str:
     return " ".join(f"--{side}-word-split {split}" for side, split, now in sides if split != now)
 
 
-def _unreached(evidence: SplitEvidence) -> str:
-    return f"in none of {evidence.more} sentence pairs in which the latter are more does a link reach the last of them"
+def _unreached(evidence: SplitEvidence, word_split: WordSplits) -> str:
+    return f"{evidence.more} sentence pairs have more words {told(word_split)}, and no link reaches the additional ones"

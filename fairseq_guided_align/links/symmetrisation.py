@@ -20,13 +20,14 @@ One core symmetrises 15,000 to 50,000 sentence pairs of some 20 words a second.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
 import numpy as np
 
 from fairseq_guided_align.errors import AlignmentLengthError, AlignmentRangeError, GuidedAlignError
 from fairseq_guided_align.links.link import CorpusLinks, SentenceLinks
-
-SYMMETRISATIONS = ("intersection", "union", "grow-diag", "grow-diag-final", "grow-diag-final-and")
-"""From the fewest links to the most; but ``union`` holds all others."""
 
 CHUNK = 65536
 """Sentence pairs at a time, so that the Python lists stay small."""
@@ -81,12 +82,7 @@ def _symmetrise_chunk(forward: CorpusLinks, reverse: CorpusLinks, method: str) -
     union, place = np.unique(keys, return_inverse=True)
     is_reverse = np.arange(len(keys)) >= len(forward.source)
     in_forward, in_reverse = (np.bincount(place[side], minlength=len(union)) > 0 for side in (~is_reverse, is_reverse))
-    if method == "union":
-        taken = np.ones(len(union), dtype=bool)
-    elif method == "intersection":
-        taken = in_forward & in_reverse
-    else:
-        taken = _grown(union, in_forward, in_reverse, sentences, block, stride, method)
+    taken = SYMMETRISATIONS[method](_Union(union, in_forward, in_reverse, sentences, block, stride))
     summed = np.bincount(place, np.concatenate([forward.weights(), reverse.weights()]))
     weight = summed / (in_forward.astype(np.int64) + in_reverse)
     sure = np.zeros(len(union), dtype=bool)
@@ -102,33 +98,56 @@ def _symmetrise_chunk(forward: CorpusLinks, reverse: CorpusLinks, method: str) -
     )
 
 
-def _grown(
-    union: np.ndarray,
-    in_forward: np.ndarray,
-    in_reverse: np.ndarray,
-    sentences: int,
-    block: int,
-    stride: int,
-    method: str,
-) -> np.ndarray:
-    """(n,) bool: which links of the sorted ``union`` the grow-diag family takes."""
-    bounds = np.searchsorted(union, np.arange(sentences + 1) * block).tolist()
-    cells = (union % block).tolist()
-    both = (in_forward & in_reverse).tolist()
-    forward = in_forward.tolist()
+class _Union(NamedTuple):
+    """The links of either direction, of many sentence pairs.
+
+    :param keys: (n,) int64, ascending: sentence * block + (source + 1) * stride + target + 1.
+    :param in_forward: (n,) bool, whether the forward links hold it.
+    :param in_reverse: (n,) bool, whether the reverse links hold it.
+    """
+
+    keys: np.ndarray
+    in_forward: np.ndarray
+    in_reverse: np.ndarray
+    sentences: int
+    block: int
+    stride: int
+
+
+def _all(union: _Union) -> np.ndarray:
+    return np.ones(len(union.keys), dtype=bool)
+
+
+def _of_both(union: _Union) -> np.ndarray:
+    return union.in_forward & union.in_reverse
+
+
+def _grown(union: _Union, most_linked: int | None) -> np.ndarray:
+    """(n,) bool: which links the grow-diag family takes.
+
+    :param most_linked: see :func:`_grow_one`.
+    """
+    bounds = np.searchsorted(union.keys, np.arange(union.sentences + 1) * union.block).tolist()
+    cells = (union.keys % union.block).tolist()
+    both = _of_both(union).tolist()
+    forward = union.in_forward.tolist()
     taken: list[bool] = []
     for start, stop in zip(bounds, bounds[1:]):
         part = slice(start, stop)
-        taken += _grow_one(cells[part], both[part], forward[part], stride, method)
+        taken += _grow_one(cells[part], both[part], forward[part], union.stride, most_linked)
     return np.array(taken, dtype=bool)
 
 
-def _grow_one(cells: list[int], both: list[bool], forward: list[bool], stride: int, method: str) -> list[bool]:
+def _grow_one(
+    cells: list[int], both: list[bool], forward: list[bool], stride: int, most_linked: int | None
+) -> list[bool]:
     """Which of one sentence pair's links are taken.
 
     :param cells: (source + 1) * stride + target + 1 of each link of the union, ascending.
     :param both: whether a link is in both directions.
     :param forward: whether a link is in the forward direction.
+    :param most_linked: the final rounds take a link if at most so many of its two words have a link, 0 or 1. None: no
+        final rounds.
     """
     taken = {cell for cell, is_both in zip(cells, both) if is_both}
     sources = {cell // stride for cell in taken}
@@ -155,8 +174,7 @@ def _grow_one(cells: list[int], both: list[bool], forward: list[bool], stride: i
             else:
                 still_waiting.append(link)
         waiting = still_waiting
-    if method != "grow-diag":
-        most_linked = 0 if method == "grow-diag-final-and" else 1
+    if most_linked is not None:
         # Links in both directions were taken at the start. Each waiting link is of one direction.
         for direction in (True, False):
             for cell, source, target, is_forward in waiting:
@@ -166,3 +184,17 @@ def _grow_one(cells: list[int], both: list[bool], forward: list[bool], stride: i
                     sources.add(source)
                     targets.add(target)
     return [cell in taken for cell in cells]
+
+
+SYMMETRISATIONS: dict[str, Callable[[_Union], np.ndarray]] = {
+    "intersection": _of_both,
+    "union": _all,
+    "grow-diag": partial(_grown, most_linked=None),
+    "grow-diag-final": partial(_grown, most_linked=1),
+    "grow-diag-final-and": partial(_grown, most_linked=0),
+}
+"""By name, (n,) bool: which links are taken.
+
+What a new one does is said in the help of ``--symmetrisation`` (``cli/options.py``), in page 2 of the guide and above.
+``tests/links/test_symmetrisation.py`` needs it in its ``reference`` and, where fast_align has it, in ``ATOOLS``.
+"""

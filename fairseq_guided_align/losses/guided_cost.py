@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -37,13 +38,13 @@ class TokenCosts:
 
 @dataclass(frozen=True)
 class GoldEntries:
-    """The non-zero entries of a batch's gold rows, beside the attention that they are compared with.
+    """Entries of a batch's gold rows, beside the attention that they are compared with. Every other entry is 0.
 
     :param attention: (batch, target, source) probabilities, each target token's in its own row.
     :param source_is_real: (batch, source) False on padding.
     :param rows: (n,) int64, each entry's target token as an index into the batch's target tokens.
     :param source: (n,) int64, each entry's source column.
-    :param gold: (n,) entries, at least 0.
+    :param gold: (n,) entries, 0 or more; 0 for links of tokens that are not guided.
     """
 
     attention: Tensor
@@ -75,11 +76,31 @@ class GoldEntries:
         )
 
 
-COSTS: dict[str, Callable[[GoldEntries, bool], Tensor]] = {
-    "ce": GoldEntries.cross_entropy,
-    "mse": GoldEntries.mean_squared_error,
+class Cost(NamedTuple):
+    """A way to compare attention with gold rows.
+
+    :param of_tokens: (batch * target,) cost of every target token, whether it is guided or not; of the entries, and of
+        whether the arithmetic is OpenNMT-tf's.
+    :param adds_up: the cost of a token is a sum over its entries, each times its gold, so that two entries of one cell
+        cost as much as one with the sum of their gold.
+    :param unlinked_in_opennmt_tf: in OpenNMT-tf, tokens without links cost as well.
+    """
+
+    of_tokens: Callable[[GoldEntries, bool], Tensor]
+    adds_up: bool
+    unlinked_in_opennmt_tf: bool
+
+
+COSTS = {
+    "ce": Cost(GoldEntries.cross_entropy, adds_up=True, unlinked_in_opennmt_tf=False),
+    "mse": Cost(GoldEntries.mean_squared_error, adds_up=False, unlinked_in_opennmt_tf=True),
 }
-"""By the names of ``--guided-alignment-type``: the cost of every target token, whether it is guided or not."""
+"""By the names of ``--guided-alignment-type``.
+
+A new one has its formula in ``losses/formulas.py`` and its row here. It and its unit are named in the help of the
+option (``training/criterion_options.py``), in ``TokenCosts``, in ``GuidedAlignmentCrossEntropy.reduce_metrics``, in the
+README and in page 7 of the guide. ``tests/reference.py`` needs it too: until then, the tests of all choices fail.
+"""
 
 
 @dataclass(frozen=True)
@@ -129,10 +150,11 @@ class GuidedCost:
             rows = torch.cat([rows, torch.arange(batch * width, device=attention.device)])
             source = torch.cat([source, last_real(source_is_real).repeat_interleave(width)])
             gold = torch.cat([gold, pulled.view(-1)])
-        if self.opennmt_tf and self.type == "mse":
+        kind = COSTS[self.type]
+        if self.opennmt_tf and kind.unlinked_in_opennmt_tf:
             guided = alignable
 
-        cost = COSTS[self.type](GoldEntries(attention, source_is_real, rows, source, gold), self.opennmt_tf)
+        cost = kind.of_tokens(GoldEntries(attention, source_is_real, rows, source, gold), self.opennmt_tf)
         return TokenCosts(cost.view(batch, width) * guided, guided, linked, alignable)
 
     def _gold_of_links(self, links: BatchLinks, alignable: Tensor, attention: Tensor) -> tuple[Tensor, Tensor]:
@@ -140,7 +162,7 @@ class GuidedCost:
         weight = links.weight.to(attention.dtype) * alignable.view(-1).index_select(0, links.rows)
         total = weight.new_zeros(alignable.numel()).index_add(0, links.rows, weight)
         gold = shares(weight, total, links.rows) if self.normalized else weight
-        # The cross-entropy of shares is a sum over the links, so it needs no merging.
-        if not links.unique and (self.type != "ce" or not self.normalized):
+        # Of a double link, shares are added, which some costs do by themselves; of weights one is kept.
+        if not links.unique and not (self.normalized and COSTS[self.type].adds_up):
             gold = merge_duplicate_links(links.rows * attention.size(2) + links.source, gold, add=self.normalized)
         return gold, total.view(alignable.shape) > 0

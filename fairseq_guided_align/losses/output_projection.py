@@ -19,7 +19,7 @@ HOOKS_ON_LOGITS = ("_forward_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
 def find_output_projection(model: nn.Module) -> nn.Linear | str:
-    """The matrix product with which the model makes its logits, if it does nothing else to them.
+    """The module whose result is the model's logits, if nothing else reads or changes them.
 
     :return: the module, or the reason why the logits cannot be left out.
     """

@@ -36,7 +36,8 @@ class VocabularySoftmax:
         """What the model's forward pass runs in, to give the loss instead of logits; None where it gives logits.
 
         :param target: (batch, target) labels.
-        :param summed: the gradient of the sum over the target tokens is wanted, not that of each one's loss.
+        :param summed: True: the caller needs only the gradient of the sum over the target tokens. False: that of each
+            token's loss.
         :raises GuidedAlignError: ``chunked`` was asked for, and is not possible.
         """
         found = "as --vocabulary-softmax asks" if self._choice == "full" else find_output_projection(model)

@@ -98,9 +98,11 @@ def _is_quote(units: Units, position: int) -> bool:
 
 
 def _grown(position: int, step: int, inside: list[int], units: Units, free: tuple[int, int]) -> int:
-    """The edge of a span after the marks that have their like inside the source's span are taken in.
+    """The edge of a span, moved over marks of kinds that the source's span has at this edge, each as often as there.
 
     :param position: the unit beyond the edge.
+    :param step: -1 for the start, 1 for the stop.
+    :param inside: the kinds of the marks at this edge of the source's span.
     :return: the span's new start, or stop.
     """
     edge = position + (1 if step < 0 else 0)

@@ -37,8 +37,8 @@ _TOLD = {
 
 
 @dataclass
-class TagCounts:
-    """What was seen in many segments."""
+class SegmentCounts:
+    """Segments, their tags and what there is to say of them, counted over many segments."""
 
     lines: int = 0
     tagged_lines: int = 0
@@ -60,11 +60,11 @@ class TagCounts:
         for note in notes:
             self.notes[note.kind] = self.notes.get(note.kind, 0) + 1
 
-    def __add__(self, other: TagCounts) -> TagCounts:
+    def __add__(self, other: SegmentCounts) -> SegmentCounts:
         kinds = {**self.notes, **other.notes}
         notes = {kind: self.notes.get(kind, 0) + other.notes.get(kind, 0) for kind in kinds}
         lines, tagged_lines = self.lines + other.lines, self.tagged_lines + other.tagged_lines
-        return TagCounts(lines, tagged_lines, self.tags + other.tags, notes)
+        return SegmentCounts(lines, tagged_lines, self.tags + other.tags, notes)
 
     def summary(self, name: str) -> str:
         """One line for the user; ``name`` begins it."""

@@ -196,9 +196,11 @@ def _free_runs(
 def _win_back(
     element: Element, spans: list[Element], placed: list[Placed | None], owner: list[int], links: Sequence[Link]
 ) -> list[Part]:
-    """The words linked to an element that lie inside one sibling's span, so that no element loses all of its words.
+    """Take an element's words back from the one sibling that has them all, so that no element loses all of its words.
 
     The sibling keeps what is left or right of them, whichever has more links; nothing changes where neither has any.
+
+    :return: the span of these words; nothing where they are not taken back.
     """
     targets = [target for source, target, _ in links if element.start <= source < element.stop]
     start, stop = min(targets), max(targets) + 1
@@ -298,7 +300,10 @@ def _room(span: Part, owner: list[int], parts: list[Part], among: Sequence[bool]
 
 
 def _runs(inside: range, links: Sequence[Link], parts: list[Part], marks: Sequence[bool]) -> list[Part]:
-    """Each run of target words of which more links lead inside than outside; words without links join two such runs."""
+    """Runs of target words that are linked more strongly inside than outside.
+
+    Words without links between two runs join them.
+    """
     balance: dict[int, float] = {}
     for source, target, weight in links:
         balance[target] = balance.get(target, 0.0) + (weight if source in inside else -weight)

@@ -27,7 +27,7 @@ from fairseq_guided_align.scores.significance import Measures
 
 
 @dataclass(frozen=True)
-class TagCounts:
+class TagScoreCounts:
     """Of one segment, or added up over many.
 
     :param segments: that have tags in the reference or in what is scored.
@@ -50,7 +50,7 @@ class TagCounts:
     well_formed: int = 0
 
 
-COLUMNS = tuple(field.name for field in fields(TagCounts))
+COLUMNS = tuple(field.name for field in fields(TagScoreCounts))
 
 BROKEN, TEXT, TAGS = "is not well formed", "has another text", "has other tags"
 """Why a segment is not consistent."""
@@ -62,7 +62,7 @@ class SegmentScore:
     :param difference: one of :data:`BROKEN`, :data:`TEXT` and :data:`TAGS`, None of a consistent segment.
     """
 
-    counts: TagCounts
+    counts: TagScoreCounts
     difference: str | None
 
 
@@ -74,16 +74,16 @@ def score_segment(reference: TaggedText, scored: TaggedText | None) -> SegmentSc
     wanted_text, wanted = _in_single_spaces(reference)
     tags = len(wanted)
     if scored is None:
-        return SegmentScore(TagCounts(segments=1, tags=tags), BROKEN)
+        return SegmentScore(TagScoreCounts(segments=1, tags=tags), BROKEN)
     text, placed = _in_single_spaces(scored)
     if not wanted and not placed:
-        return SegmentScore(TagCounts(), None)
+        return SegmentScore(TagScoreCounts(), None)
     if text != wanted_text:
-        return SegmentScore(TagCounts(segments=1, tags=tags, well_formed=1), TEXT)
+        return SegmentScore(TagScoreCounts(segments=1, tags=tags, well_formed=1), TEXT)
     if Counter(raw for raw, _ in placed) != Counter(raw for raw, _ in wanted):
-        return SegmentScore(TagCounts(segments=1, tags=tags, well_formed=1), TAGS)
+        return SegmentScore(TagScoreCounts(segments=1, tags=tags, well_formed=1), TAGS)
     return SegmentScore(
-        TagCounts(
+        TagScoreCounts(
             segments=1,
             tags=tags,
             placed=sum((Counter(wanted) & Counter(placed)).values()),
@@ -97,7 +97,7 @@ def score_segment(reference: TaggedText, scored: TaggedText | None) -> SegmentSc
     )
 
 
-def counts_row(counts: TagCounts) -> tuple[int, ...]:
+def counts_row(counts: TagScoreCounts) -> tuple[int, ...]:
     """The counts in the order of :data:`COLUMNS`."""
     return astuple(counts)
 

@@ -22,8 +22,8 @@ class Finished(NamedTuple):
 
     :param text: it.
     :param plain: the translation without tags, in which protected text was put right.
-    :param words: the range in ``plain`` of each word that the links count; empty where it was replaced together with
-        the word before it. None for what stands between white space.
+    :param words: the range in ``plain`` of each word that the links count. An empty range: the word was replaced
+        together with the one before it. None: the words are what stands between white space.
     :param guessed: how many tags no link speaks for; a pair is one.
     :param notes: what there is to say.
     """
@@ -162,8 +162,9 @@ def _with_kept_text(
 
 
 def _gap_of(place: int, source_words: Ranges, links: Links, words: int) -> int:
-    """The word of the translation before which the fewest links cross what stands at a character of the source; of
-    several, the nearest to its share of the sentence.
+    """The word of the translation before which to insert what stands at a character of the source.
+
+    The fewest links cross there. Of several such places, it is the one nearest to the same share of the sentence.
     """
     before = sum(stop <= place for _, stop in source_words)
     share = before / max(len(source_words), 1) * words

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.byte_lines import PathLike, decode_line, raise_length_error, read_blocks_together
 from fairseq_guided_align.links.words import DEFAULT_SPLITS, WordSplits, split_words
-from fairseq_guided_align.markup.notes import Note, TagCounts
+from fairseq_guided_align.markup.notes import Note, SegmentCounts
 from fairseq_guided_align.markup.segment_links import SegmentLinks, SegmentTexts, links_of_file
 from fairseq_guided_align.markup.segments import Finished, finished, taken_apart
 from fairseq_guided_align.markup.settings import TagSettings
@@ -48,7 +48,7 @@ class _Segment(NamedTuple):
     notes: list[Note]
 
 
-def tagged_lines(files: TagFiles, settings: TagSettings, counts: TagCounts) -> Iterator[tuple[str, list[Note]]]:
+def tagged_lines(files: TagFiles, settings: TagSettings, counts: SegmentCounts) -> Iterator[tuple[str, list[Note]]]:
     """The tagged translations, in order, each with what there is to say of it.
 
     :param counts: grows with the lines.

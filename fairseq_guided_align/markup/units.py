@@ -89,7 +89,7 @@ def _are_one_word(units: Units, unit: int) -> bool:
 
 
 def is_seam(units: Units, unit: int) -> bool:
-    """Whether two texts meet before a unit that nothing but a tag parted, as in ``the end.Next`` and ``titleText``."""
+    """Whether two texts that only a tag had separated meet before a unit, as in ``the end.Next`` and ``titleText``."""
     before, after = units.text[units.stops[unit - 1] - 1], units.text[units.starts[unit]]
     if units.stops[unit - 1] != units.starts[unit]:
         return False

@@ -19,11 +19,11 @@ class _Piece(NamedTuple):
     :param solid: the tags alone.
     :param role: of a pair's tag; isolated otherwise.
     :param before: whether white space, or the segment's start, came before them in the source.
-    :param after: likewise after them, or the segment's end.
+    :param after: whether white space, or the segment's end, came after them in the source.
     :param loose: whether white space, not an end of the segment, stood on both sides.
-    :param apart: whether they stood where nothing but tags kept two words apart.
-    :param last: the position of the last tag in the source.
-    :param follows: that of the tag that stood right before them, without white space between; -1 where there is none.
+    :param apart: whether, in the source, only tags separated the word before them from the word after them.
+    :param last: index of the last of them among the source's tags.
+    :param follows: index of the tag right before them in the source, with no white space between; -1: none.
     """
 
     gap: int

@@ -58,8 +58,8 @@ class Comparison:
     """Two systems on the same sentence pairs, by paired bootstrap resampling.
 
     :param difference: second system's score minus the first's, with its interval.
-    :param p_value: two-sided: the share of resamples, moved so that their mean difference is 0, that differ at least
-        as much as the systems do; (hits + 1) / (samples + 1), so above 0.
+    :param p_value: two-sided: the share of resamples whose difference, less the mean of all resamples, is at least as
+        large as the observed one, whichever its sign; (hits + 1) / (samples + 1), so above 0.
     :param first_wins: share of the resamples in which the first system is better (Koehn 2004).
     :param second_wins: share in which the second is; the rest are ties.
     """
@@ -120,7 +120,7 @@ def paired_bootstrap(
     width = first.shape[1]
     differences = measures.table(sums[:, width:])[metric] - measures.table(sums[:, :width])[metric]
     observed = _score(measures, metric, second) - _score(measures, metric, first)
-    # Equal systems give differences of exactly 0; rounding may lift none of the others above the observed one.
+    # Differences that are as large but for rounding count, hence 1e-12.
     as_large = np.abs(differences - differences.mean()) >= abs(observed) - 1e-12
     better = -1 if metric in measures.lower_is_better else 1
     return Comparison(

@@ -93,7 +93,7 @@ def _converted(
     """New links, each with the weight and sureness of the old one that it was made from.
 
     :param sizes: (sentences,) old positions of each source, and of each target.
-    :param spans: the new positions of old ones, given the side, and of each link the sentence and the old position.
+    :param spans: called with the side, and with the sentence and old position of each link; gives the new positions.
     """
     if not len(links) == len(source) == len(target):
         raise AlignmentLengthError(

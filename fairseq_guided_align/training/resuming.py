@@ -68,15 +68,15 @@ class ResumableTask(FairseqTask):
         """Called with the checkpoint that training begins with, before its weights are read.
 
         :param state: what the checkpoint holds.
-        :param continues: this training wrote it and goes on; else a new training starts from its weights.
+        :param continues: True: the training that wrote it goes on. False: a new training starts from its weights.
         :raises GuidedAlignError: the checkpoint does not go with this training.
         """
 
 
 def _shuffle_from_the_named_epoch(batches: Any) -> None:
-    """Let fairseq's iterator shuffle from the epoch on that ``--curriculum`` names, resumed or not.
+    """Let fairseq's iterator shuffle from the epoch on that ``--curriculum`` names.
 
-    fairseq's own keeps to what holds for the first epoch of the run.
+    fairseq decides this once, in the first epoch of a run, and a resumed run begins with a later epoch.
     """
     make = batches._get_iterator_for_epoch
 
@@ -120,7 +120,7 @@ def _going_on_exactly(load: Any) -> Any:
             return load(cfg, trainer, **options)
         check_checkpoint_options(trainer)
         _name_languages(trainer)
-        path, continues = _restored(cfg, trainer)
+        path, continues = _checkpoint_to_load(cfg, trainer)
         state = read_light(path) if path is not None else {}
         if path is not None:
             trainer.task.before_resuming(path, state, continues)
@@ -158,8 +158,11 @@ def _name_languages(trainer: Any) -> None:
                 setattr(part, name, getattr(options, name, None))
 
 
-def _restored(cfg: Any, trainer: Any) -> tuple[str | None, bool]:
-    """The checkpoint that fairseq is about to load, made whole, or None; and whether the training in it goes on."""
+def _checkpoint_to_load(cfg: Any, trainer: Any) -> tuple[str | None, bool]:
+    """The checkpoint that fairseq is about to load, or None; and whether the training in it goes on.
+
+    First, a checkpoint in ``--save-dir`` whose writing was cut off is replaced by one that is whole.
+    """
     suffix = trainer.checkpoint_suffix or ""
     if cfg.restore_file != LAST:
         path = cfg.restore_file.replace(".pt", suffix + ".pt")

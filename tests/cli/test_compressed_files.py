@@ -11,7 +11,7 @@ from compressed import COMPRESS, DECOMPRESS
 from conftest import MadeUpData, TrainedModel
 from streams import parser_of, standard_input
 
-from fairseq_guided_align.cli import options
+from fairseq_guided_align.cli import argument_types
 from fairseq_guided_align.cli.main import COMMANDS, main
 from fairseq_guided_align.files.compression import KINDS
 
@@ -109,7 +109,7 @@ def test_there_is_a_run_with_every_option_of_text() -> None:
         parser = parser_of(command)
         if command == "preprocess":
             continue  # Takes long; test_tsv.py has it.
-        actions = [action for action in parser._actions if action.type in options.TEXT_TYPES]
+        actions = [action for action in parser._actions if action.type in argument_types.TEXT_TYPES]
         named = set()
         for name, run in RUNS.items():
             if command_of(name) == command:

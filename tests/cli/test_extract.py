@@ -177,6 +177,7 @@ def test_the_other_model_has_to_be_of_the_opposite_direction(
         (["--method", "tuned"], "--method tuned: nothing is known of words, one direction in"),
         (["--tune", "x", "--method", "argmax"], "--tune learns how links are read"),
         (["--tune", "x", "--output", "y"], "--tune writes no links"),
+        (["--gold-one-based"], "--gold-one-based says how the links of --tune count"),
         (["--method", "threshold", "--threshold", "2"], "above 0 and at most 1; got 2.0"),
         (["--source", "a"], "--source and --target go together"),
         (["--source", "a", "--target", "b", "--split", "test"], "give one"),

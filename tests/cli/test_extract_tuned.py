@@ -110,6 +110,18 @@ def test_pieces_are_kept_beside_words(
     assert kept["words, one direction"] == kept["pieces, one direction"]
 
 
+def test_links_that_count_from_1(made_up: MadeUpData, checkpoint: Path) -> None:
+    gold = (made_up.text / "test.align").read_text(encoding="utf-8")
+    from_1 = checkpoint.parent / "links"
+    from_1.write_text(re.sub(r"\d+", lambda number: str(int(number[0]) + 1), gold), encoding="utf-8")
+    learnt = []
+    for options in ([made_up.text / "test.align"], [from_1, "--gold-one-based"]):
+        assert run(checkpoint, "--split", "test", "--tune", *options) == 0
+        learnt.append(file_of_readers(checkpoint).read_text())
+        file_of_readers(checkpoint).unlink()
+    assert learnt[0] == learnt[1]
+
+
 def test_what_is_left_out_is_counted(
     made_up: MadeUpData, checkpoint: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

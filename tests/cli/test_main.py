@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import re
 import subprocess
 import sys
 import types
@@ -43,9 +44,21 @@ def test_help_lists_the_modules_of_the_folder(capsys: pytest.CaptureFixture[str]
     assert left("--help") == 0
     lines = capsys.readouterr().out.split("subcommands:\n")[1].split("\n\n")[0].splitlines()
     assert [line.split(maxsplit=1) for line in lines] == [list(row) for row in cli.COMMANDS.items()]
-    files = {p.stem.replace("_", "-") for p in Path(cli.__file__).parent.glob("*.py")} - {"--init--", "main", "options"}
+    shared = {"--init--", "main", "options", "argument-types"}
+    files = {p.stem.replace("_", "-") for p in Path(cli.__file__).parent.glob("*.py")} - shared
     assert files == set(cli.COMMANDS)
     assert not any("\n" in line or not line for line in cli.COMMANDS.values())
+
+
+def test_the_readme_names_every_command() -> None:
+    readme = (Path(fairseq_guided_align.__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    table = readme.split("\n## Commands\n")[1].split("\n## ")[0]
+    named = [
+        name
+        for row in table.splitlines()
+        for name in re.findall(r"`([a-z][a-z0-9-]*)`", row.split("|")[1] if row else "")
+    ]
+    assert sorted(named) == sorted(cli.COMMANDS)
 
 
 def test_paragraphs_of_a_description_stay_apart(

@@ -15,7 +15,7 @@ import pytest
 from conftest import MadeUpData, TrainedModel
 from streams import parser_of, standard_input
 
-from fairseq_guided_align.cli import options
+from fairseq_guided_align.cli import argument_types
 from fairseq_guided_align.cli.main import COMMANDS, main
 from fairseq_guided_align.links.pharaoh import read_links
 
@@ -38,11 +38,11 @@ def test_every_file_says_what_a_dash_means() -> None:
             word in action.metavar for word in ("FILE", "LOG", "GOLD", "HYP")
         )
         if (command, name) == ("average", "--output"):
-            assert action.type is options.checkpoint_to_write
+            assert action.type is argument_types.checkpoint_to_write
         elif names_file and name not in NO_TEXT and (command, name) not in PICTURES:
-            assert action.type in options.TEXT_TYPES, f"{command} {name}"
+            assert action.type in argument_types.TEXT_TYPES, f"{command} {name}"
         if name in ("--destdir", "output"):
-            assert action.type is options.folder_to_write
+            assert action.type is argument_types.folder_to_write
 
 
 def test_check(made_up: MadeUpData, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -110,8 +110,11 @@ def test_aer(made_up: MadeUpData, tmp_path: Path, capsys: pytest.CaptureFixture[
 def test_naacl_in_a_stream_is_recognised(
     made_up: MadeUpData, trained: TrainedModel, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
-    """Every command that reads links does with a stream of NAACL word alignments what it does with their file."""
+    """Every command whose links may come from a stream reads NAACL word alignments there as it reads their file."""
     pharaoh, naacl, picture = made_up.text / "test.align", tmp_path / "naacl", tmp_path / "a.png"
+    checkpoint = shutil.copy(trained.checkpoint, tmp_path / "copy.pt")
+    data = shutil.copytree(made_up.binarised, tmp_path / "data")
+    written = {"plot": picture, "binarize": data / "test.links.src-tgt"}
     links = [
         f"{number:04d} {int(source) + 1} {int(target) + 1} S"
         for number, line in enumerate(pharaoh.read_text().splitlines(), start=1)
@@ -136,6 +139,9 @@ def test_naacl_in_a_stream_is_recognised(
                          "--gold=LINKS"],
         "view of a model": ["view", "--checkpoint", f"one={trained.checkpoint}", *model, "--gold=LINKS", "--out=-"],
         "plot": ["plot", str(trained.checkpoint), *model, "--gold=LINKS", "--sentences=3", f"--out={picture}"],
+        "tags": ["tags", f"--source={source}", f"--target={target}", "--links=LINKS"],
+        "binarize": ["binarize", str(data), "test=LINKS", "-s", "src", "-t", "tgt"],
+        "tune": ["extract", str(checkpoint), *model, "--tune=LINKS"],
     }  # fmt: skip
     for name, command in commands.items():
         printed = []
@@ -143,7 +149,7 @@ def test_naacl_in_a_stream_is_recognised(
             capfdbinary.readouterr()
             with standard_input(naacl.read_bytes()):
                 assert main([argument.replace("LINKS", file) for argument in command]) == 0, name
-            out = picture.read_bytes() if name == "plot" else capfdbinary.readouterr().out
+            out = written[name].read_bytes() if name in written else capfdbinary.readouterr().out
             printed.append(out.replace(str(naacl).encode(), b"-").replace(b"/dev/stdin", b"-"))
         assert printed[0].split() == printed[1].split() != [], name
 
@@ -335,7 +341,7 @@ def test_another_way_of_handling_them_stays() -> None:
 
 def test_user_dir_is_the_folders_own_bytes(made_up: MadeUpData, tmp_path: Path) -> None:
     """Where the package lies in a folder with a Greek name, and the output's encoding has no Greek; through pipes."""
-    package = Path(options.__file__).resolve().parents[1]
+    package = Path(argument_types.__file__).resolve().parents[1]
     (tmp_path / "λ é").mkdir()
     shutil.copytree(package, tmp_path / "λ é" / package.name, ignore=shutil.ignore_patterns("__pycache__"))
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "λ é"), "PYTHONIOENCODING": "latin-1"}

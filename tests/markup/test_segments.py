@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fairseq_guided_align.markup.notes import Note, TagCounts
+from fairseq_guided_align.markup.notes import Note, SegmentCounts
 from fairseq_guided_align.markup.segments import finished, taken_apart
 from fairseq_guided_align.markup.settings import tag_settings
 
@@ -48,7 +48,7 @@ def test_kept_elements(source: str, target: str, pairs: str, expected: str, kind
 
 
 def test_what_is_said_is_counted_and_written_in_one_line() -> None:
-    counts = TagCounts()
+    counts = SegmentCounts()
     counts.add(2, [Note(1, "lost", "x"), Note(1, "inserted", "y")])
     counts.add(0, [])
     counts.add_notes([Note(2, "lost", "z")])

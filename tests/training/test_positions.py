@@ -98,7 +98,8 @@ def test_generation(case: Case) -> None:
 
 def test_ctranslate2(case: Case) -> None:
     rows = [[0.1 * (t + s) for s in range(2)] for t in range(4)]
-    np.testing.assert_allclose(attention_of(rows, case.guided)[:, :2], [rows[2], rows[3], rows[3]], rtol=1e-6)
+    for ended, wanted in ((True, [rows[2], rows[3], rows[3]]), (False, [rows[2], rows[3], rows[3], rows[3]])):
+        np.testing.assert_allclose(attention_of(rows, case.guided, ended)[:, :2], wanted, rtol=1e-6)
 
 
 def test_an_unknown_position_is_an_error() -> None:
