@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import pytest
 import torch
 from conftest import MadeUpData, TrainedModel
 from fairseq_runs import train
-from forked_programs import forked_programs
+from forked_programs import Programs
 
 from fairseq_guided_align.aligning.process_group import device_of
 from fairseq_guided_align.cli.main import main
@@ -41,18 +41,18 @@ def task_of_slurm(number: int, job: str = "7") -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def commands(programs: Programs, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the command and torchrun are, which start at once."""
     folder = tmp_path_factory.mktemp("programs")
-    with forked_programs(folder, {PROGRAM: MODULE, "torchrun": "torch.distributed.run"}):
-        yield folder
+    programs.write(folder, {PROGRAM: MODULE, "torchrun": "torch.distributed.run"})
+    return folder
 
 
-def with_torchrun(programs: Path, *arguments: object) -> None:
+def with_torchrun(commands: Path, *arguments: object) -> None:
     done = subprocess.run(
         [
-            str(programs / "torchrun"), "--standalone", "--nproc-per-node", "2", "--no-python",
-            str(programs / PROGRAM), *map(str, arguments),
+            str(commands / "torchrun"), "--standalone", "--nproc-per-node", "2", "--no-python",
+            str(commands / PROGRAM), *map(str, arguments),
         ],
         env=environment(), capture_output=True, text=True, timeout=200, check=False,
     )  # fmt: skip
@@ -79,7 +79,7 @@ def left_in(folder: Path) -> set[str]:
 
 
 def test_extract_writes_what_one_process_writes(
-    made_up: MadeUpData, trained: TrainedModel, programs: Path, tmp_path: Path
+    made_up: MadeUpData, trained: TrainedModel, commands: Path, tmp_path: Path
 ) -> None:
     """A split; and text of more lines than are read at a time, with an end that has no line feed."""
     source, target = tmp_path / "s.gz", tmp_path / "t"
@@ -90,13 +90,13 @@ def test_extract_writes_what_one_process_writes(
     for name, options in {"split": ["--split", "test", "--level", "pieces"], "text": text}.items():
         command = ["extract", trained.checkpoint, *WORDS, *options, "--output"]
         assert main([*map(str, command), str(tmp_path / f"{name}.one")]) == 0
-        with_torchrun(programs, *command, tmp_path / f"{name}.two")
+        with_torchrun(commands, *command, tmp_path / f"{name}.two")
         assert (tmp_path / f"{name}.two").read_bytes() == (tmp_path / f"{name}.one").read_bytes()
     assert (tmp_path / "text.two").read_bytes().count(b"\n") == 2400
     assert left_in(tmp_path) == {"s.gz", "t", "split.one", "split.two", "text.one", "text.two"}
 
 
-def test_both_directions(made_up: MadeUpData, trained: TrainedModel, programs: Path, tmp_path: Path) -> None:
+def test_both_directions(made_up: MadeUpData, trained: TrainedModel, commands: Path, tmp_path: Path) -> None:
     """Other batches round probabilities otherwise, so only the links are the same to the byte."""
     train(made_up.binarised, tmp_path, "-s", "tgt", "-t", "src", "--disable-validation", updates=2)
     source, target = texts(made_up, "valid")
@@ -105,7 +105,7 @@ def test_both_directions(made_up: MadeUpData, trained: TrainedModel, programs: P
         "--source", source, "--target", target, "--method", "threshold", "--threshold", "0.2", "--output",
     ]  # fmt: skip
     assert main([*command, str(tmp_path / "one")]) == 0
-    processes = as_tasks([str(programs / PROGRAM)], [*command, tmp_path / "two.gz"])
+    processes = as_tasks([str(commands / PROGRAM)], [*command, tmp_path / "two.gz"])
     errors = [process.communicate(timeout=200)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], errors
     one = (tmp_path / "one").read_text().splitlines()
@@ -122,7 +122,7 @@ def test_both_directions(made_up: MadeUpData, trained: TrainedModel, programs: P
 
 
 def test_translate_writes_what_one_process_writes(
-    made_up: MadeUpData, trained: TrainedModel, programs: Path, tmp_path: Path
+    made_up: MadeUpData, trained: TrainedModel, commands: Path, tmp_path: Path
 ) -> None:
     """Translations, links and notes of two files; a share begins in the middle of each."""
     lines = Path(texts(made_up, "test")[0]).read_text(encoding="utf-8").splitlines()
@@ -139,10 +139,10 @@ def test_translate_writes_what_one_process_writes(
         ]  # fmt: skip
 
     alone = subprocess.run(
-        [str(programs / PROGRAM), *map(str, command("one"))], env=environment(), capture_output=True, text=True,
+        [str(commands / PROGRAM), *map(str, command("one"))], env=environment(), capture_output=True, text=True,
         check=True,
     )  # fmt: skip
-    processes = as_tasks([str(programs / PROGRAM)], command("two"))
+    processes = as_tasks([str(commands / PROGRAM)], command("two"))
     errors = [process.communicate(timeout=200)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], errors
     for kind in ("text", "links", "report"):
