@@ -18,7 +18,6 @@ Other work on the machine stretches the wall's clock, not the processors'.
 from __future__ import annotations
 
 import argparse
-import os
 import random
 import resource
 import statistics
@@ -189,7 +188,7 @@ def measure(steps: Sequence[Step], folder: Path) -> Measured:
         with open(folder.parent / "log.txt", "ab") as log:
             at_work = [subprocess.Popen(command, stdout=log, stderr=log) for command in commands]
             while any(one.poll() is None for one in at_work):
-                peak = max(peak, memory(os.getpid()) - memory(os.getpid(), children=False))
+                peak = max(peak, sum(memory(one.pid) for one in at_work))
                 time.sleep(0.1)
         if any(one.returncode for one in at_work):
             sys.exit(f"a command failed: see {log.name}")
@@ -200,12 +199,12 @@ def measure(steps: Sequence[Step], folder: Path) -> Measured:
     return Measured(wall, cpu, peak, disk / 2**20)
 
 
-def memory(process: int, children: bool = True) -> float:
+def memory(process: int) -> float:
     """MiB of a process and its children, where a page that several of them share counts once."""
     try:
         rollup = Path(f"/proc/{process}/smaps_rollup").read_text()
         found = next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")) / 1024
-        threads = list(Path(f"/proc/{process}/task").iterdir()) if children else []
+        threads = list(Path(f"/proc/{process}/task").iterdir())
         below = [child for thread in threads for child in (thread / "children").read_text().split()]
     except (OSError, StopIteration):  # It has ended
         return 0.0

@@ -159,6 +159,8 @@ def run(module: str, argv: list[str], folder: str, environment: dict[str, str], 
         sys.path.insert(0, folder)
         sys.executable = executable
     sys.argv = argv
+    # A job in the background of a script, such as these tests may be, ignores it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     return status_of(module)
 
 

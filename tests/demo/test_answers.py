@@ -7,6 +7,7 @@ import json
 import signal
 import subprocess
 import threading
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -127,7 +128,11 @@ def test_the_command(
     """From the address that it prints to Ctrl-C."""
     options = [str(trained.checkpoint), "--subwords", "words", "--device", "cpu", "--markup", "html,placeholders"]
     command = [programs.python, "-m", "fairseq_guided_align.cli.main", "demo", *options, "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8") as process:
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8") as process,
+        ExitStack() as stack,
+    ):
+        stack.callback(process.kill)
         assert process.stdout is not None
         line = process.stdout.readline()
         assert line.startswith("src to tgt: open http://127.0.0.1:")
