@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.losses.chunk_gradients import SCALE, ChunkGradients
 from fairseq_guided_align.losses.cross_entropy_kernel import cross_entropy_of_logits, why_no_kernel
 from fairseq_guided_align.losses.half_products import HALF, add_product, product, torch_version
 
@@ -27,10 +28,6 @@ tokens and a vocabulary of 32,768, 16 chunks take 1.27 times as long as 4 (bench
 CHUNK_ROWS = {"cpu": (256, 1024), "cuda": (1024, 2**14)}
 """Fewest and most tokens of a chunk. With fewer, going through the weights once a chunk takes too long; with more, a
 chunk of a small vocabulary outgrows the processor's cache."""
-
-SCALE = {torch.float16: 2.0**14}
-"""Factor of p - q, which lies within [-1, 1]: near the top of its range, float16 resolves more of the small
-probabilities."""
 
 
 class ChunkOptions(NamedTuple):
@@ -238,7 +235,7 @@ def _loss_and_gradients(
     of_label = features.new_full((min(chunk_rows, count), 1), -on_label, dtype=exact)
     label_logit, log_denominator = (features.new_empty(count, 1, dtype=exact) for _ in range(2))
     correct = target.new_zeros(()) if count_correct else None
-    gradients = _Gradients(features, weight, bias, mask, wanted)
+    gradients = ChunkGradients(features, weight, bias, mask, wanted)
     # The system would have to map a new matrix for every chunk.
     buffer = features.new_empty(min(chunk_rows, count), vocabulary) if features.dtype == exact else None
     softmax = _softmax_in_place if features.device.type == "cpu" else _softmax
@@ -348,66 +345,6 @@ def _without_padding(
         gradients[0] = put_back(gradients[0])
     likelihood = put_back(loss.negative_log_likelihood)
     return loss._replace(smoothed=put_back(loss.smoothed), negative_log_likelihood=likelihood), gradients
-
-
-class _Gradients:
-    """Gradients of features, weights and bias, summed over chunks; None where they are not wanted.
-
-    :param mask: (tokens,) 1 for real tokens, 0 for padding, of the exact type.
-    """
-
-    def __init__(
-        self,
-        features: Tensor,
-        weight: Tensor,
-        bias: Tensor | None,
-        mask: Tensor,
-        wanted: tuple[bool, bool, bool],
-    ) -> None:
-        self._features, self._weight, self._mask = features, weight, mask
-        self._mask_column = mask.to(features.dtype).unsqueeze(1)
-        self._scale = SCALE.get(features.dtype, 1.0)
-        self.found = [
-            torch.zeros_like(x, dtype=mask.dtype) if x is not None and one else None
-            for x, one in zip((features, weight, bias), wanted)
-        ]
-
-    def add_of_bias(self, difference: Tensor, part: slice) -> None:
-        """From a chunk's ``p - q`` (tokens, V), but for what q puts on every token, in the exact type."""
-        of_bias = self.found[2]
-        if of_bias is not None:
-            of_bias.addmv_(difference.t(), self._mask[part])
-
-    def operand(self, difference: Tensor) -> Tensor:
-        """A chunk's ``p - q`` as the products take it: of the features' type, and scaled where that is another."""
-        if difference.dtype == self._features.dtype:
-            return difference
-        # Scaled in float32 and cast at once, so that the matrix is read once.
-        return torch.mul(difference, self._scale, out=torch.empty_like(difference, dtype=self._features.dtype))
-
-    def add_of_products(self, difference: Tensor, part: slice) -> None:
-        """From a chunk's ``p - q`` as :meth:`operand` made it."""
-        of_features, of_weight, _ = self.found
-        if of_features is not None:
-            product(difference, self._weight, of_features[part])
-        if of_weight is not None:
-            x = self._features[part] * self._mask_column[part]
-            add_product(of_weight, difference.t(), x, 1 / self._scale)
-
-    def finish(self, others: float, weight_sum: Tensor | None) -> None:
-        """Leave padding out of the features' gradient, and subtract what q puts on every token of the vocabulary."""
-        mask = self._mask
-        of_features, of_weight, of_bias = self.found
-        if of_features is not None:
-            of_features *= (mask / self._scale).unsqueeze(1)
-        if weight_sum is None:
-            return
-        if of_features is not None:
-            of_features.addr_(mask, weight_sum, alpha=-others)
-        if of_weight is not None:
-            of_weight -= others * torch.mv(self._features.t().to(mask.dtype), mask)
-        if of_bias is not None:
-            of_bias -= others * mask.sum()
 
 
 def _autocasts(device: str) -> bool:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from fairseq_guided_align.markup.breaks import break_gaps, break_points
 from fairseq_guided_align.markup.edges import SourceEdges, with_edges
 from fairseq_guided_align.markup.elements import Element
+from fairseq_guided_align.markup.free_units import free_between, is_inside, room_around, take
+from fairseq_guided_align.markup.gaps import best_gap
 from fairseq_guided_align.markup.linked_sentence import LinkedSentence
 from fairseq_guided_align.markup.quoted_words import fill_quotes, has_quotes
 from fairseq_guided_align.markup.segment import Link, Part, Segment
 from fairseq_guided_align.markup.sentence_edges import to_sentence_edges
-from fairseq_guided_align.markup.spans import Choice
+from fairseq_guided_align.markup.spans import Choice, runs_of_links
 from fairseq_guided_align.markup.units import Units
 
 
@@ -72,10 +74,10 @@ def _place_inside(
     owner = [-1] * len(segment.target)
     links = segment.links
     if region != (0, len(segment.source)) or parts != [(0, len(segment.target))]:
-        links = [link for link in links if region[0] <= link[0] < region[1] and _inside(link[1], parts)]
+        links = [link for link in links if region[0] <= link[0] < region[1] and is_inside(link[1], parts)]
     if len(spans) == 1 and (spans[0].start, spans[0].stop) == region:
         placed.append(Placed(spans[0], parts, []))
-        _own(owner, parts, 0)
+        take(owner, parts, 0)
     elif spans:
         placed = _place_spans(spans, region, parts, segment, links, owner, rules)
     for span in placed:
@@ -110,15 +112,6 @@ def _place_sections(
     return placed
 
 
-def _inside(unit: int, parts: list[Part]) -> bool:
-    return any(start <= unit < stop for start, stop in parts)
-
-
-def _own(owner: list[int], parts: Iterable[Part], number: int) -> None:
-    for start, stop in parts:
-        owner[start:stop] = [number] * (stop - start)
-
-
 def _place_spans(
     spans: list[Element],
     region: Part,
@@ -142,7 +135,7 @@ def _place_spans(
     for number, element in enumerate(spans):
         inside = range(element.start, element.stop)
         if rules.split:
-            runs = _runs(inside, links, parts, marks)
+            runs = runs_of_links(inside, links, parts, marks)
         else:
             chosen = rules.choice(inside, sentence)
             runs = [(chosen.start, chosen.stop)] if chosen else []
@@ -161,15 +154,18 @@ def _place_spans(
             trimmed = [_guess(element, region, parts, segment, links, owner)]
         elif quoted and not has_quotes(segment.source, max(0, element.start - 1), element.stop + 1):
             others = [other for other in spans if other is not element]
-            trimmed = [_filled(span, others, segment, links, _room(span, owner, parts)) for span in trimmed]
+            trimmed = [_filled(span, others, segment, links, room_around(span, owner, parts)) for span in trimmed]
         if not guessed and not rules.split:
-            trimmed = [to_sentence_edges(trimmed[0], element, region, segment, links, _room(trimmed[0], owner, parts))]
+            trimmed = [
+                to_sentence_edges(trimmed[0], element, region, segment, links, room_around(trimmed[0], owner, parts))
+            ]
         grown = [
-            _with_marks(span, element, region, segment, _room(span, owner, parts, marks), rules) for span in trimmed
+            _with_marks(span, element, region, segment, room_around(span, owner, parts, marks), rules)
+            for span in trimmed
         ]
         if segment.target.inner:
-            grown = [_whole_words(span, element, segment.target, _room(span, owner, parts)) for span in grown]
-        _own(owner, grown, number)
+            grown = [_whole_words(span, element, segment.target, room_around(span, owner, parts)) for span in grown]
+        take(owner, grown, number)
         placed[number] = Placed(element, grown, [], guessed)
     return [span for span in placed if span is not None]
 
@@ -180,7 +176,7 @@ def _free_runs(
     """What is left of a span after those with more support: all of it, or its part with most links."""
     cut: list[tuple[float, Part]] = []
     for start, stop in runs:
-        for first, last in _free(start, stop, owner, parts):
+        for first, last in free_between(start, stop, owner, parts):
             if (first, last) == (start, stop):
                 cut.append((0.0, (first, last)))
                 continue
@@ -220,26 +216,8 @@ def _win_back(
     number = owner[start]
     owner[low:high] = [-1] * (high - low)
     winner.parts = [(first, last)]
-    _own(owner, winner.parts, number)
+    take(owner, winner.parts, number)
     return [(start, stop)]
-
-
-def _free(start: int, stop: int, owner: list[int], parts: list[Part]) -> Iterable[Part]:
-    """The runs of units from ``start`` to ``stop`` that are inside the parent and not taken."""
-    for first, last in parts:
-        position = max(start, first)
-        end = min(stop, last)
-        if position < end and max(owner[position:end]) < 0:
-            yield position, end
-            continue
-        while position < end:
-            if owner[position] >= 0:
-                position += 1
-                continue
-            run = position
-            while position < end and owner[position] < 0:
-                position += 1
-            yield run, position
 
 
 def _without_marks(span: Part, marks: Sequence[bool]) -> Part:
@@ -283,51 +261,11 @@ def _whole_words(span: Part, element: Element, target: Units, room: Part) -> Par
     return start, stop
 
 
-def _room(span: Part, owner: list[int], parts: list[Part], among: Sequence[bool] | None = None) -> Part:
-    """How far a span may grow.
-
-    :param among: the units that it may grow over; all where None.
-    """
-    start, stop = span
-    for low, high in parts:
-        if low <= start and stop <= high:
-            break
-    while low < start and owner[start - 1] < 0 and (among is None or among[start - 1]):
-        start -= 1
-    while stop < high and owner[stop] < 0 and (among is None or among[stop]):
-        stop += 1
-    return start, stop
-
-
-def _runs(inside: range, links: Sequence[Link], parts: list[Part], marks: Sequence[bool]) -> list[Part]:
-    """Runs of target words that are linked more strongly inside than outside.
-
-    Words without links between two runs join them.
-    """
-    balance: dict[int, float] = {}
-    for source, target, weight in links:
-        balance[target] = balance.get(target, 0.0) + (weight if source in inside else -weight)
-    runs: list[Part] = []
-    for first, last in parts:
-        start = stop = -1
-        for unit in range(first, last):
-            if unit not in balance:
-                continue
-            if balance[unit] > 0:
-                start, stop = (unit if start < 0 else start), unit + 1
-            elif start >= 0:
-                runs.append((start, stop))
-                start = -1
-        if start >= 0:
-            runs.append((start, stop))
-    return runs
-
-
 def _guess(
     element: Element, region: Part, parts: list[Part], segment: Segment, links: Sequence[Link], owner: list[int]
 ) -> Part:
     """A span without links: the free words between its neighbours', else the nearest free word, else a gap."""
-    gap = _best_gap(element, region, parts, segment, links, owner)
+    gap = best_gap(element, region, parts, segment, links, owner)
     linked = {target for _, target, _ in links}
     free = [
         unit
@@ -357,63 +295,11 @@ def _place_between(
     links: Sequence[Link],
     owner: list[int],
 ) -> Placed:
-    gap = _best_gap(element, region, parts, segment, links, owner)
+    gap = best_gap(element, region, parts, segment, links, owner)
     edge = element.start in (region[0], region[1])
     neighbours = {element.start - 1, element.start}
     guessed = not edge and not any(link[0] in neighbours for link in links)
     return Placed(element, [(gap, gap)], [], guessed)
-
-
-def _best_gap(
-    element: Element, region: Part, parts: list[Part], segment: Segment, links: Sequence[Link], owner: list[int]
-) -> int:
-    """The gap that the fewest links cross; of several such, the one before the word that followed the tag."""
-    unit = element.start
-    if unit == region[0]:
-        return parts[0][0]
-    if unit == region[1]:
-        return parts[-1][1]
-    size = len(owner)
-    # Inside words only where the source's tag is.
-    shut = segment.target.inner if not element.inside_words[0] else ()
-    change = [0.0] * (size + 1)
-    crossing = 0.0
-    next_linked, previous_linked = [], []
-    for source, target, weight in links:
-        if source < unit:
-            crossing += weight
-            change[target + 1] -= weight
-            if source == unit - 1:
-                previous_linked.append(target + 1)
-        else:
-            change[target + 1] += weight
-            if source == unit:
-                next_linked.append(target)
-    best: list[int] = []
-    least = float("inf")
-    gap = 0
-    for first, last in parts:
-        while gap <= last:
-            crossing += change[gap]
-            if gap >= first and gap not in shut and not (first < gap < last and owner[gap - 1] == owner[gap] >= 0):
-                if crossing < least - 1e-9:
-                    best, least = [gap], crossing
-                elif crossing <= least + 1e-9:
-                    best.append(gap)
-            gap += 1
-    if len(best) == 1:
-        return best[0]
-    for wanted in (min(next_linked, default=-1), max(previous_linked, default=-1)):
-        if wanted in best:
-            return wanted
-    if segment.source.marks[unit]:
-        mark = segment.source_strings[unit]
-        for gap in best:
-            if gap < size and segment.target_strings[gap] == mark:
-                return gap
-    share = (unit - region[0]) / (region[1] - region[0])
-    middle = parts[0][0] + share * (parts[-1][1] - parts[0][0])
-    return min(best, key=lambda gap: (abs(gap - middle), gap))
 
 
 def _in_order(placed: list[Placed]) -> list[Placed]:

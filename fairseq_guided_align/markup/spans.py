@@ -5,9 +5,10 @@ A choice is a function ``(inside, sentence) -> range of target words, or None``;
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from fairseq_guided_align.markup.linked_sentence import LinkedSentence
+from fairseq_guided_align.markup.segment import Link, Part
 
 Choice = Callable[[range, LinkedSentence], range | None]
 
@@ -45,6 +46,30 @@ def weighed_hull(inside: range, sentence: LinkedSentence) -> range | None:
             outer[target] += weight
         linked = [target for target, weight in inner.items() if weight >= LEAST_SHARE * outer[target]] or linked
     return range(min(linked), max(linked) + 1) if linked else None
+
+
+def runs_of_links(inside: range, links: Sequence[Link], parts: list[Part], marks: Sequence[bool]) -> list[Part]:
+    """Runs of target words that are linked more strongly inside than outside.
+
+    Words without links between two runs join them.
+    """
+    balance: dict[int, float] = {}
+    for source, target, weight in links:
+        balance[target] = balance.get(target, 0.0) + (weight if source in inside else -weight)
+    runs: list[Part] = []
+    for first, last in parts:
+        start = stop = -1
+        for unit in range(first, last):
+            if unit not in balance:
+                continue
+            if balance[unit] > 0:
+                start, stop = (unit if start < 0 else start), unit + 1
+            elif start >= 0:
+                runs.append((start, stop))
+                start = -1
+        if start >= 0:
+            runs.append((start, stop))
+    return runs
 
 
 SPANS: dict[str, Choice] = {"weighed": weighed_hull, "hull": hull}

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
-
 from fairseq_guided_align.files.atomic import atomic_text
 from fairseq_guided_align.files.byte_lines import PathLike, read_blocks_together
 from fairseq_guided_align.files.progress import say
@@ -24,6 +22,7 @@ from fairseq_guided_align.links.link import CorpusLinks
 from fairseq_guided_align.links.pharaoh import format_block, parse_block
 from fairseq_guided_align.links.symmetrisation import symmetrise_corpus
 from fairseq_guided_align.links.votes import majority
+from fairseq_guided_align.subwords.conversion import subword_links_to_word_links
 from fairseq_guided_align.subwords.pieces import SPACE_MARK
 from fairseq_guided_align.subwords.sentencepiece_models import PieceEncoder, train_model
 from fairseq_guided_align.subwords.text_pieces import PiecedSentence, TextCutter
@@ -128,25 +127,15 @@ def _voted(
                 for block, path in zip(blocks[2 * number : 2 * number + 2], (cut.forward, cut.reverse))
             ]
             if cut.sides is not None:
-                words = [_words_of_pieces(lines, cutter) for lines, cutter in zip(sides, cut.sides)]
-                pair = [_between_words(links, *words) for links in pair]
+                sentences = list(zip(*(_in_pieces(lines, cutter) for lines, cutter in zip(sides, cut.sides))))
+                pair = [_between_words(links, sentences) for links in pair]
             of_words.append(pair)
         forward, reverse = (majority(of_direction) for of_direction in zip(*of_words))
         yield forward, reverse
 
 
-def _words_of_pieces(lines: Sequence[str], cutter: TextCutter) -> tuple[np.ndarray, np.ndarray]:
-    """(lines,) row of the first piece of each line, and (pieces,) the word of each piece."""
-    sentences = _in_pieces(lines, cutter)
-    starts = np.cumsum([0, *(len(sentence.pieces) for sentence in sentences)])[:-1]
-    return starts, np.concatenate([sentence.word for sentence in sentences])
-
-
-def _between_words(
-    links: CorpusLinks, source: tuple[np.ndarray, np.ndarray], target: tuple[np.ndarray, np.ndarray]
-) -> CorpusLinks:
-    sentence = links.sentence()
-    (source_starts, source_words), (target_starts, target_words) = source, target
-    words = source_words[source_starts[sentence] + links.source], target_words[target_starts[sentence] + links.target]
-    spelt = (words[0] >= 0) & (words[1] >= 0)
-    return CorpusLinks.from_columns(len(links), sentence[spelt], words[0][spelt], words[1][spelt])
+def _between_words(links: CorpusLinks, sentences: Sequence[tuple[PiecedSentence, PiecedSentence]]) -> CorpusLinks:
+    return CorpusLinks.from_sentences(
+        subword_links_to_word_links(of_pair, source.word, target.word)
+        for of_pair, (source, target) in zip(links, sentences)
+    )

@@ -1,0 +1,60 @@
+"""Where an isolated tag goes: the gap between two units of the translation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fairseq_guided_align.markup.elements import Element
+from fairseq_guided_align.markup.segment import Link, Part, Segment
+
+
+def best_gap(
+    element: Element, region: Part, parts: list[Part], segment: Segment, links: Sequence[Link], owner: list[int]
+) -> int:
+    """The gap that the fewest links cross; of several such, the one before the word that followed the tag."""
+    unit = element.start
+    if unit == region[0]:
+        return parts[0][0]
+    if unit == region[1]:
+        return parts[-1][1]
+    size = len(owner)
+    # Inside words only where the source's tag is.
+    shut = segment.target.inner if not element.inside_words[0] else ()
+    change = [0.0] * (size + 1)
+    crossing = 0.0
+    next_linked, previous_linked = [], []
+    for source, target, weight in links:
+        if source < unit:
+            crossing += weight
+            change[target + 1] -= weight
+            if source == unit - 1:
+                previous_linked.append(target + 1)
+        else:
+            change[target + 1] += weight
+            if source == unit:
+                next_linked.append(target)
+    best: list[int] = []
+    least = float("inf")
+    gap = 0
+    for first, last in parts:
+        while gap <= last:
+            crossing += change[gap]
+            if gap >= first and gap not in shut and not (first < gap < last and owner[gap - 1] == owner[gap] >= 0):
+                if crossing < least - 1e-9:
+                    best, least = [gap], crossing
+                elif crossing <= least + 1e-9:
+                    best.append(gap)
+            gap += 1
+    if len(best) == 1:
+        return best[0]
+    for wanted in (min(next_linked, default=-1), max(previous_linked, default=-1)):
+        if wanted in best:
+            return wanted
+    if segment.source.marks[unit]:
+        mark = segment.source_strings[unit]
+        for gap in best:
+            if gap < size and segment.target_strings[gap] == mark:
+                return gap
+    share = (unit - region[0]) / (region[1] - region[0])
+    middle = parts[0][0] + share * (parts[-1][1] - parts[0][0])
+    return min(best, key=lambda gap: (abs(gap - middle), gap))
