@@ -77,6 +77,14 @@ def table(measured: dict[str, list[tuple[float, float]]]) -> str:
     return "\n".join(lines)
 
 
+def write_joined(path: Path, texts: Sequence[str], lower: bool) -> None:
+    """Several files one after the other, perhaps in small letters."""
+    with open(path, "wb") as stream:
+        for text in texts:
+            for _, block in read_blocks(text):
+                stream.write(block.decode().lower().encode() if lower else block)
+
+
 def run(arguments: Sequence[str] | None = None) -> int:
     """Measure and print; returns the exit code."""
     args = parser().parse_args(arguments)
@@ -84,10 +92,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for suffix in (args.source_lang, args.target_lang, "align"):
-            with open(folder / suffix, "wb") as stream:
-                for prefix in args.text:
-                    for _, block in read_blocks(f"{prefix}.{suffix}"):
-                        stream.write(block.decode().lower().encode() if args.lower else block)
+            write_joined(folder / suffix, [f"{prefix}.{suffix}" for prefix in args.text], args.lower)
         files = [f"--source={folder / args.source_lang}", f"--target={folder / args.target_lang}"]
         jobs = [f"--jobs={args.jobs}"]
         for number in range(args.runs):

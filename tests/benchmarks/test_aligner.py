@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import write_text
 
-from benchmarks.aligner import aer, run, table
+from benchmarks.aligner import aer, run, table, write_joined
 from examples.made_up_text import make_text
 
 
@@ -24,6 +24,14 @@ def test_aer_of_two_files(tmp_path: Path) -> None:
     (tmp_path / "links").write_text("0-0 1-1 1-0\n\n")
     # |A| = 3, |S| = 2, |A&S| = 1, |A&P| = 2
     assert aer(tmp_path / "links", tmp_path / "gold") == pytest.approx(100 * (1 - 3 / 5))
+
+
+def test_small_letters(tmp_path: Path) -> None:
+    for name, text in (("one", "Αβ C\n"), ("two", "Ä\n")):
+        (tmp_path / name).write_text(text, "utf-8")
+    for lower, wanted in ((False, "Αβ C\nÄ\n"), (True, "αβ c\nä\n")):
+        write_joined(tmp_path / "all", [f"{tmp_path}/one", f"{tmp_path}/two"], lower)
+        assert (tmp_path / "all").read_text("utf-8") == wanted
 
 
 def test_a_rehearsal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

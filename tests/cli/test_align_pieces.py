@@ -14,6 +14,9 @@ from fairseq_guided_align.links.link import CorpusLinks, SentenceLinks
 from fairseq_guided_align.links.pharaoh import format_block, read_links
 from fairseq_guided_align.links.symmetrisation import symmetrise_corpus
 from fairseq_guided_align.scores.metrics import AlignmentCounts, count_corpus
+from fairseq_guided_align.subwords.aligned_pieces import _in_pieces, _lines_of_pieces
+from fairseq_guided_align.subwords.sentencepiece_models import PieceEncoder, train_model
+from fairseq_guided_align.subwords.text_pieces import TextCutter
 
 pytest.importorskip("eflomal")
 SENTENCES = 500
@@ -77,6 +80,16 @@ def test_a_data_folder_of_such_links(text: Path, tmp_path: Path, capsys: pytest.
     assert main(["preprocess", *given, *options]) == 0
     assert "2 of 2: 200 pieces\n" in capsys.readouterr().err
     assert len(read_links(tmp_path / "bin" / "text" / "train.align")) == 60
+
+
+def test_a_mark_that_stands_alone_is_no_word_for_the_aligner(text: Path, tmp_path: Path) -> None:
+    """A letter that the model has never seen comes after a mark of its own."""
+    with open(text / "train.s") as lines:
+        train_model(lines, tmp_path / "model", 100, "bpe")
+    cutter = TextCutter("sentencepiece", PieceEncoder(tmp_path / "model"))
+    assert cutter(["Ж"])[0].pieces == ["▁", "Ж"]
+    assert list(_lines_of_pieces(["Ж Ж"], cutter)) == ["Ж Ж"]
+    assert _in_pieces(["Ж Ж"], cutter)[0].word.tolist() == [0, 1]
 
 
 @pytest.mark.parametrize(
