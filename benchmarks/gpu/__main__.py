@@ -44,6 +44,9 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--seconds", type=float, default=480, help="of all parts together; later ones are left out (default: 480)"
     )
     parser.add_argument("--only", metavar="REGEX", help="only parts in whose name this is found, such as 'loss|steps'")
+    parser.add_argument(
+        "--work", type=Path, help="folder that keeps the trainings, for a further run (default: they are deleted)"
+    )
     parser.add_argument("--list", action="store_true", help="list the parts and their limits, and end")
     return parser.parse_args(argv)
 
@@ -69,9 +72,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.list:
         print("\n".join(f"{part.seconds:4} s  {part.name}" for part in chosen))
         return 0
-    if not (kit / "data-bin").is_dir():
+    if not (kit / "greek-english" / "data-bin").is_dir():
         print(
-            f"error: {kit}: no such folder with a data-bin; make it where there is a network:\n"
+            f"error: {kit}: no such folder with greek-english/data-bin; make it where there is a network:\n"
             "       bash benchmarks/gpu/prepare.sh",
             file=sys.stderr,
         )
@@ -93,15 +96,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             chosen.remove(part)
     end = time.monotonic() + args.seconds
     os.environ.setdefault("OMP_NUM_THREADS", "1" if args.device == "cpu" else "4")
-    with tempfile.TemporaryDirectory() as work, (output / "log.txt").open("wb") as log:
+    with tempfile.TemporaryDirectory() as temporary, (output / "log.txt").open("wb") as log:
         results["machine"] = described(args.device)
         write_json(output / "results.json", results)
+        work = args.work or Path(temporary)
         for group in groups(chosen):
             left = end - time.monotonic()
             if left < LEAST_SECONDS:
                 break
             print(f"{datetime.now():%H:%M:%S} {', '.join(part.name for part in group)}", file=sys.stderr, flush=True)
-            for part, found in run_together(group, left, Path(work), log):
+            for part, found in run_together(group, left, work, log):
                 print(
                     f"         {part.name}: {found['outcome']}, {found['seconds']:.0f} s", file=sys.stderr, flush=True
                 )

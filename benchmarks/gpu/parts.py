@@ -9,6 +9,13 @@ from pathlib import Path
 
 TESTS = ("tests/gpu/test_on_gpu.py", "tests/gpu/test_like_on_gpu.py", "tests/losses/test_cross_entropy_kernel.py")
 
+GREEK = (
+    *(f"weight={weight}" for weight in (0.25, 0.5, 2, 4)),
+    *("layers=-1", "layers=-1+-2", "heads=all", "heads=all,reduction=each", "weight=1", "weight=0"),
+)
+GERMAN = tuple(f"{setting},updates=1000" for setting in ("weight=0.25", "layers=-1", "weight=4", "weight=1", "weight=0"))
+"""What is guided, and how strongly; what is not yet known comes first."""
+
 
 @dataclass(frozen=True)
 class Part:
@@ -37,7 +44,7 @@ def parts(kit: Path, device: str, quick: bool) -> list[Part]:
     """
     python = sys.executable
     on = ["--device", device]
-    data = ["--data", str(kit / "data-bin"), "--work", "{work}"]
+    data = ["--data", str(kit / "greek-english" / "data-bin"), "--work", "{work}"]
 
     def tests(*options: str) -> list[str]:
         return [python, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "--junitxml", "{figures}", *options]
@@ -65,6 +72,11 @@ def parts(kit: Path, device: str, quick: bool) -> list[Part]:
         sizes = ["--updates", "10", "--longest", "5"] if quick else ["--updates", "1000"]
         return benchmark("gpu.translation", *data, "--name", name, *sizes, *options)
 
+    def quality(corpus: str, settings: Sequence[str], *options: str) -> Part:
+        chosen = [word for setting in settings for word in ("--setting", setting)]
+        command = benchmark("quality", "--data", str(kit), "--work", "{work}", "--corpus", corpus, *chosen, *options)
+        return Part(f"quality, {corpus}", command, 400, gpu_only=True, alone=False)
+
     decoding = ["--dim", "32", "--layers", "2", "--sentences", "2", "--length", "5", "--repeats", "2"]
     if not quick:
         decoding = ["--dim", "512", "--layers", "6", "--heads", "8", "--sentences", "64", "--repeats", "3"]
@@ -79,6 +91,7 @@ def parts(kit: Path, device: str, quick: bool) -> list[Part]:
     def timed(name: str, command: list[str], gpu_only: bool = False) -> Part:
         return Part(name, command, 60, gpu_only)
 
+    others = [quality("english-german", GERMAN, "--jobs", "4")] if (kit / "english-german").is_dir() else []
     return [
         together("tests", tests(*TESTS, "-k", chosen)),
         together("two processes", tests("tests/gpu/test_on_gpu.py", "-k", two)),
@@ -87,6 +100,8 @@ def parts(kit: Path, device: str, quick: bool) -> list[Part]:
         together(
             "Greek to English, float16, no guidance", translation("unguided", "--precision", "fp16", "--unguided"), True
         ),
+        quality("greek-english", GREEK, "--jobs", "9"),
+        *others,
         timed("steps, float16, base", steps("float16", "base")),
         timed("loss, float16", loss("float16")),
         timed("profile of a step", benchmark("gpu.profiles", *(["--quick"] if quick else []))),

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Collects what run.sh needs on a GPU machine without a network: wheels for Python 3.12 on Linux x86-64, and the
-# Greek-English data folder. It takes a minute, and a network.
+# Greek-English data folder. It takes a minute, and a network. A data folder of another corpus of benchmarks.quality,
+# which that benchmark made with --work FOLDER, may be put beside it: FOLDER/english-german/data-bin.
 #
 #   bash benchmarks/gpu/prepare.sh
 #
@@ -10,7 +11,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 . examples/bootstrap.sh
 if [ $# -gt 0 ]; then
-    sed -n '2,8s/^# \{0,1\}//p' "$0"
+    sed -n '2,9s/^# \{0,1\}//p' "$0"
     [ "$1" = --help ] && exit 0 || exit 2
 fi
 kit=${KIT:-benchmarks/gpu/kit}
@@ -33,16 +34,10 @@ grep "^$sdist" benchmarks/gpu/requirements.txt >"$kit.partial/source.txt"
 rm "$kit.partial/binary.txt" "$kit.partial/source.txt"
 
 say "== the Greek-English data folder"
-cache=examples/greek_english/work/cache
-"$PYTHON" -m examples.greek_english.corpus --output "$kit.partial/text" --cache "$cache" >&2
-subwords=$("$PYTHON" -c 'from examples.greek_english.settings import MAIN; print(MAIN.subwords)')
-# shellcheck disable=SC2086  # several options
-"$PYTHON" -m fairseq_guided_align.cli.main preprocess --source-lang grc --target-lang en --align-suffix align \
-    $subwords --workers 2 --trainpref "$kit.partial/text/train" --validpref "$kit.partial/text/valid" \
-    --testpref "$kit.partial/text/test" --destdir "$kit.partial/data-bin" >&2
+"$PYTHON" -m benchmarks.quality --work "$kit.partial" --minutes 0 >/dev/null
 # The data folder keeps the text; beside it is said whose work it is.
-mv "$kit.partial/text/CREDITS.txt" "$kit.partial"
-rm -r "$kit.partial/text"
+mv "$kit.partial/greek-english/text/CREDITS.txt" "$kit.partial"
+rm -rf "$kit.partial/greek-english/"{text,cache,preprocess.log}
 
 rm -rf "$kit"
 mv "$kit.partial" "$kit"

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.linear_cross_entropy import table as loss_table
+from benchmarks.quality.report import table as quality_table
+from benchmarks.quality.settings import Setting
 from benchmarks.training.cases import FAIRSEQ, OURS_CE, OURS_MSE, PRODUCTS
 from benchmarks.training.report import table as step_table
 from fairseq_guided_align.files.atomic import atomic_file
@@ -55,6 +57,8 @@ def _details(name: str, figures: Any) -> Iterator[str]:
         yield from loss_table(figures["results"])
     elif name.startswith("profile"):
         yield from _profile(figures)
+    elif name.startswith("quality"):
+        yield from quality_table([(Setting(**one["setting"]), one) for one in figures]).splitlines()
     elif name.startswith("Greek"):
         yield from _pairs(figures)
     elif name == "extraction":

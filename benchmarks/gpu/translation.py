@@ -70,7 +70,7 @@ def train(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     start = time.monotonic()
     log = run(
         "fairseq_cli.train", args.data, "--user-dir", USER_DIR, "--task", "translation_guided_alignment",
-        "--source-lang", SOURCE, "--target-lang", TARGET, *MAIN.training(not args.unguided),
+        "--source-lang", SOURCE, "--target-lang", TARGET, *MAIN.training("unguided" if args.unguided else "guided"),
         "--max-update", args.updates, "--save-dir", folder, "--no-epoch-checkpoints", "--save-interval", 1000,
         "--validate-interval", 1000, "--log-format", "json", "--log-interval", 10,
         *(["--cpu", *ON_CPU[args.precision]] if args.device == "cpu" else PRECISIONS[args.precision]),

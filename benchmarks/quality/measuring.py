@@ -26,12 +26,13 @@ class Data(NamedTuple):
     target: str
 
 
-def measure(setting: Setting, data: Data, work: Path, split: str, both: bool) -> dict[str, Any]:
+def measure(setting: Setting, data: Data, work: Path, split: str, both: bool, device: str) -> dict[str, Any]:
     """Train and score, or read what an earlier run has found.
 
     :param work: folder of the training's checkpoints, logs and figures; a training that was stopped goes on there.
     :param split: ``valid``, or ``test`` where all choices have been made.
     :param both: also train the other direction with the same setting, and read both together.
+    :param device: ``cpu`` or ``cuda``, for training and translation; links are read on the CPU.
     :return: AER from 0 to 1, nll in bits a token of the validation text, BLEU and chrF from 0 to 100.
     """
     work.mkdir(parents=True, exist_ok=True)
@@ -39,18 +40,18 @@ def measure(setting: Setting, data: Data, work: Path, split: str, both: bool) ->
     if done.exists():
         return json.loads(done.read_text(encoding="utf-8"))
     found = {
-        **_train(setting, data, work / "forward"),
+        **_train(setting, data, work / "forward", device),
         **_align(setting, data, work, split),
-        **_translate(data, work / "forward", split),
+        **_translate(data, work / "forward", split, device),
     }
     if both:
-        _train(setting, Data(data.folder, data.target, data.source), work / "reverse")
+        _train(setting, Data(data.folder, data.target, data.source), work / "reverse", device)
         found.update(_align_both(data, work, split))
     write_json(done, found)
     return found
 
 
-def _train(setting: Setting, data: Data, folder: Path) -> dict[str, Any]:
+def _train(setting: Setting, data: Data, folder: Path, device: str) -> dict[str, Any]:
     log = folder / "train.log"
     if not (folder / "trained").exists():
         folder.mkdir(exist_ok=True)
@@ -59,7 +60,7 @@ def _train(setting: Setting, data: Data, folder: Path) -> dict[str, Any]:
             "--source-lang", data.source, "--target-lang", data.target, *setting.options(), "--save-dir", folder,
             "--no-epoch-checkpoints", "--keep-interval-updates", 1, "--save-interval-updates", 200,
             "--validate-interval", 1000, "--save-interval", 1000, "--validate-interval-updates", setting.updates,
-            "--log-format", "json", "--log-interval", 10, "--cpu", "--num-workers", 0,
+            "--log-format", "json", "--log-interval", 10, "--num-workers", 0, *_on(device),
         )  # fmt: skip
         (folder / "trained").touch()
     text = log.read_text(encoding="utf-8")
@@ -103,13 +104,13 @@ def _aer(data: Data, split: str, links: Path) -> float:
     return float(scores["systems"][0]["aer"])
 
 
-def _translate(data: Data, folder: Path, split: str) -> dict[str, Any]:
+def _translate(data: Data, folder: Path, split: str, device: str) -> dict[str, Any]:
     printed = run(
         folder / "generate.log", "fairseq_cli.generate", data.folder, "--user-dir", USER_DIR,
         "--task", "translation_guided_alignment", "--source-lang", data.source, "--target-lang", data.target,
         "--path", folder / "checkpoint_last.pt", "--gen-subset", split, "--beam", 4,
         "--max-len-a", 2, "--max-len-b", 20,
-        "--max-tokens", 8000, "--remove-bpe", "sentencepiece", "--cpu", "--num-workers", 0,
+        "--max-tokens", 8000, "--remove-bpe", "sentencepiece", "--num-workers", 0, *_on(device),
     )  # fmt: skip
     found = dict(re.findall(r"^D-(\d+)\t[^\t]*\t(.*)$", printed, re.MULTILINE))
     references = (data.folder / "text" / f"{split}.{data.target}").read_text(encoding="utf-8").splitlines()
@@ -123,6 +124,11 @@ def _translate(data: Data, folder: Path, split: str) -> dict[str, Any]:
         "chrf": sacrebleu.corpus_chrf(translations, [references]).score,
         "bleu_signature": str(bleu.get_signature()),
     }
+
+
+def _on(device: str) -> list[str]:
+    """Options of fairseq's own commands."""
+    return ["--cpu"] if device == "cpu" else []
 
 
 def run(log: Path | None, module: str, *arguments: object) -> str:

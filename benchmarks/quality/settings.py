@@ -60,6 +60,16 @@ class Setting:
         ]  # fmt: skip
 
 
+def named(text: str) -> Setting:
+    """The setting of such a name as ``weight=4,decay=linear``; commas within a value are written as plus signs.
+
+    :raises ValueError: no such field, or a value that it cannot have.
+    """
+    pairs = [one.partition("=")[::2] for one in text.split(",")]
+    (found,) = combinations({name: [value.replace("+", ",")] for name, value in pairs}, [Setting.seed])
+    return found
+
+
 def combinations(varied: Mapping[str, Sequence[str]], seeds: Sequence[int]) -> list[Setting]:
     """Every combination of the varied values, all of them with the first seed before any with the second.
 
