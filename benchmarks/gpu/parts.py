@@ -13,7 +13,9 @@ GREEK = (
     *(f"weight={weight}" for weight in (0.25, 0.5, 2, 4)),
     *("layers=-1", "layers=-1+-2", "heads=all", "heads=all,reduction=each", "weight=1", "weight=0"),
 )
-GERMAN = tuple(f"{setting},updates=1000" for setting in ("weight=0.25", "layers=-1", "weight=4", "weight=1", "weight=0"))
+GERMAN = tuple(
+    f"{setting},updates=1000" for setting in ("weight=0.25", "layers=-1", "weight=4", "weight=1", "weight=0")
+)
 """What is guided, and how strongly; what is not yet known comes first."""
 
 

@@ -1,6 +1,6 @@
-"""The tables of a run, and their place in benchmarks/README.md.
+"""The tables of runs, and their place in benchmarks/README.md.
 
-    python -m benchmarks.gpu.report RESULTS.json [--write FILE.md]
+    python -m benchmarks.gpu.report RESULTS.json... [--write FILE.md]
 
 Prints the tables; with --write, they take the place of what stands in the file between the lines
 ``<!-- gpu: begin -->`` and ``<!-- gpu: end -->``.
@@ -23,6 +23,12 @@ from benchmarks.training.report import table as step_table
 from fairseq_guided_align.files.atomic import atomic_file
 
 BEGIN, END = "<!-- gpu: begin -->", "<!-- gpu: end -->"
+
+
+def of_files(paths: Sequence[Path]) -> list[str]:
+    """The tables of several runs, one after the other."""
+    runs = [list(tables(json.loads(path.read_text(encoding="utf-8")))) for path in paths]
+    return [line for k, lines in enumerate(runs) for line in ([""] if k else []) + lines]
 
 
 def tables(results: Mapping[str, Any]) -> Iterator[str]:
@@ -172,10 +178,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("results", type=Path, help="results.json of a run")
+    parser.add_argument("results", type=Path, nargs="+", help="results.json of a run")
     parser.add_argument("--write", type=Path, metavar="FILE.md", help="put the tables there, between the marks")
     args = parser.parse_args(argv)
-    lines = list(tables(json.loads(args.results.read_text(encoding="utf-8"))))
+    lines = of_files(args.results)
     if args.write:
         write_between(args.write, lines)
     else:

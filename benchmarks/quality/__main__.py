@@ -42,7 +42,12 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         help="values of a setting: " + ", ".join(Setting.__dataclass_fields__) + "; may be repeated",
     )
     parser.add_argument(
-        "--setting", type=setting, action="append", default=[], metavar="NAME=VALUE,...", help="one more; may be repeated"
+        "--setting",
+        type=setting,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE,...",
+        help="one more; may be repeated",
     )
     parser.add_argument("--seeds", type=lambda text: [int(seed) for seed in text.split(",")], default=[1, 2, 3])
     parser.add_argument("--both", action="store_true", help="also train the other direction and read both together")

@@ -32,7 +32,7 @@ def measure(setting: Setting, data: Data, work: Path, split: str, both: bool, de
     :param work: folder of the training's checkpoints, logs and figures; a training that was stopped goes on there.
     :param split: ``valid``, or ``test`` where all choices have been made.
     :param both: also train the other direction with the same setting, and read both together.
-    :param device: ``cpu`` or ``cuda``, for training and translation; links are read on the CPU.
+    :param device: ``cpu`` or ``cuda``, for training and translation; links are read on a GPU if there is one.
     :return: AER from 0 to 1, nll in bits a token of the validation text, BLEU and chrF from 0 to 100.
     """
     work.mkdir(parents=True, exist_ok=True)

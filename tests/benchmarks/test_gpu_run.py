@@ -21,7 +21,7 @@ from packaging.utils import canonicalize_name
 from benchmarks.gpu import __main__ as command
 from benchmarks.gpu import running
 from benchmarks.gpu.parts import TESTS, Part, parts
-from benchmarks.gpu.report import BEGIN, END, tables, write_between
+from benchmarks.gpu.report import BEGIN, END, of_files, write_between
 from benchmarks.gpu.running import run_together
 
 pytestmark = pytest.mark.slow
@@ -48,7 +48,7 @@ def kit(programs: Programs, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_kit_is_small_and_whole(kit: Path) -> None:
-    assert {one.name for one in kit.iterdir()} == {"wheels", "data-bin", "CREDITS.txt"}
+    assert {one.name for one in kit.iterdir()} == {"wheels", "greek-english", "CREDITS.txt"}
     assert sum(one.stat().st_size for one in (kit / "wheels").iterdir()) < 40 * 2**20
     assert sum(one.stat().st_size for one in kit.rglob("*") if one.is_file()) < 64 * 2**20
     assert not kit.with_name("kit.partial").exists()
@@ -124,7 +124,7 @@ def test_the_rehearsal_without_a_gpu_or_a_network(kit: Path, programs: Programs,
 @pytest.fixture
 def made_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Part]:
     """The parts of the runs below, in place of the real ones."""
-    (tmp_path / "kit" / "data-bin").mkdir(parents=True)
+    (tmp_path / "kit" / "greek-english" / "data-bin").mkdir(parents=True)
     monkeypatch.setenv("KIT", str(tmp_path / "kit"))
     chosen: list[Part] = []
     monkeypatch.setattr(command, "parts", lambda *_: list(chosen))
@@ -259,10 +259,10 @@ def test_tests_are_counted_and_named(tmp_path: Path) -> None:
 
 
 def test_the_readme_has_the_tables_of_the_results() -> None:
-    """They are never written by hand: python -m benchmarks.gpu.report benchmarks/gpu/h200.json --write ..."""
+    """They are never written by hand: python -m benchmarks.gpu.report benchmarks/gpu/h*.json --write ..."""
     readme = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
-    results = json.loads((GPU / "h200.json").read_text(encoding="utf-8"))
-    assert readme.partition(BEGIN)[2].partition(END)[0] == "\n\n" + "\n".join(tables(results)) + "\n\n"
+    runs = of_files([GPU / "h100.json", GPU / "h200.json"])
+    assert readme.partition(BEGIN)[2].partition(END)[0] == "\n\n" + "\n".join(runs) + "\n\n"
 
 
 def test_tables_take_their_place_between_the_marks(tmp_path: Path) -> None:
