@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.quality.corpora import CORPORA, prepare
-from benchmarks.quality.measuring import measure
+from benchmarks.quality.measuring import figures_file, measure
 from benchmarks.quality.report import draw, table
 from benchmarks.quality.settings import Setting, combinations, named
 from benchmarks.results import write_json
@@ -94,8 +94,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     results: dict[Setting, dict[str, Any]] = {}
 
     def one(setting: Setting) -> None:
-        if time.monotonic() < end:
-            folder = args.work / args.corpus / "trainings" / setting.name
+        folder = args.work / args.corpus / "trainings" / setting.name
+        if time.monotonic() < end or figures_file(folder, args.split, args.both).exists():
             results[setting] = measure(setting, data, folder, args.split, args.both, args.device)
             write()
             print(f"{len(results)} of {len(args.settings)}: {setting.name}", file=sys.stderr, flush=True)

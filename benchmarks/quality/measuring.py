@@ -35,10 +35,10 @@ def measure(setting: Setting, data: Data, work: Path, split: str, both: bool, de
     :param device: ``cpu`` or ``cuda``, for training and translation; links are read on a GPU if there is one.
     :return: AER from 0 to 1, nll in bits a token of the validation text, BLEU and chrF from 0 to 100.
     """
-    work.mkdir(parents=True, exist_ok=True)
-    done = work / f"{split}{'-both' if both else ''}.json"
+    done = figures_file(work, split, both)
     if done.exists():
         return json.loads(done.read_text(encoding="utf-8"))
+    work.mkdir(parents=True, exist_ok=True)
     found = {
         **_train(setting, data, work / "forward", device),
         **_align(setting, data, work, split),
@@ -49,6 +49,11 @@ def measure(setting: Setting, data: Data, work: Path, split: str, both: bool, de
         found.update(_align_both(data, work, split))
     write_json(done, found)
     return found
+
+
+def figures_file(work: Path, split: str, both: bool) -> Path:
+    """Where a training's figures are, once it is done and scored."""
+    return work / f"{split}{'-both' if both else ''}.json"
 
 
 def _train(setting: Setting, data: Data, folder: Path, device: str) -> dict[str, Any]:
