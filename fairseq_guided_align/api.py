@@ -30,8 +30,8 @@ from fairseq_guided_align.aligning.sentences import sentence_splitter
 from fairseq_guided_align.aligning.translating import (
     LinkReading,
     SearchWidth,
-    Segment,
     SentenceSplitter,
+    SourceSegment,
     Translation,
     Translator,
 )
@@ -42,12 +42,12 @@ from fairseq_guided_align.markup.carrying import KEEP as KEEP_PAIRS
 from fairseq_guided_align.markup.kinds import markup_of
 from fairseq_guided_align.markup.segments import taken_apart
 from fairseq_guided_align.markup.settings import STOP, TagSettings, tag_settings
+from fairseq_guided_align.subwords.pieces import LEVELS
 from fairseq_guided_align.subwords.settings import subword_settings
 from fairseq_guided_align.subwords.text_pieces import PiecedSentence, text_cutters
 
 __all__ = ["Model", "Score", "TranslatedDocument", "Translation", "load"]
 
-LEVELS = ("words", "pieces")
 SKIP = "skip"
 TOO_LONG = (STOP, SKIP)
 
@@ -228,7 +228,7 @@ class Model:
         )
         self._check_raw_text(settings)
         segments = [
-            Segment(raw, *taken_apart(raw, line, settings, "sentences"), line)
+            SourceSegment(raw, *taken_apart(raw, line, settings, "sentences"), line)
             for line, raw in enumerate(sentences, start=1)
         ]
         width = SearchWidth(beam, nbest, max_tokens, search)

@@ -21,7 +21,7 @@ with atheris.instrument_imports(include=["fairseq_guided_align"]):
         corpus_subword_links_to_word_links,
         word_links_to_subword_links,
     )
-    from fairseq_guided_align.subwords.pieces import KINDS, word_of_piece
+    from fairseq_guided_align.subwords.pieces import SUBWORD_KINDS, word_of_piece
     from fairseq_guided_align.subwords.spelling import match_lines
 
 LETTERS = b"ab @- \n\t\r0123456789:=?p.e"
@@ -63,7 +63,7 @@ def one_input(data: bytes) -> None:
     if choice == 0:
         parse(provider.ConsumeBytes(provider.remaining_bytes()), provider.ConsumeIntInRange(0, 1))
         return
-    kind = KINDS[provider.ConsumeIntInRange(0, len(KINDS) - 1)]
+    kind = SUBWORD_KINDS[provider.ConsumeIntInRange(0, len(SUBWORD_KINDS) - 1)]
     policy = POLICIES[provider.ConsumeIntInRange(0, len(POLICIES) - 1)]
     links = bytes(LETTERS[byte % len(LETTERS)] for byte in provider.ConsumeBytes(24))
     if choice == 1:

@@ -27,7 +27,7 @@ from benchmarks.tags.speed import WORDS, carry, made_up_segments, per_second
 from benchmarks.tags.tagged import MARKUP
 from fairseq_guided_align.errors import MarkupError
 from fairseq_guided_align.markup.edges import QUOTE_SIDES
-from fairseq_guided_align.markup.score import COLUMNS, TAG_MEASURES, counts_row, score_segment
+from fairseq_guided_align.markup.score import TAG_COLUMNS, TAG_MEASURES, counts_row, score_segment
 from fairseq_guided_align.markup.tagged_text import TaggedText
 from fairseq_guided_align.scores.significance import bootstrap_interval, paired_bootstrap
 
@@ -69,7 +69,7 @@ def measured(corpus: Corpus) -> dict[str, Any]:
     return {
         "messages": corpus.messages,
         "tagged": len(corpus.tagged),
-        "tags": int(tables[BASELINE][:, COLUMNS.index("tags")].sum()),
+        "tags": int(tables[BASELINE][:, TAG_COLUMNS.index("tags")].sum()),
         "candidates": {name: figures(table, tables[BASELINE]) for name, table in tables.items()},
         "per_second": per_second(CANDIDATES[DEFAULT], corpus.tagged),
     }

@@ -24,7 +24,7 @@ from benchmarks.tags.likely_spans import Weights, likely_span, scored_edges
 from benchmarks.tags.tagged import MARKUP
 from fairseq_guided_align.markup.carrying import carried
 from fairseq_guided_align.markup.linked_sentence import LinkedSentence
-from fairseq_guided_align.markup.score import COLUMNS
+from fairseq_guided_align.markup.score import TAG_COLUMNS
 from fairseq_guided_align.markup.spans import SPANS, hull
 from fairseq_guided_align.markup.tagged_text import OPEN
 from fairseq_guided_align.markup.units import first_unit_after, units_of
@@ -140,7 +140,7 @@ def accuracy(weights: np.ndarray, messages: Sequence[LinkedMessage]) -> float:
 
 
 def _share(table: np.ndarray) -> float:
-    sums = dict(zip(COLUMNS, table.sum(axis=0)))
+    sums = dict(zip(TAG_COLUMNS, table.sum(axis=0)))
     return sums["placed"] / sums["tags"]
 
 

@@ -31,7 +31,7 @@ from fairseq_guided_align.links.words import WordSplits
 from fairseq_guided_align.subwords.settings import described_words, subword_settings, word_split_of
 from fairseq_guided_align.subwords.text_pieces import model_in_folder
 
-SETTINGS = "guided_alignment.json"
+CONVERTED_SETTINGS_FILE = "guided_alignment.json"
 """In the converted folder: what was guided, which CTranslate2's own files cannot say."""
 
 
@@ -102,7 +102,7 @@ def convert(
         **_text_settings(data, output, (source or task_langs[0], target or task_langs[1])),
     }
     text = json.dumps(settings, indent=2, ensure_ascii=False)
-    (Path(output) / SETTINGS).write_text(text + "\n", encoding="utf-8")
+    (Path(output) / CONVERTED_SETTINGS_FILE).write_text(text + "\n", encoding="utf-8")
 
 
 def _text_settings(data: str, output: str, langs: tuple[str | None, str | None]) -> dict[str, Any]:
@@ -217,7 +217,7 @@ def converted_settings(model: str) -> dict[str, Any]:
 
     :raises GuidedAlignError: another converter made the folder.
     """
-    path = Path(model) / SETTINGS
+    path = Path(model) / CONVERTED_SETTINGS_FILE
     try:
         settings: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         missing = {"layers", "heads", "position", "unlinked"} - set(settings)

@@ -10,10 +10,10 @@ from fairseq_guided_align.aligning.ctranslate2_models import converted_settings,
 from fairseq_guided_align.aligning.search import Hypothesis, check_options
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.subwords.settings import subword_settings
-from fairseq_guided_align.subwords.special_tokens import written
+from fairseq_guided_align.subwords.special_tokens import spelled_for_fairseq
 from fairseq_guided_align.subwords.text_pieces import PiecedSentence
 
-NAMES = {
+CTRANSLATE2_OPTIONS = {
     "lenpen": "length_penalty", "max_len_b": "max_decoding_length", "min_len": "min_decoding_length",
     "no_repeat_ngram_size": "no_repeat_ngram_size", "sampling_topk": "sampling_topk", "sampling_topp": "sampling_topp",
     "temperature": "sampling_temperature",
@@ -61,13 +61,16 @@ class CTranslate2Search:
     def __call__(
         self, sources: Sequence[PiecedSentence], beam: int, nbest: int, max_tokens: int, options: Mapping[str, Any]
     ) -> Iterator[tuple[int, list[Hypothesis]]]:
-        check_options(options, tuple(NAMES), "CTranslate2's")
-        chosen = {"max_decoding_length": FAIRSEQS_LONGEST, **{NAMES[name]: one for name, one in options.items()}}
+        check_options(options, tuple(CTRANSLATE2_OPTIONS), "CTranslate2's")
+        chosen = {
+            "max_decoding_length": FAIRSEQS_LONGEST,
+            **{CTRANSLATE2_OPTIONS[name]: one for name, one in options.items()},
+        }
         short = [number for number, one in enumerate(sources) if len(one.pieces) < self._longest]
         found = translate(
             self._translator,
             self.guided,
-            [[written(piece) for piece in sources[number].pieces] for number in short],
+            [[spelled_for_fairseq(piece) for piece in sources[number].pieces] for number in short],
             beam_size=beam,
             num_hypotheses=nbest,
             return_scores=True,

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from fairseq_guided_align.aligning.translating import Translation
 from fairseq_guided_align.errors import GuidedAlignError, MarkupError
-from fairseq_guided_align.markup.documents import Block, Edit, edited
+from fairseq_guided_align.markup.documents import Edit, TextBlock, edited
 from fairseq_guided_align.markup.html_document import attribute_blocks, attribute_value, html_blocks
 from fairseq_guided_align.markup.kinds import Markup
 from fairseq_guided_align.markup.notes import Note
@@ -17,7 +17,7 @@ from fairseq_guided_align.markup.xliff_document import xliff_parts
 
 HTML, XLIFF = "html", "xliff"
 DOCUMENTS = (HTML, XLIFF)
-CHUNK = 200
+BLOCKS_AT_ONCE = 200
 """Blocks that are translated together."""
 
 
@@ -112,15 +112,15 @@ def _html_attributes(
 
 def _translated(
     raw: str,
-    blocks: Sequence[Block],
+    blocks: Sequence[TextBlock],
     translate: Callable[[Sequence[str]], list[list[Translation]]],
     found: TranslatedDocument,
     progress: Callable[[int], object],
 ) -> list[Translation | None]:
     translations: list[Translation | None] = []
     line, counted = 1, 0
-    for first in range(0, len(blocks), CHUNK):
-        chunk = blocks[first : first + CHUNK]
+    for first in range(0, len(blocks), BLOCKS_AT_ONCE):
+        chunk = blocks[first : first + BLOCKS_AT_ONCE]
         for block, some in zip(chunk, translate([block.text for block in chunk])):
             line += raw.count("\n", counted, block.place)
             counted = block.place
@@ -134,7 +134,7 @@ def _translated(
     return translations
 
 
-def _check_segments(raw: str, blocks: Sequence[Block], markup: Markup) -> None:
+def _check_segments(raw: str, blocks: Sequence[TextBlock], markup: Markup) -> None:
     """:raises MarkupError: the tags of a block do not fit together; with the document's line and column."""
     for block in blocks:
         try:

@@ -32,7 +32,7 @@ from fairseq_guided_align.subwords.word_attention import word_attention
 EXTRACTION_METHODS = ("argmax", "mutual-argmax", "threshold")
 """How links are read off attention, see ``attention.hard_links``."""
 
-CHUNK = 10_000
+PAIRS_SORTED_TOGETHER = 10_000
 """Sentence pairs that are sorted by length together, so that memory does not grow with the text."""
 
 
@@ -210,7 +210,7 @@ class AlignmentModel:
     ) -> tuple[SplitWords, SplitWords]:
         """What tells the words of a split's source and target pieces.
 
-        :param kind: how pieces make up words, one of ``subwords.pieces.KINDS``.
+        :param kind: how pieces make up words, one of ``subwords.pieces.SUBWORD_KINDS``.
         :param word_split: what the words of source and target are; None: as the data folder says.
         """
         options = self.options
@@ -224,7 +224,7 @@ class AlignmentModel:
     ) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
         """Numbers of words of every sentence pair of a split.
 
-        :param kind: how pieces make up words, one of ``subwords.pieces.KINDS``.
+        :param kind: how pieces make up words, one of ``subwords.pieces.SUBWORD_KINDS``.
         :param word_split: as in :meth:`split_words`.
         :return: (pairs,) int64 of the sources and of the targets; (pairs,) bool, where they are the same by both
             definitions of a word.
@@ -248,15 +248,15 @@ class AlignmentModel:
     ) -> Iterator[AlignedText | None]:
         """Aligned pairs of a split, in its order; None for a pair that is too long for the model.
 
-        :param kind: how pieces make up words, one of ``subwords.pieces.KINDS``.
+        :param kind: how pieces make up words, one of ``subwords.pieces.SUBWORD_KINDS``.
         :param max_tokens: tokens of a batch, padding included.
         :param word_split: as in :meth:`split_words`.
         :param lines: positions in the split of the pairs that are wanted; None: all.
         """
         wanted = range(self.split_size(name)) if lines is None else lines
         source, target = self.split_words(name, kind, word_split)
-        for start in range(0, len(wanted), CHUNK):
-            numbers = wanted[start : start + CHUNK]
+        for start in range(0, len(wanted), PAIRS_SORTED_TOGETHER):
+            numbers = wanted[start : start + PAIRS_SORTED_TOGETHER]
             found = dict(self.align_sentences(name, numbers, max_tokens))
             for number in numbers:
                 pair = found.get(number)
@@ -297,7 +297,7 @@ class AlignmentModel:
         """Aligned pairs of given sentences, in their order; None for a pair that is too long for the model."""
         iterator = iter(pairs)
         while True:
-            chunk = list(islice(iterator, CHUNK))
+            chunk = list(islice(iterator, PAIRS_SORTED_TOGETHER))
             if not chunk:
                 return
             pairs_of_chunk = self.text_dataset(*zip(*chunk))

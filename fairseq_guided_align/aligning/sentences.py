@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-from fairseq_guided_align.aligning.translating import Range, SentenceSplitter
+from fairseq_guided_align.aligning.translating import SentenceSplitter
 from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.markup.tagged_text import Range
 
 _SPACE = re.compile(r"\s")
 

@@ -71,11 +71,11 @@ def gold_of_split(
 ) -> CorpusLinks:
     """Gold links of a file that was read before the text was known, as :func:`read_pairs` takes them.
 
-    A NAACL file's pairs without links at its end are added. Links of ``</s>`` are taken off, with a message.
+    Pairs without links that the file lacks at its end are added. Links of ``</s>`` are taken off, with a message.
 
     :param path: where the links were read; a pipe as :func:`~fairseq_guided_align.links.reading.recognisable` gives it.
     :param split: whose links they are.
-    :param kind: how pieces make up words, one of ``subwords.pieces.KINDS``.
+    :param kind: how pieces make up words, one of ``subwords.pieces.SUBWORD_KINDS``.
     :param word_split: what the words of source and target are; None: as the data folder says.
     :raises GuidedAlignError: the links are of another number of pairs.
     """
@@ -104,7 +104,7 @@ def read_pairs(
     :param models: with their names; all of the same text in the same pieces.
     :param split: of their data folders.
     :param numbers: positions in the split, from 0.
-    :param kind: how pieces make up words, one of ``subwords.pieces.KINDS``; None: pieces only.
+    :param kind: how pieces make up words, one of ``subwords.pieces.SUBWORD_KINDS``; None: pieces only.
     :param gold: links between words, of every pair of the split, see :func:`gold_of_split`; None: those of the data
         folder.
     :param with_gold: False leaves gold links out.

@@ -10,7 +10,7 @@ import numpy as np
 from fairseq_guided_align.aligning.extraction import AlignmentModel, read_links_off
 from fairseq_guided_align.attention.guided_heads import GuidedHeads
 from fairseq_guided_align.errors import GuidedAlignError
-from fairseq_guided_align.markup.segment_links import SegmentLinks, SegmentTexts
+from fairseq_guided_align.markup.segment_links import Link, SegmentLinks, SegmentTexts
 from fairseq_guided_align.subwords.text_pieces import PiecedSentence, TextCutter
 
 LIKELY = 0.3
@@ -19,7 +19,7 @@ LEFT_OUT = 0.1
 """Least probability of the link of a source word that no target word chooses."""
 
 
-def tag_links(attention: np.ndarray, guided: GuidedHeads) -> list[tuple[int, int, float]]:
+def tag_links(attention: np.ndarray, guided: GuidedHeads) -> list[Link]:
     """Links between words with their probabilities, as ``markup.carrying.carried`` takes them.
 
     Each target word is linked to its likeliest source word. A source word that is thus left out is linked to the target

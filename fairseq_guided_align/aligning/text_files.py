@@ -24,7 +24,7 @@ def align_files(
     """Aligned pairs in the order of the files; None for a pair that is too long for the model.
 
     :param files: source and target text, as many lines.
-    :param kind: how pieces make up words, one of ``subwords.conversion.KINDS``; None: as the data folder says, else
+    :param kind: how pieces make up words, one of ``subwords.pieces.SUBWORD_KINDS``; None: as the data folder says, else
         ``sentencepiece`` with ``models``, else ``words``.
     :param models: SentencePiece models of source and target, instead of the data folder's.
     :param cut_already: the files hold pieces, separated by white space.

@@ -18,15 +18,14 @@ from fairseq_guided_align.attention.guided_heads import GuidedHeads
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.links.link import SentenceLinks
 from fairseq_guided_align.markup.notes import Note
+from fairseq_guided_align.markup.segment_links import Link
 from fairseq_guided_align.markup.segments import finished
 from fairseq_guided_align.markup.settings import DROP_TAGS, TagSettings
-from fairseq_guided_align.markup.tagged_text import TaggedText
+from fairseq_guided_align.markup.tagged_text import Range, TaggedText
 from fairseq_guided_align.markup.word_places import places_of_words
 from fairseq_guided_align.subwords.pieces import text_of
 from fairseq_guided_align.subwords.text_pieces import PiecedSentence, TextCutter
 
-Range = tuple[int, int]
-Links = list[tuple[int, int, float]]
 SentenceSplitter = Callable[[str], Sequence[Range]]
 """Gives the ``(start, stop)`` ranges of a text's sentences, in order, without white space around them."""
 
@@ -61,7 +60,7 @@ class Translation:
     notes: tuple[Note, ...] = ()
 
 
-class Segment(NamedTuple):
+class SourceSegment(NamedTuple):
     """What is to be translated.
 
     :param raw: as it was given.
@@ -155,8 +154,8 @@ class _Part(NamedTuple):
     pieces: list[str]
     score: float
     attention: np.ndarray
-    links: Links
-    tag_links: Links
+    links: list[Link]
+    tag_links: list[Link]
     source_words: int
 
 
@@ -172,7 +171,7 @@ class Translator:
 
     def __call__(
         self,
-        segments: Sequence[Segment],
+        segments: Sequence[SourceSegment],
         settings: TagSettings,
         reading: LinkReading,
         width: SearchWidth,
@@ -222,7 +221,7 @@ class Translator:
 
     def _translations(
         self,
-        segment: Segment,
+        segment: SourceSegment,
         sentences: Sequence[_Sentence],
         found: Sequence[list[Hypothesis]],
         settings: TagSettings,
@@ -325,7 +324,7 @@ def _closes_up(character: str) -> bool:
     return unicodedata.east_asian_width(character) in "WF" and not unicodedata.name(character, "").startswith("HANGUL")
 
 
-def _moved(links: Links, ranges: Sequence[Range], text: str) -> Links:
+def _moved(links: list[Link], ranges: Sequence[Range], text: str) -> list[Link]:
     """Links to words that stand at these ranges of a text, as links to its words with a space between them."""
     words = _words(text)
     if list(ranges) == words:

@@ -21,10 +21,10 @@ from fairseq_guided_align.files.atomic import atomic_file
 from fairseq_guided_align.files.byte_lines import PathLike
 from fairseq_guided_align.files.progress import say
 
-KINDS = {"updates": re.compile(r"checkpoint_\d+_(\d+)\.pt"), "epochs": re.compile(r"checkpoint(\d+)\.pt")}
+CHECKPOINT_NAMES = {"updates": re.compile(r"checkpoint_\d+_(\d+)\.pt"), "epochs": re.compile(r"checkpoint(\d+)\.pt")}
 """Names of the checkpoints that fairseq writes every so many updates, and after each epoch. The number counts."""
 
-SETTINGS = (
+MODEL_SETTINGS = (
     "task", "_name", "arch", "source_lang", "target_lang", "lang_pairs", "encoder_langtok", "decoder_langtok",
     "left_pad_source", "left_pad_target", "activation_fn", "encoder_attention_heads", "decoder_attention_heads",
     "encoder_normalize_before", "decoder_normalize_before", "encoder_learned_pos", "decoder_learned_pos",
@@ -44,7 +44,7 @@ def last_checkpoints(folder: PathLike, count: int, kind: str | None = None) -> l
     """The last checkpoints that fairseq wrote into a folder, oldest first.
 
     :param count: how many.
-    :param kind: one of :data:`KINDS`; None: the one that the folder has.
+    :param kind: one of :data:`CHECKPOINT_NAMES`; None: the one that the folder has.
     :raises GuidedAlignError: there are fewer, or of both kinds and none was chosen.
     """
     try:
@@ -53,7 +53,7 @@ def last_checkpoints(folder: PathLike, count: int, kind: str | None = None) -> l
         raise GuidedAlignError(f"{folder}: expected a folder with checkpoints: {error.strerror}") from error
     found: dict[str, list[tuple[int, str]]] = {}
     for name in names:
-        for one, pattern in KINDS.items():
+        for one, pattern in CHECKPOINT_NAMES.items():
             match = pattern.fullmatch(name)
             if match:
                 found.setdefault(one, []).append((int(match[1]), name))
@@ -147,7 +147,7 @@ def _check_same_model(path: PathLike, state: dict[str, Any], first_path: PathLik
     compared: list[tuple[Any, ...]] = [
         (f"{name} of the sizes", *(one.get(name, "none") for one in sizes)) for name in names
     ]
-    compared += [(name, *(one.get(name) for one in settings)) for name in SETTINGS]
+    compared += [(name, *(one.get(name) for one in settings)) for name in MODEL_SETTINGS]
     for what, wanted, got in compared:
         if wanted != got:
             raise GuidedAlignError(

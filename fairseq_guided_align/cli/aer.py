@@ -20,9 +20,10 @@ from fairseq_guided_align.files.arguments import between_commas
 from fairseq_guided_align.files.byte_lines import raise_length_error
 from fairseq_guided_align.files.opening import PathLike, is_pipe
 from fairseq_guided_align.links.end_links import last_positions, pairs_that_end_beyond, told_end_links
+from fairseq_guided_align.links.forms import FORMS
 from fairseq_guided_align.links.link import CorpusLinks
 from fairseq_guided_align.links.linked_text import LinkedText
-from fairseq_guided_align.links.one_based import MANY, one_based_warning
+from fairseq_guided_align.links.one_based import ENOUGH_PAIRS, one_based_warning
 from fairseq_guided_align.links.reading import count_pairs, form_of, read_link_file, recognisable
 from fairseq_guided_align.scores.metrics import AlignmentCounts, count_corpus
 from fairseq_guided_align.scores.significance import Comparison, Interval, bootstrap_interval, paired_bootstrap
@@ -39,11 +40,11 @@ NEARLY_ALL = 0.95
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command and add its options."""
-    parser.description = """\
+    forms = " or ".join(f"{form.name} ({form.description})" for form in FORMS)
+    parser.description = f"""\
 Scores alignment files against gold links.
 
-Files are Pharaoh text, one line a sentence pair: 3-5 is a sure link, 3?5 or 3p5 a possible one. NAACL
-word alignments, such as 0001 4 6 S, are recognised; their positions always count from 1.
+Files are {forms}; the form is recognised.
 Every link of a system counts as predicted, whatever its weight and mark. A corpus in several files is given as
 one argument with commas: gold.align,gold1.align. An empty line of GOLD means that nothing is known of its pair: such
 pairs are left out, as they are by --eval-aer in training, and counted; --score-empty scores them as well.
@@ -177,24 +178,24 @@ def _text(args: argparse.Namespace) -> LinkedText | None:
 
 
 def _sizes(shards: list[list[PathLike]]) -> list[int | None]:
-    """Sentence pairs of each shard, for files in NAACL's form, which say nothing of pairs without links."""
+    """Sentence pairs of each shard, where files may lack pairs without links; None: each file has them all."""
     most = max(map(len, shards))
-    if not any(form_of(path) for files in shards for path in files):
+    if all(form_of(path).has_every_pair for files in shards for path in files):
         return [None] * most
     sizes: list[int | None] = []
     for number in range(most):
         of_shard = [files[number] for files in shards if len(files) == most]
         counted = [count_pairs(path) for path in of_shard]
-        told = [count for count, path in zip(counted, of_shard) if form_of(path) is None]
+        told = [count for count, path in zip(counted, of_shard) if form_of(path).has_every_pair]
         sizes.append(told[0] if told else max(counted))
     return sizes
 
 
 def _read(argument: str, files: list[PathLike], one_based: bool, sizes: Sequence[int | None]) -> CorpusLinks:
-    form = next(filter(None, map(form_of, files)), None) if len(files) != len(sizes) else None
-    if form is not None:
+    lacking = [form for form in map(form_of, files) if not form.has_every_pair] if len(files) != len(sizes) else []
+    if lacking:
         raise GuidedAlignError(
-            f"{argument}: {form.name} do not say how many sentence pairs a file has: expected {len(sizes)}"
+            f"{argument}: {lacking[0].name} do not say how many sentence pairs a file has: expected {len(sizes)}"
             f" files, as of the other argument; got {len(files)}"
         )
     both = zip(files, sizes if len(files) == len(sizes) else [None] * len(files))
@@ -230,7 +231,7 @@ def _one_based_warnings(name: str, links: CorpusLinks, one_based: bool, option: 
 
 def _other_text_warnings(name: str, links: CorpusLinks, gold: CorpusLinks, scored: np.ndarray) -> list[str]:
     """Links between pieces, of the other direction or of another text often lie where no gold link reaches."""
-    if scored.sum() < MANY:
+    if scored.sum() < ENOUGH_PAIRS:
         return []
     last = [last_positions(len(gold), gold.sentence(), column) for column in (gold.source, gold.target)]
     sentence = links.sentence()

@@ -77,7 +77,7 @@ def piece_sizes(argument: str) -> list[int]:
     return list(map(int, parts))
 
 
-def share(argument: str) -> float:
+def fraction(argument: str) -> float:
     """A number from 0 to 1."""
     number = float(argument)
     if not 0 <= number <= 1:

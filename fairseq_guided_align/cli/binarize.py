@@ -22,11 +22,12 @@ from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.byte_lines import count_lines
 from fairseq_guided_align.files.progress import line_counter, say
 from fairseq_guided_align.files.workers import keep_freed_memory
+from fairseq_guided_align.links.forms import FORM_NAMES
 from fairseq_guided_align.links.reading import as_pharaoh
 from fairseq_guided_align.links.sources import files_by_split
 from fairseq_guided_align.links.store import link_writer, links_path
 from fairseq_guided_align.links.words import WordSplits
-from fairseq_guided_align.subwords.settings import SETTINGS, subword_settings, word_split_of
+from fairseq_guided_align.subwords.settings import SETTINGS_FILE, subword_settings, word_split_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,9 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="SPLIT=FILE",
         type=named_text_to_read,
-        help="links of a split, Pharaoh text, such as train=train.align",
+        help=f"links of a split, {FORM_NAMES}, such as train=train.align",
     )
-    add(parser, "--source-lang", "--target-lang", note=f" (default: as {SETTINGS} in DIR says)")
+    add(parser, "--source-lang", "--target-lang", note=f" (default: as {SETTINGS_FILE} in DIR says)")
     parser.add_argument(
         "--level",
         choices=("pieces", "words"),
@@ -65,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     source = args.source_lang or settings.get("source_lang")
     target = args.target_lang or settings.get("target_lang")
     if not (source and target):
-        raise GuidedAlignError(f"{args.data}: no {SETTINGS} that names the languages; give -s and -t")
+        raise GuidedAlignError(f"{args.data}: no {SETTINGS_FILE} that names the languages; give -s and -t")
     if args.policy and args.level == "pieces":
         raise GuidedAlignError("--policy goes with --level words")
     if args.level == "pieces":

@@ -10,7 +10,7 @@ from dataclasses import asdict
 
 from fairseq_guided_align.cli.argument_types import text_to_read
 from fairseq_guided_align.cli.options import WORD_SPLIT, add, chosen_words, text_of_columns
-from fairseq_guided_align.corpus.link_counts import share
+from fairseq_guided_align.corpus.link_counts import with_share
 from fairseq_guided_align.corpus.report import AlignmentReport, report_on
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.compression import plain_or_compressed
@@ -101,12 +101,14 @@ def _lines(name: str, report: AlignmentReport, one_based: bool, word_split: Word
     lines = [f"{name}:"]
     if report.same_length:
         lines += [
-            f"  {report.sentences} sentence pairs, {share(report.sentences_with_links, report.sentences)} with links,"
+            f"  {report.sentences} sentence pairs,"
+            f" {with_share(report.sentences_with_links, report.sentences)} with links,"
             f" {report.empty_sentences} with an empty side",
             f"  {report.links} links: {report.links - report.possible} sure, {report.possible} possible,"
             f" {report.weighted} with a weight{told_end_links(report.end_links)}",
-            f"  {share(report.source_words_linked, report.source_words)} of {report.source_words} source tokens and"
-            f" {share(report.target_words_linked, report.target_words)} of {report.target_words} target tokens linked",
+            f"  {with_share(report.source_words_linked, report.source_words)} of {report.source_words} source tokens"
+            f" and {with_share(report.target_words_linked, report.target_words)} of {report.target_words} target tokens"
+            " linked",
         ]
     lines += [f"  error: {problem}" for problem in report.problems]
     if report.unreadable_lines:

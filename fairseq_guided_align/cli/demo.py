@@ -9,7 +9,7 @@ from fairseq_guided_align.demo.server import MAX_BYTES, QUESTIONS, PageServer
 from fairseq_guided_align.markup.kinds import DEFAULT_KINDS, READERS, markup_of
 from fairseq_guided_align.markup.placeholders import READY_SETS
 from fairseq_guided_align.pictures.demo_page import demo_page
-from fairseq_guided_align.subwords.settings import SETTINGS
+from fairseq_guided_align.subwords.settings import SETTINGS_FILE
 
 DEFAULT_PORT = 8765
 
@@ -30,8 +30,8 @@ between the words. The page is for browsers on this machine alone, and needs no 
     parser.add_argument(
         "--port", type=_port, default=DEFAULT_PORT, metavar="N", help="0: any that is free (default: %(default)s)"
     )
-    add(parser, *MODEL, *SENTENCEPIECE_MODELS, note=f" (default: as {SETTINGS} says)")
-    add(parser, "--subwords", note=f"default: as {SETTINGS} in the data folder says")
+    add(parser, *MODEL, *SENTENCEPIECE_MODELS, note=f" (default: as {SETTINGS_FILE} says)")
+    add(parser, "--subwords", note=f"default: as {SETTINGS_FILE} in the data folder says")
     add(parser, *WORD_SPLIT, note="default: as the data folder says")
 
 

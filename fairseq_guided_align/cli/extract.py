@@ -45,13 +45,13 @@ from fairseq_guided_align.links.reading import read_link_file, recognisable
 from fairseq_guided_align.links.symmetrisation import SYMMETRISATIONS
 from fairseq_guided_align.scores.metrics import AlignmentCounts
 from fairseq_guided_align.scores.tables import as_table
-from fairseq_guided_align.subwords.settings import SETTINGS, subword_settings
+from fairseq_guided_align.subwords.settings import SETTINGS_FILE, subword_settings
 
 if TYPE_CHECKING:
     from fairseq_guided_align.aligning.extraction import AlignmentModel
+    from fairseq_guided_align.aligning.link_models import Matrices
     from fairseq_guided_align.aligning.process_group import ProcessGroup
 
-Matrices = tuple[np.ndarray, ...]
 HEADS = ["links are read", "links", "precision", "recall", "AER"]
 
 
@@ -76,13 +76,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text.add_argument(
         "--pieces", action="store_true", help="the files hold pieces already, separated by spaces, not words"
     )
-    add(text, *SENTENCEPIECE_MODELS, note=f" (default: as {SETTINGS} says)")
+    add(text, *SENTENCEPIECE_MODELS, note=f" (default: as {SETTINGS_FILE} says)")
     add(
         text,
         "--subwords",
-        note=f"default: as {SETTINGS} in the data folder says; else sentencepiece for a split, and words for files",
+        note=f"default: as {SETTINGS_FILE} in the data folder says; else sentencepiece for a split, and words for"
+        " files",
     )
-    note = f"only with --level words; default: as {SETTINGS} says, else spaces"
+    note = f"only with --level words; default: as {SETTINGS_FILE} says, else spaces"
     add(text, *WORD_SPLIT, note=note)
     links = parser.add_argument_group("links")
     add(links, "--attention")
@@ -167,11 +168,13 @@ def _extract(args: argparse.Namespace, group: ProcessGroup, reader: LinkReader |
 
 def _share(args: argparse.Namespace, model: AlignmentModel, process: Process) -> range | None:
     """Positions in the text of the pairs that this process aligns; None: all."""
-    from fairseq_guided_align.aligning.extraction import CHUNK
+    from fairseq_guided_align.aligning.extraction import PAIRS_SORTED_TOGETHER
 
     if args.source is not None:
-        return share_of_files([args.source, args.target], process, CHUNK)
-    return None if process.is_alone else share_of(model.split_size(args.split or "test"), process, CHUNK)
+        return share_of_files([args.source, args.target], process, PAIRS_SORTED_TOGETHER)
+    return (
+        None if process.is_alone else share_of(model.split_size(args.split or "test"), process, PAIRS_SORTED_TOGETHER)
+    )
 
 
 def _check(args: argparse.Namespace, process: Process) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 from fairseq_guided_align.cli.argument_types import (
     TEXT_TYPES,
     column_numbers,
+    fraction,
     piece_sizes,
-    share,
     text_to_read,
     text_to_write,
     word_definition,
@@ -30,12 +30,12 @@ from fairseq_guided_align.markup.carrying import KEEP as KEEP_PAIRS
 from fairseq_guided_align.markup.edges import QUOTE_SIDES
 from fairseq_guided_align.markup.kinds import DEFAULT_KINDS
 from fairseq_guided_align.markup.placeholders import READY_SETS
-from fairseq_guided_align.markup.protected import KINDS as PROTECTED
+from fairseq_guided_align.markup.protected import PROTECTED_KINDS
 from fairseq_guided_align.markup.settings import ON_ERROR, STOP
 from fairseq_guided_align.markup.term_files import read_terms
 from fairseq_guided_align.subwords.conversion import POLICIES
-from fairseq_guided_align.subwords.pieces import KINDS
-from fairseq_guided_align.subwords.settings import SETTINGS
+from fairseq_guided_align.subwords.pieces import LEVELS, SUBWORD_KINDS
+from fairseq_guided_align.subwords.settings import SETTINGS_FILE
 
 
 def dash_help(parser: argparse.ArgumentParser) -> str | None:
@@ -64,7 +64,7 @@ def check_streams(args: argparse.Namespace) -> None:
 
 _TEXT: dict[str, Any] = {"metavar": "FILE", "type": text_to_read}
 _FLAG: dict[str, Any] = {"action": "store_true"}
-_AS_FOLDER_SAYS = f"default: as {SETTINGS} in the data folder says"
+_AS_FOLDER_SAYS = f"default: as {SETTINGS_FILE} in the data folder says"
 
 SHARED: dict[str, dict[str, Any]] = {
     "--source": {**_TEXT, "help": "source text{note}"},
@@ -83,7 +83,7 @@ SHARED: dict[str, dict[str, Any]] = {
     "--gold-one-based": {**_FLAG, "help": "positions in GOLD count from 1"},
     "--inverted": {**_FLAG, "help": "the links are TARGET-SOURCE"},
     "--max-dropped": {
-        "type": share, "default": 0.1, "metavar": "SHARE",
+        "type": fraction, "default": 0.1, "metavar": "SHARE",
         "help": "share of the links that may point outside their sentences before it is an error (default: 0.1)",
     },
     "--symmetrisation": {
@@ -109,9 +109,9 @@ SHARED: dict[str, dict[str, Any]] = {
     },
     "--source-word-split": {"type": word_definition, "metavar": "HOW", "help": "the same of the source alone"},
     "--target-word-split": {"type": word_definition, "metavar": "HOW", "help": "the same of the target alone"},
-    "--level": {"choices": ("words", "pieces"), "default": "words", "help": "{note} (default: words)"},
+    "--level": {"choices": LEVELS, "default": "words", "help": "{note} (default: words)"},
     "--subwords": {
-        "choices": KINDS, "note": _AS_FOLDER_SAYS,
+        "choices": SUBWORD_KINDS, "note": _AS_FOLDER_SAYS,
         "help": "how pieces make up words: sentencepiece: ▁ begins a word; bpe: @@ ends a piece that goes on; words: a"
         " piece is a word ({note})",
     },
@@ -161,8 +161,8 @@ SHARED: dict[str, dict[str, Any]] = {
     },
     "--protect": {
         "metavar": "KINDS", "default": "",
-        "help": f"what must survive translation: {', '.join(PROTECTED)}, joined by commas; what is missing takes the"
-        " place of the words that are linked to it",
+        "help": f"what must survive translation: {', '.join(PROTECTED_KINDS)}, joined by commas; what is missing takes"
+        " the place of the words that are linked to it",
     },
     "--terms": {**_TEXT, "help": "terms to protect: source term, tab, target term"},
     "--inflected-terms": {**_FLAG, "help": "another form of a term counts as the term"},

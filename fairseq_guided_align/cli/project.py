@@ -27,6 +27,7 @@ from fairseq_guided_align.files.atomic import atomic_text
 from fairseq_guided_align.files.byte_lines import count_lines
 from fairseq_guided_align.files.progress import line_counter
 from fairseq_guided_align.files.workers import keep_freed_memory
+from fairseq_guided_align.links.forms import FORM_NAMES
 from fairseq_guided_align.links.reading import as_pharaoh
 
 
@@ -38,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " sentence pair. A summary goes to standard error."
     )
     parser.add_argument(
-        "--links", metavar="FILE", type=text_to_read, required=True, help="links to read, Pharaoh text or NAACL's form"
+        "--links", metavar="FILE", type=text_to_read, required=True, help=f"links to read: {FORM_NAMES}"
     )
     for side in ("source", "target"):
         for units in ("words", "pieces"):

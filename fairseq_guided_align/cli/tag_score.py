@@ -15,7 +15,7 @@ from fairseq_guided_align.cli.options import add_sampling, chosen_sampling
 from fairseq_guided_align.errors import GuidedAlignError, MarkupError
 from fairseq_guided_align.files.byte_lines import raise_length_error, read_lines
 from fairseq_guided_align.markup.kinds import DEFAULT_KINDS, Markup, markup_of
-from fairseq_guided_align.markup.score import COLUMNS, TAG_MEASURES, counts_row, score_segment, tag_scores
+from fairseq_guided_align.markup.score import TAG_COLUMNS, TAG_MEASURES, counts_row, score_segment, tag_scores
 from fairseq_guided_align.markup.tagged_text import TaggedText
 from fairseq_guided_align.scores.significance import Comparison, Interval, bootstrap_interval, paired_bootstrap
 from fairseq_guided_align.scores.tables import as_table, comparison_sentence, header_of, signature_of, with_interval
@@ -74,7 +74,7 @@ class SystemScore:
         return {name: float(score) for name, score in tag_scores(self.counts).items()}
 
     def as_json(self) -> dict[str, Any]:
-        counts = dict(zip(COLUMNS, self.counts.tolist()))
+        counts = dict(zip(TAG_COLUMNS, self.counts.tolist()))
         differing = [{"line": line, "why": why} for line, why in self.differing]
         result: dict[str, Any] = {"name": self.name, **self.scores, "counts": counts, "differing_segments": differing}
         if self.interval is not None:
@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
     reference = _read_reference(args.reference, markup)
     systems = [_scored(name, args, reference, markup, sampling) for name in args.systems]
     for system in systems:
-        if not system.counts[COLUMNS.index("segments")]:
+        if not system.counts[TAG_COLUMNS.index("segments")]:
             raise GuidedAlignError(f"{args.reference}: expected segments with tags; got {len(reference)} without any")
     comparisons = [
         paired_bootstrap(systems[0].rows, system.rows, "accuracy", **sampling, measures=TAG_MEASURES)
@@ -139,7 +139,7 @@ def _scored(
             differing.append((read, score.difference))
     if read != len(reference):
         raise_length_error([args.reference, name])
-    table = np.array(rows, dtype=np.int64).reshape(-1, len(COLUMNS))
+    table = np.array(rows, dtype=np.int64).reshape(-1, len(TAG_COLUMNS))
     interval = None
     if args.confidence:
         interval = bootstrap_interval(table, "accuracy", **sampling, measures=TAG_MEASURES)
@@ -171,7 +171,7 @@ def _table(systems: list[SystemScore]) -> str:
         scores = system.scores
         accuracy = with_interval(scores["accuracy"], system.interval)
         shares = [f"{100 * scores[name]:.2f}" for name in ("whole", "differing", "well_formed")]
-        tags = str(int(system.counts[COLUMNS.index("tags")]))
+        tags = str(int(system.counts[TAG_COLUMNS.index("tags")]))
         rows.append([system.name, tags, accuracy, shares[0], f"{scores['distance']:.2f}", *shares[1:]])
     return as_table(rows)
 

@@ -21,11 +21,12 @@ from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.atomic import atomic_text
 from fairseq_guided_align.files.byte_lines import count_lines
 from fairseq_guided_align.files.progress import line_counter, say
+from fairseq_guided_align.links.forms import FORM_NAMES
 from fairseq_guided_align.links.reading import as_pharaoh
 from fairseq_guided_align.markup.notes import SegmentCounts
 from fairseq_guided_align.markup.settings import tag_settings
 from fairseq_guided_align.markup.tag_files import TagFiles, tagged_lines
-from fairseq_guided_align.subwords.settings import SETTINGS
+from fairseq_guided_align.subwords.settings import SETTINGS_FILE
 
 if TYPE_CHECKING:
     from fairseq_guided_align.aligning.tag_links import ModelLinker
@@ -41,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--target", metavar="FILE", type=text_to_read, required=True, help="its translation, plain text, as many lines"
     )
-    parser.add_argument("--links", metavar="FILE", type=text_to_read, help="links, Pharaoh text or NAACL's form")
+    parser.add_argument("--links", metavar="FILE", type=text_to_read, help=f"links: {FORM_NAMES}")
     parser.add_argument(
         "--output", "-o", metavar="FILE", type=text_to_write, default="-", help="tagged translation (default: -)"
     )
@@ -63,8 +64,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="checkpoint of fairseq-train; the probabilities of the heads that were guided are the links",
     )
-    add(model, *MODEL, *SENTENCEPIECE_MODELS, note=f" (default: as {SETTINGS} says)")
-    add(model, "--subwords", note=f"default: as {SETTINGS} in the data folder says, else words")
+    add(model, *MODEL, *SENTENCEPIECE_MODELS, note=f" (default: as {SETTINGS_FILE} says)")
+    add(model, "--subwords", note=f"default: as {SETTINGS_FILE} in the data folder says, else words")
 
 
 def run(args: argparse.Namespace) -> int:

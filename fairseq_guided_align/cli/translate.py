@@ -35,7 +35,7 @@ from fairseq_guided_align.links.pharaoh import format_line
 from fairseq_guided_align.markup.kinds import Markup
 from fairseq_guided_align.markup.notes import SegmentCounts
 from fairseq_guided_align.markup.settings import tag_settings
-from fairseq_guided_align.subwords.settings import SETTINGS
+from fairseq_guided_align.subwords.settings import SETTINGS_FILE
 
 if TYPE_CHECKING:
     from fairseq_guided_align.aligning.process_group import ProcessGroup
@@ -97,7 +97,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(tags, "--markup", default=None, note="default: text without tags")
     add(tags, *TAGS)
     model = parser.add_argument_group("model")
-    add(model, *MODEL, *SENTENCEPIECE_MODELS, note=f" (default: as {SETTINGS} says)")
+    add(model, *MODEL, *SENTENCEPIECE_MODELS, note=f" (default: as {SETTINGS_FILE} says)")
     add(model, "--subwords", choices=("sentencepiece", "words"))
     add(model, *WORD_SPLIT, note="default: as the data folder says")
 

@@ -14,29 +14,27 @@ from fairseq_guided_align.errors import GuidedAlignError, SubwordMismatchError
 from fairseq_guided_align.files.atomic import STANDARD_OUTPUT, atomic_text
 from fairseq_guided_align.files.byte_lines import raise_length_error
 from fairseq_guided_align.files.progress import say
+from fairseq_guided_align.links.forms import FORM_NAMES
 from fairseq_guided_align.links.link import CorpusLinks, SentenceLinks
 from fairseq_guided_align.links.linked_text import PIECES_SPLIT, LinkedText
 from fairseq_guided_align.links.reading import read_link_file, recognisable
-from fairseq_guided_align.pictures.page import Pair, View, page_html, view
+from fairseq_guided_align.pictures.page import Pair, View, page_html, soft_links, view
 from fairseq_guided_align.subwords.conversion import spread_over_pieces, subword_links_to_word_links
 from fairseq_guided_align.subwords.spelling import match_sentence
 
 if TYPE_CHECKING:
     from fairseq_guided_align.aligning.split_reading import ReadSentence
 
-LEAST_PROBABILITY = 0.02
-"""Of a soft link read off a model: weaker ones only make the page large."""
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command and add its options."""
-    parser.description = """\
+    parser.description = f"""\
 Writes one self-contained HTML file: a list of the sentence pairs, sortable by AER or length, and for each pair its
 tokens joined by lines; hard links, soft links with their probability, gold links, two systems side by side, the
 matrix, words or pieces. It needs no network and no server: open it in a browser.
 
-Link files are Pharaoh text, one line a sentence pair, positions from 0; gold links may be possible (3?5); soft links
-carry their probability (3-5:0.8), as `extract --method threshold` writes them. A --links file with such weights
+Link files are {FORM_NAMES}, positions from 0; gold links may be possible (3?5); soft links carry
+their probability (3-5:0.8), as `extract --method threshold` writes them. A --links file with such weights
 serves as soft links too, unless --soft gives others for that NAME.
 
 With --checkpoint, links, words and pieces come straight from models and a split of their data folder instead."""
@@ -165,13 +163,10 @@ def _of_models(args: argparse.Namespace) -> Shown:
 
 def _view_of_models(sentence: ReadSentence) -> View:
     from fairseq_guided_align.aligning.extraction import read_links_off
-    from fairseq_guided_align.attention.hard_links import threshold_links
 
     systems: list[HardAndSoft] = []
     for reading in sentence.readings:
-        # Sums over the pieces of a word are rounded, so they may pass 1.
-        soft = threshold_links(np.minimum(reading.attention[:, :-1], 1), LEAST_PROBABILITY)
-        systems.append((read_links_off(reading.attention, reading.guided), soft))
+        systems.append((read_links_off(reading.attention, reading.guided), soft_links(reading.attention)))
     return view(sentence.source, sentence.target, sentence.gold, systems)
 
 

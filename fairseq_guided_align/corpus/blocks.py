@@ -9,7 +9,7 @@ import numpy as np
 
 from fairseq_guided_align.corpus.files import Corpus, PreprocessSettings
 from fairseq_guided_align.corpus.link_counts import ConversionCounts
-from fairseq_guided_align.corpus.subword_links import LINES_IN_BLOCK, Side, convert_block, encoder, read_links
+from fairseq_guided_align.corpus.subword_links import LINES_IN_BLOCK, Side, convert_block, encoder, read_block_links
 from fairseq_guided_align.files.byte_lines import (
     Block,
     PathLike,
@@ -98,7 +98,7 @@ def cut_and_convert(task: BlockTask) -> CutBlock:
     links = CorpusLinks.empty(len(keep))
     if task.links is not None:
         assert corpus.links is not None
-        links = read_links(lines_of(task.links), corpus.links, task.first_line, settings.conversion)
+        links = read_block_links(lines_of(task.links), corpus.links, task.first_line, settings.conversion)
     if len(rows) < len(keep):
         words, cut = tuple(_selected(lines, rows) for lines in words), tuple(side.select(keep) for side in cut)
         links = links.select(rows)

@@ -12,9 +12,9 @@ from pathlib import Path
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.atomic import atomic_file
 from fairseq_guided_align.files.byte_lines import PathLike, read_lines
+from fairseq_guided_align.subwords.special_tokens import UNKNOWN
 
-SPECIAL_SYMBOLS = ("<s>", "<pad>", "</s>", "<unk>")
-UNKNOWN = "<unk>"
+SPECIAL_SYMBOLS = ("<s>", "<pad>", "</s>", UNKNOWN)
 _PLAIN_COUNT = re.compile("0|[1-9][0-9]{0,17}")
 
 

@@ -23,7 +23,7 @@ SPLITS = ("train", "valid", "test")
 class PreprocessSettings:
     """Everything that the result depends on, apart from the texts.
 
-    :param subwords: one of ``subwords.pieces.KINDS``: what the pieces are, or how the text is already cut.
+    :param subwords: one of ``subwords.pieces.SUBWORD_KINDS``: what the pieces are, or how the text is already cut.
     :param words_suffix: for each side, the suffix of the text whose words the links count, ``PREFIX.SUFFIX``; None:
         they count the words of the text itself.
     :param models: for each side a SentencePiece model to use, or None to train one.

@@ -78,7 +78,8 @@ class LinkCounts:
         """One line: sentences with links, links, links lost and why."""
         dropped = f"{self.out_of_range} outside their sentence" if self.out_of_range else "none"
         return (
-            f"{name}: {self.sentences} sentence pairs, {share(self.sentences_with_links, self.sentences)} with links;"
+            f"{name}: {self.sentences} sentence pairs,"
+            f" {with_share(self.sentences_with_links, self.sentences)} with links;"
             f" {self.links_read - self.dropped} links; links dropped: {dropped}"
             f"{told_end_links(self.end_links)}"
         )
@@ -142,16 +143,17 @@ class ConversionCounts(LinkCounts):
         ]
         skipped = f"; {self.mismatched} pairs whose words and pieces differ" if self.mismatched else ""
         return (
-            f"{name}: {self.sentences} sentence pairs, {share(self.sentences_with_links, self.sentences)} with links;"
+            f"{name}: {self.sentences} sentence pairs,"
+            f" {with_share(self.sentences_with_links, self.sentences)} with links;"
             f" {self.links_read} links became {self.links_written};"
-            f" {share(self.target_tokens_linked, self.target_tokens)} of target and"
-            f" {share(self.source_tokens_linked, self.source_tokens)} of source tokens linked;"
+            f" {with_share(self.target_tokens_linked, self.target_tokens)} of target and"
+            f" {with_share(self.source_tokens_linked, self.source_tokens)} of source tokens linked;"
             f" links dropped: {', '.join(lost) if lost else 'none'}{skipped}"
             f"{told_end_links(self.end_links)}"
         )
 
 
-def share(part: int, whole: int) -> str:
+def with_share(part: int, whole: int) -> str:
     """A count, with its share of a whole."""
     return f"{part} ({100 * part / whole:.1f} %)" if whole else "0"
 

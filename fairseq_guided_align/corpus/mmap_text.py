@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from fairseq_guided_align.corpus.coded_text import CodedText
-from fairseq_guided_align.corpus.dictionaries import SPECIAL_SYMBOLS, UNKNOWN
+from fairseq_guided_align.corpus.dictionaries import SPECIAL_SYMBOLS
 from fairseq_guided_align.corpus.fairseq_data import INDEX_MAGIC
+from fairseq_guided_align.subwords.special_tokens import UNKNOWN
 
 _VERSION = 1
 _TYPE_CODES = {"<u2": 8, "<u4": 9}

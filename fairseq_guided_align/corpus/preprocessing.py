@@ -28,7 +28,7 @@ from fairseq_guided_align.corpus.written_splits import WrittenSplit, write_split
 from fairseq_guided_align.files.atomic import atomic_folder
 from fairseq_guided_align.files.byte_lines import PathLike, count_lines
 from fairseq_guided_align.links.reading import as_pharaoh
-from fairseq_guided_align.subwords.settings import SETTINGS, described_words
+from fairseq_guided_align.subwords.settings import SETTINGS_FILE, described_words
 
 TEXT_FOLDER = "text"
 
@@ -136,4 +136,6 @@ def _write_settings(
         **({} if settings.sampling is None else {"subword_sampling": asdict(settings.sampling)}),
         "splits": splits,
     }
-    (cut.folder / SETTINGS).write_text(json.dumps(described, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    (cut.folder / SETTINGS_FILE).write_text(
+        json.dumps(described, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+    )

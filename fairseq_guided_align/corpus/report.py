@@ -102,7 +102,7 @@ def report_on(
     :param source: text, words or pieces, in which source positions count.
     :param problems: how many examples of each kind of problem to keep.
     :param word_split: what the tokens of source and target are.
-    :raises GuidedAlignError: a file cannot be read, or is not Pharaoh text nor of NAACL's form.
+    :raises GuidedAlignError: a file cannot be read, or its links are of no form of ``links.forms.FORMS``.
     """
     report = AlignmentReport()
     with as_pharaoh(links, lambda: count_lines(source), one_based) as text:

@@ -43,7 +43,7 @@ class Side:
 
     :param words: text of words, in which the word links' positions count.
     :param pieces: the same text cut into subword pieces.
-    :param kind: one of ``subwords.pieces.KINDS``.
+    :param kind: one of ``subwords.pieces.SUBWORD_KINDS``.
     :param model: SentencePiece model that cut it; used only where words and pieces have different characters.
     """
 
@@ -129,13 +129,13 @@ def convert_task(task: ConversionTask) -> tuple[CorpusLinks, ConversionCounts]:
     """Links of a block of sentence pairs, in the new units. Raises as :func:`convert_to_text`."""
     files = task.files
     block, *text = map(lines_of, task.blocks)
-    links = read_links(block, files.links, task.first_line, files.settings)
+    links = read_block_links(block, files.links, task.first_line, files.settings)
     lines = range(task.first_line, task.first_line + len(links))
     sides = ((files.source, text[0], text[1]), (files.target, text[2], text[3]))
     return convert_block(links, sides, files.settings, files.links, lines)
 
 
-def read_links(block: bytes, path: PathLike, first_line: int, settings: ConversionSettings) -> CorpusLinks:
+def read_block_links(block: bytes, path: PathLike, first_line: int, settings: ConversionSettings) -> CorpusLinks:
     """Links of lines of Pharaoh text, in the direction of the text."""
     links = parse_block(block, path, first_line, settings.one_based)
     return links.inverted() if settings.inverted else links

@@ -15,7 +15,7 @@ from fairseq_guided_align.corpus.unknown_tokens import UnknownTokens, unknown_wa
 from fairseq_guided_align.files.byte_lines import read_lines
 from fairseq_guided_align.files.progress import say
 from fairseq_guided_align.subwords.sentencepiece_models import train_model
-from fairseq_guided_align.subwords.special_tokens import written
+from fairseq_guided_align.subwords.special_tokens import spelled_for_fairseq
 
 
 def write_models(corpora: Sequence[Corpus], folder: Path, settings: PreprocessSettings) -> Models:
@@ -70,7 +70,7 @@ def write_dictionaries(
             continue
         vocabulary: set[str] = set()
         for model in set(models if settings.joined else models[side : side + 1]):
-            vocabulary.update(map(written, encoder(model).vocabulary()) if model else ())
+            vocabulary.update(map(spelled_for_fairseq, encoder(model).vocabulary()) if model else ())
         path = folder / ("dict.txt" if settings.joined else f"dict.{settings.langs[side]}.txt")
         limits = settings.fairseq_options.sizes[0 if settings.joined else side]
         size = write_dictionary(path, symbols[side], vocabulary, limits)

@@ -12,14 +12,14 @@ import numpy as np
 from fairseq_guided_align.attention.guided_heads import GuidedHeads
 from fairseq_guided_align.attention.hard_links import argmax_links, linkable
 from fairseq_guided_align.errors import GuidedAlignError
-from fairseq_guided_align.subwords.pieces import KINDS
+from fairseq_guided_align.subwords.pieces import SUBWORD_KINDS
 from fairseq_guided_align.subwords.text_pieces import PiecedSentence
 from fairseq_guided_align.subwords.word_attention import word_attention
 
 SHOWN_PROBABILITY = 0.01
 """Least probability of a link that ``fairseq-interactive --print-alignment soft`` shows if not told otherwise."""
 
-FORMS = ("hard", "soft")
+PRINTED_FORMS = ("hard", "soft")
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class PrintedForm:
     :param form: ``hard``: links of each target token with its likeliest source token; ``soft``: probabilities.
     :param threshold: soft alignments are weighted links of at least this probability, above 0, at most 1; None: rows
         of probabilities, or where the program cannot print rows, links of at least :data:`SHOWN_PROBABILITY`.
-    :param words: how pieces make up the words that are linked, one of ``subwords.pieces.KINDS``; None: pieces
+    :param words: how pieces make up the words that are linked, one of ``subwords.pieces.SUBWORD_KINDS``; None: pieces
         are linked.
     :param in_rows: tells whether the program can print rows of probabilities, as ``fairseq-generate`` can and
         ``fairseq-interactive`` cannot.
@@ -42,8 +42,8 @@ class PrintedForm:
     in_rows: Callable[[], bool] = field(default=lambda: True)
 
     def __post_init__(self) -> None:
-        if self.form not in FORMS:
-            raise GuidedAlignError(f"--print-alignment: expected {' or '.join(FORMS)}; got {self.form!r}")
+        if self.form not in PRINTED_FORMS:
+            raise GuidedAlignError(f"--print-alignment: expected {' or '.join(PRINTED_FORMS)}; got {self.form!r}")
         if self.threshold is not None:
             if self.form != "soft":
                 raise GuidedAlignError("--alignment-threshold goes with --print-alignment soft, and only with it")
@@ -51,8 +51,8 @@ class PrintedForm:
                 raise GuidedAlignError(
                     f"--alignment-threshold: expected a number above 0 and at most 1; got {self.threshold}"
                 )
-        if self.words is not None and self.words not in KINDS:
-            raise GuidedAlignError(f"expected words made of {', '.join(KINDS)}; got {self.words!r}")
+        if self.words is not None and self.words not in SUBWORD_KINDS:
+            raise GuidedAlignError(f"expected words made of {', '.join(SUBWORD_KINDS)}; got {self.words!r}")
 
 
 class PrintedAlignment(Sequence[Any]):

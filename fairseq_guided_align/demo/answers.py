@@ -7,20 +7,15 @@ import threading
 import time
 from typing import NamedTuple
 
-import numpy as np
-
 from fairseq_guided_align.api import Model, Translation
-from fairseq_guided_align.attention.hard_links import threshold_links
 from fairseq_guided_align.demo.server import Refusal
 from fairseq_guided_align.errors import GuidedAlignError, MarkupError
 from fairseq_guided_align.markup.kinds import Markup, markup_of
-from fairseq_guided_align.pictures.page import view
+from fairseq_guided_align.pictures.page import soft_links, view
 
 MAX_BEAM = 20
 SECONDS = 60.0
 """For a question, waiting for others included."""
-LEAST_PROBABILITY = 0.02
-"""Of a link that is shown."""
 
 
 class Question(NamedTuple):
@@ -114,8 +109,7 @@ def _shown(best: Translation, source: list[str], markup: Markup | None) -> dict[
     soft = None
     # A piece that spells a space makes another number of words.
     if best.attention.shape == (len(target), len(source) + 1):
-        # Sums over the pieces of a word are rounded, so they may pass 1.
-        soft = threshold_links(np.minimum(best.attention[:, :-1], 1), LEAST_PROBABILITY)
+        soft = soft_links(best.attention)
     return {
         "parts": [[best.text, False]] if markup is None else tag_parts(best.text, markup),
         "score": round(best.score, 3),

@@ -22,7 +22,7 @@ from typing import Any
 from fairseq_guided_align.errors import GuidedAlignError
 
 ADDRESS = "127.0.0.1"
-NAMES = (ADDRESS, "localhost")
+HOST_NAMES = (ADDRESS, "localhost")
 """What a request may call this machine."""
 QUESTIONS = "/translate"
 """The path that the page sends its questions to."""
@@ -150,7 +150,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Why a request is none of this server's page; None if it is one."""
         port = self.server.server_port
         hosts = self.headers.get_all("Host", [])
-        if len(hosts) != 1 or hosts[0].lower() not in [f"{name}:{port}" for name in NAMES]:
+        if len(hosts) != 1 or hosts[0].lower() not in [f"{name}:{port}" for name in HOST_NAMES]:
             return f"expected the host {ADDRESS}:{port}; got {', '.join(hosts) or 'none'}"
         for origin in self.headers.get_all("Origin", []):
             if origin.lower() != f"http://{hosts[0].lower()}":

@@ -78,6 +78,20 @@ def read_blocks(path: PathLike, block_bytes: int = BLOCK_BYTES) -> Iterator[tupl
         yield line_number, b"".join(pending)
 
 
+def lines_with_text(path: PathLike) -> Iterator[tuple[int, bytes]]:
+    """The lines that are not empty, each with its number, from 1. Raises as :func:`read_blocks`."""
+    for first_line, block in read_blocks(path, 1 << 16):
+        yield from numbered_with_text(block.split(b"\n"), first_line)
+
+
+def numbered_with_text(lines: list[bytes], first_line: int) -> Iterator[tuple[int, bytes]]:
+    """Those of some lines that are not empty, each with its number.
+
+    :param first_line: the number of the first of them.
+    """
+    return ((number, line) for number, line in enumerate(lines, start=first_line) if line.strip())
+
+
 def locate_blocks(path: PathLike) -> Iterator[tuple[int, Block]]:
     """As :func:`read_blocks`, but where each block is, for other processes to read.
 

@@ -1,5 +1,5 @@
 """Compressed files: recognised by their first bytes, written by the ending of their name. A new kind gets its line in
-:data:`KINDS`.
+:data:`COMPRESSIONS`.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def _begins_as_zstd(start: bytes) -> bool:
 LONGEST_START = 6
 """Bytes of a file's beginning that tell its kind."""
 
-KINDS = (
+COMPRESSIONS = (
     Compression(
         "gzip",
         ".gz",
@@ -87,19 +87,19 @@ KINDS = (
 
 def compression_of(start: bytes) -> Compression | None:
     """The kind of a file by its first :data:`LONGEST_START` bytes; None where it is plain."""
-    return next((kind for kind in KINDS if kind.begins(start)), None)
+    return next((kind for kind in COMPRESSIONS if kind.begins(start)), None)
 
 
 def plain_or_compressed(path: str) -> Path:
     """The file of this name, or where there is none that of this name and the ending of a kind; else the name."""
-    candidates = [Path(path), *(Path(path + kind.ending) for kind in KINDS)]
+    candidates = [Path(path), *(Path(path + kind.ending) for kind in COMPRESSIONS)]
     return next((candidate for candidate in candidates if candidate.is_file()), candidates[0])
 
 
 @contextmanager
 def compressing(stream: BinaryIO, path: object) -> Iterator[BinaryIO]:
     """What to write to, so that ``stream`` gets the kind that the name ``path`` ends in; itself where that is none."""
-    kind = next((kind for kind in KINDS if str(path).endswith(kind.ending)), None)
+    kind = next((kind for kind in COMPRESSIONS if str(path).endswith(kind.ending)), None)
     if kind is None:
         yield stream
         return

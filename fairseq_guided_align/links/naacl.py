@@ -7,12 +7,11 @@ confidence, which may both be missing. Position 0 is no word: such lines say tha
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
 import numpy as np
 
 from fairseq_guided_align.errors import AlignmentFormatError, AlignmentLengthError, AlignmentRangeError
-from fairseq_guided_align.files.opening import PathLike
+from fairseq_guided_align.files.byte_lines import PathLike, lines_with_text
 from fairseq_guided_align.links.link import MAX_INDEX, CorpusLinks
 
 _ROW = re.compile(rb"\s*(\d+)\s+(\d+)\s+(\d+)(?:\s+([SPsp]))?(?:\s+(\d*\.?\d+(?:[eE][-+]?\d+)?))?\s*")
@@ -23,16 +22,15 @@ def begins(line: bytes) -> bool:
     return _ROW.fullmatch(line) is not None
 
 
-def read(lines: Iterable[tuple[int, bytes]], path: PathLike, sentences: int | None) -> tuple[CorpusLinks, str]:
-    """The links, and what to say of lines that hold none.
+def read(path: PathLike, sentences: int | None) -> tuple[CorpusLinks, str]:
+    """The links of a file, and what to say of lines that hold none.
 
-    :param lines: those that are not empty, each with its number from 1.
-    :param path: for messages.
     :param sentences: number of the text's sentence pairs; None: up to the last pair with links.
     :raises AlignmentFormatError, AlignmentRangeError: a line cannot be read; with file and line.
     :raises AlignmentLengthError: a link of a pair beyond the text.
+    :raises GuidedAlignError: the file cannot be read.
     """
-    rows = [_parsed(line, f"{path}:{number}", sentences) for number, line in lines]
+    rows = [_parsed(line, f"{path}:{number}", sentences) for number, line in lines_with_text(path)]
     last = max((row[0] + 1 for row in rows), default=0)
     linked = [row for row in rows if row[1] >= 0 and row[2] >= 0]
     table = np.array([row[:3] for row in linked], np.int64).reshape(-1, 3)

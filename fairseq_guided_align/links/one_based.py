@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from fairseq_guided_align.files.byte_lines import PathLike
 
-# Fewer sentence pairs may have no link at position 0 by chance.
-MANY = 20
+ENOUGH_PAIRS = 20
+"""Sentence pairs that show how links count. Fewer may, by chance, have no link where others would have one."""
 
 
 def looks_one_based(sentences_with_links: int, at_position_zero: int) -> bool:
     """Whether so many sentence pairs with links and none at position 0 speak for positions from 1."""
-    return sentences_with_links >= MANY and not at_position_zero
+    return sentences_with_links >= ENOUGH_PAIRS and not at_position_zero
 
 
 def one_based_warning(

@@ -10,7 +10,7 @@ import numpy as np
 from fairseq_guided_align.errors import AlignmentRangeError
 from fairseq_guided_align.links.link import CorpusLinks, InvertedLinks, SentenceLinks
 
-CHUNK = 100_000
+PAIRS_AT_ONCE = 100_000
 """Sentence pairs looked at together, so that memory does not grow with the corpus."""
 
 
@@ -47,7 +47,7 @@ def first_outside(links: CorpusLinks | InvertedLinks, sources: np.ndarray, targe
 def chunks(links: CorpusLinks | InvertedLinks) -> Iterator[tuple[int, CorpusLinks]]:
     """Some sentence pairs at a time, without weights, and the number of the first, from 0."""
     columns = CorpusLinks(links.offsets, links.source, links.target)
-    return ((start, columns[start : start + CHUNK]) for start in range(0, len(links), CHUNK))
+    return ((start, columns[start : start + PAIRS_AT_ONCE]) for start in range(0, len(links), PAIRS_AT_ONCE))
 
 
 def check_inside(links: SentenceLinks, sources: int, targets: int, what: str = "links", hint: str = "") -> None:

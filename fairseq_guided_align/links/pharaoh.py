@@ -23,6 +23,11 @@ _TOKEN = re.compile(rb"([0-9]+)([-?p])([0-9]+)(?:[:=]([0-9]*\.?[0-9]*(?:[eE][-+]
 _EXPECTED = "expected SOURCE-TARGET, such as 3-5, 3-5:0.8 or (possible) 3?5"
 
 
+def begins(line: bytes) -> bool:
+    """Whether a line may be the first of such a file."""
+    return _TOKEN.match(line.lstrip()) is not None
+
+
 def parse_line(line: str | bytes, where: str = "alignment", one_based: bool = False) -> SentenceLinks:
     """The links of one line.
 

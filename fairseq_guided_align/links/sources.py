@@ -14,7 +14,7 @@ from fairseq_guided_align.links.link import CorpusLinks, InvertedLinks, Sentence
 from fairseq_guided_align.links.reading import read_link_file
 from fairseq_guided_align.links.store import LinkStore, links_path
 
-Links = CorpusLinks | InvertedLinks
+ShardLinks = CorpusLinks | InvertedLinks
 
 
 class ConcatenatedLinks:
@@ -24,7 +24,7 @@ class ConcatenatedLinks:
     :param repeats: how often each shard counts, at least 1 (``--upsample-primary`` for the first one).
     """
 
-    def __init__(self, parts: Sequence[Links], repeats: Sequence[int]) -> None:
+    def __init__(self, parts: Sequence[ShardLinks], repeats: Sequence[int]) -> None:
         self._parts = list(parts)
         self._ends = np.cumsum([len(part) * times for part, times in zip(parts, repeats)]).tolist()
 
@@ -87,7 +87,7 @@ def find_links(
     one_based: bool = False,
     inverted: bool = False,
     dataset_impl: str | None = None,
-) -> Links | None:
+) -> ShardLinks | None:
     """Links of one shard of a split in the direction of training, or None where there are none.
 
     Looked for in this order: the text file if one is named; ``{split}.links.{source}-{target}`` of this package;
@@ -98,7 +98,7 @@ def find_links(
     :param inverted: the text file holds target-source pairs.
     :raises AlignmentLengthError: another number of lines than the text has.
     """
-    links: Links | None
+    links: ShardLinks | None
     if text_file is not None:
         path, links = text_file, read_link_file(text_file, one_based, sentences)
         links = links.inverted() if inverted else links

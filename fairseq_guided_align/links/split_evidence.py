@@ -12,9 +12,9 @@ import numpy as np
 
 from fairseq_guided_align.files.byte_lines import PathLike
 from fairseq_guided_align.links.link import CorpusLinks
-from fairseq_guided_align.links.words import WordSplits, other_split, shown
+from fairseq_guided_align.links.words import WordSplits, other_split, words_in_messages
 
-LEAST_SHARE = 0.1
+LEAST_SHARE_OF_PAIRS = 0.1
 """At least this share of the pairs in which the other definition has more words must have links to these words."""
 
 CHANCE = 0.01
@@ -66,7 +66,7 @@ class SplitEvidence:
         """Whether links reach words that only the other definition has."""
         # Links that count from 1, or are of other text, lie outside in pairs of any kind.
         usual = self.same_beyond / self.same if self.same else 0.0
-        least = max(LEAST_SHARE, 2 * usual) * self.fewer
+        least = max(LEAST_SHARE_OF_PAIRS, 2 * usual) * self.fewer
         return self.fewer_beyond > self.more_reached and self.fewer_beyond >= least
 
     @property
@@ -153,7 +153,7 @@ def other_splits(word_split: WordSplits) -> WordSplits:
 
 def told(word_split: WordSplits) -> str:
     """What messages call the words of both sides."""
-    source, target = map(shown, word_split)
+    source, target = map(words_in_messages, word_split)
     return source if source == target else f"{source} in the source and {target} in the target"
 
 

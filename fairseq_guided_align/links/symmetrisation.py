@@ -29,7 +29,7 @@ import numpy as np
 from fairseq_guided_align.errors import AlignmentLengthError, AlignmentRangeError, GuidedAlignError
 from fairseq_guided_align.links.link import CorpusLinks, SentenceLinks
 
-CHUNK = 65536
+PAIRS_AT_ONCE = 65536
 """Sentence pairs at a time, so that the Python lists stay small."""
 
 
@@ -51,7 +51,7 @@ def symmetrise_corpus(forward: CorpusLinks, reverse: CorpusLinks, method: str) -
 
     :raises GuidedAlignError: ``method`` is not one of :data:`SYMMETRISATIONS`.
     :raises AlignmentLengthError: the two have different numbers of sentence pairs.
-    :raises AlignmentRangeError: :data:`CHUNK` * sources * targets passes 2**63, beyond what int64 keys hold.
+    :raises AlignmentRangeError: :data:`PAIRS_AT_ONCE` * sources * targets passes 2**63, beyond what int64 keys hold.
     """
     if method not in SYMMETRISATIONS:
         raise GuidedAlignError(f"expected a method out of {', '.join(SYMMETRISATIONS)}; got {method!r}")
@@ -60,8 +60,8 @@ def symmetrise_corpus(forward: CorpusLinks, reverse: CorpusLinks, method: str) -
             f"expected two directions of the same sentence pairs; got {len(forward)} forward and {len(reverse)} reverse"
         )
     return CorpusLinks.concatenated(
-        _symmetrise_chunk(forward[start : start + CHUNK], reverse[start : start + CHUNK], method)
-        for start in range(0, len(forward), CHUNK)
+        _symmetrise_chunk(forward[start : start + PAIRS_AT_ONCE], reverse[start : start + PAIRS_AT_ONCE], method)
+        for start in range(0, len(forward), PAIRS_AT_ONCE)
     )
 
 

@@ -104,7 +104,7 @@ _REGEX = "regex="
 WORD_SPLITS = (*_SEPARATED, f"{_REGEX}PATTERN")
 """The definitions' names."""
 
-_SHOWN = {
+_IN_MESSAGES = {
     "spaces": "separated by spaces alone",
     "whitespace": "separated by any white space",
     "icu": "as ICU finds them",
@@ -131,9 +131,9 @@ def is_by_spaces(word_split: str) -> bool:
     return word_split in ("spaces", "whitespace")
 
 
-def shown(word_split: str) -> str:
+def words_in_messages(word_split: str) -> str:
     """What messages call the words."""
-    return _SHOWN.get(word_split, f"that fit {word_split.removeprefix(_REGEX)}")
+    return _IN_MESSAGES.get(word_split, f"that fit {word_split.removeprefix(_REGEX)}")
 
 
 def separated(lines: bytes, word_split: str) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fairseq_guided_align.markup.segment import Link
+from fairseq_guided_align.markup.segment_links import Link
 
 _SHORTEST = 4
 """Letters that a word must have to be told by its spelling alone."""

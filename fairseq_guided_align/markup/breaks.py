@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from fairseq_guided_align.markup.edges import mark_class
 from fairseq_guided_align.markup.elements import Element
-from fairseq_guided_align.markup.segment import Part, Segment
+from fairseq_guided_align.markup.segment_links import Link
+from fairseq_guided_align.markup.segment_pair import SegmentPair, Span
 from fairseq_guided_align.markup.units import BRACKETS, QUOTES, Units, is_seam
 
 _NO_SPACE = 8.0
@@ -19,7 +20,7 @@ _LEAST_STRAIGHT = 0.6
 """The share of the links that must not cross the breaks; with less, the blocks came into another order."""
 
 
-def break_points(elements: Sequence[Element], region: Part) -> list[int]:
+def break_points(elements: Sequence[Element], region: Span) -> list[int]:
     """The units before which the text of siblings is parted, inside their parent's units."""
     points = {
         unit
@@ -30,7 +31,7 @@ def break_points(elements: Sequence[Element], region: Part) -> list[int]:
     return sorted(points)
 
 
-def break_gaps(points: list[int], region: Part, part: Part, segment: Segment) -> list[int]:
+def break_gaps(points: list[int], region: Span, part: Span, segment: SegmentPair) -> list[int]:
     """A gap of the translation for each break, in order; empty where the links say that the blocks changed places.
 
     The gaps are those that the fewest links cross, all in all; a gap without white space, or after another mark of
@@ -70,9 +71,7 @@ def break_gaps(points: list[int], region: Part, part: Part, segment: Segment) ->
     return gaps if _straight(points, gaps, links) >= _LEAST_STRAIGHT else []
 
 
-def _costs(
-    point: int, region: Part, part: Part, segment: Segment, links: Sequence[tuple[int, int, float]]
-) -> list[float]:
+def _costs(point: int, region: Span, part: Span, segment: SegmentPair, links: Sequence[Link]) -> list[float]:
     """What a break costs at each gap, counted from the part's start."""
     first, last = part
     change = [0.0] * (last - first + 1)
@@ -125,7 +124,7 @@ def _case_after(units: Units, unit: int, last: int) -> int:
     return 1 if letter.isupper() else -1 if letter.islower() else 0
 
 
-def _straight(points: list[int], gaps: list[int], links: Sequence[tuple[int, int, float]]) -> float:
+def _straight(points: list[int], gaps: list[int], links: Sequence[Link]) -> float:
     """The share of the links that lead from a section to the same section."""
     whole = sum(weight for _, _, weight in links)
     straight = sum(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from fairseq_guided_align.markup.tagged_text import CLOSE, ISOLATED, OPEN, Tag, TaggedText
+from fairseq_guided_align.markup.tagged_text import CLOSE, ISOLATED, OPEN, Range, Tag, TaggedText
 
 
 class TextBuilder:
@@ -14,7 +14,7 @@ class TextBuilder:
         self._parts: list[str] = []
         self._tags: list[list] = []
         self._added: list[int] = []
-        self._protected: list[tuple[int, int]] = []
+        self._protected: list[Range] = []
         self._breaks: list[int] = []
         self._glue = False
         self.length = 0
@@ -91,9 +91,9 @@ class TextBuilder:
         self.leave_alone(first)
 
 
-def merged(ranges: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+def merged(ranges: Iterable[Range]) -> tuple[Range, ...]:
     """Ranges in order, those that overlap made one; empty ones are left out."""
-    result: list[tuple[int, int]] = []
+    result: list[Range] = []
     for start, stop in sorted(ranges):
         if start == stop:
             continue

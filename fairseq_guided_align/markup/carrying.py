@@ -14,9 +14,10 @@ from fairseq_guided_align.markup.elements import elements_of
 from fairseq_guided_align.markup.kinds import DEFAULT_KINDS, Markup, markup_of
 from fairseq_guided_align.markup.placing import Placed, Rules, place
 from fairseq_guided_align.markup.protected import exact
-from fairseq_guided_align.markup.segment import Segment
+from fairseq_guided_align.markup.segment_links import Link
+from fairseq_guided_align.markup.segment_pair import SegmentPair
 from fairseq_guided_align.markup.spans import SPANS
-from fairseq_guided_align.markup.tagged_text import TaggedText
+from fairseq_guided_align.markup.tagged_text import Range, TaggedText
 from fairseq_guided_align.markup.units import Units, units_inside, units_of, with_names_apart
 from fairseq_guided_align.markup.word_places import places_of_words
 from fairseq_guided_align.markup.writing import written
@@ -38,14 +39,10 @@ class Transferred(NamedTuple):
     guessed: tuple[int, ...]
 
 
-Links = Iterable[tuple[int, int, float]]
-Range = tuple[int, int]
-
-
 def transfer(
     source: str,
     target: str,
-    links: Iterable[tuple[int, int] | tuple[int, int, float]],
+    links: Iterable[tuple[int, int] | Link],
     markup: str = DEFAULT_KINDS,
     source_words: Sequence[str] | None = None,
     target_words: Sequence[str] | None = None,
@@ -84,10 +81,10 @@ def transfer(
 def carried(
     source: TaggedText,
     target: str,
-    links: Links,
+    links: Iterable[Link],
     markup: Markup,
-    source_words: Sequence[tuple[int, int]] | None = None,
-    target_words: Sequence[tuple[int, int]] | None = None,
+    source_words: Sequence[Range] | None = None,
+    target_words: Sequence[Range] | None = None,
     pairs: str = KEEP,
     quotes: str = DEFAULT_QUOTES,
     spans: str = DEFAULT_SPANS,
@@ -140,13 +137,13 @@ def _protected_in(target: str, source: TaggedText) -> list[tuple[Range, Range]]:
     return found
 
 
-def _segment(source: Units, target: Units, links: Links, alike: list[tuple[Range, Range]]) -> Segment:
+def _segment(source: Units, target: Units, links: Iterable[Link], alike: list[tuple[Range, Range]]) -> SegmentPair:
     """Links of words as links of units: those between words, and those between marks of punctuation.
 
     :param alike: ranges of both texts that are protected, and belong together.
     """
-    between_words: list[tuple[int, int, float]] = []
-    between_marks: list[tuple[int, int, float]] = []
+    between_words: list[Link] = []
+    between_marks: list[Link] = []
     source_marks, target_marks = source.marks, target.marks
     for source_word, target_word, weight in links:
         try:
@@ -169,7 +166,7 @@ def _segment(source: Units, target: Units, links: Links, alike: list[tuple[Range
         ]
         between_words = with_certain_links(between_words, pairs)
     between_words = with_anchors(source_strings, target_strings, between_words)
-    return Segment(source, target, source_strings, target_strings, between_words, between_marks)
+    return SegmentPair(source, target, source_strings, target_strings, between_words, between_marks)
 
 
 def _matched(one: Sequence[int], other: Sequence[int]) -> Iterable[tuple[int, int]]:

@@ -18,7 +18,7 @@ class Edit(NamedTuple):
     text: str
 
 
-class Block(NamedTuple):
+class TextBlock(NamedTuple):
     """A part of a document that is translated as one segment.
 
     :param text: the segment, as it is written in the document.

@@ -5,6 +5,7 @@ Quotation marks that only the translation has follow the option ``quotes``.
 
 from __future__ import annotations
 
+from fairseq_guided_align.markup.segment_pair import Span
 from fairseq_guided_align.markup.units import BRACKETS, QUOTES, Units
 
 INSIDE, OUTSIDE = "inside", "outside"
@@ -33,14 +34,14 @@ class SourceEdges:
         ends with, ``after`` of those right after it.
     """
 
-    def __init__(self, units: Units, start: int, stop: int, region: tuple[int, int]) -> None:
+    def __init__(self, units: Units, start: int, stop: int, region: Span) -> None:
         self.before = _run(units, start - 1, -1, region)
         self.first = _run(units, start, 1, (start, stop))
         self.last = _run(units, stop - 1, -1, (start, stop))
         self.after = _run(units, stop, 1, region)
 
 
-def _run(units: Units, position: int, step: int, region: tuple[int, int]) -> list[int]:
+def _run(units: Units, position: int, step: int, region: Span) -> list[int]:
     """The classes of the marks from a position on."""
     found = []
     while region[0] <= position < region[1] and units.marks[position]:
@@ -49,9 +50,7 @@ def _run(units: Units, position: int, step: int, region: tuple[int, int]) -> lis
     return found
 
 
-def with_edges(
-    span: tuple[int, int], source: SourceEdges, units: Units, free: tuple[int, int], quotes: str
-) -> tuple[int, int]:
+def with_edges(span: Span, source: SourceEdges, units: Units, free: Span, quotes: str) -> Span:
     """A span of the translation, with the marks at its edges that belong to it.
 
     :param span: ``(start, stop)`` units; it begins and ends with words.
@@ -80,7 +79,7 @@ def _are_drawn_in(before: int, after: int, units: Units) -> bool:
     return units.stops[before] == units.starts[before + 1] and units.stops[after - 1] == units.starts[after]
 
 
-def _closed(span: tuple[int, int], units: Units, last: int) -> int:
+def _closed(span: Span, units: Units, last: int) -> int:
     """The span's stop after the marks that close what was opened inside it."""
     start, stop = span
     while stop < last and units.marks[stop]:
@@ -97,7 +96,7 @@ def _is_quote(units: Units, position: int) -> bool:
     return units.marks[position] and mark_class(units.text[units.starts[position]]) == _QUOTE
 
 
-def _grown(position: int, step: int, inside: list[int], units: Units, free: tuple[int, int]) -> int:
+def _grown(position: int, step: int, inside: list[int], units: Units, free: Span) -> int:
     """The edge of a span, moved over marks of kinds that the source's span has at this edge, each as often as there.
 
     :param position: the unit beyond the edge.

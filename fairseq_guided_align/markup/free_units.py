@@ -8,21 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from fairseq_guided_align.markup.segment import Part
+from fairseq_guided_align.markup.segment_pair import Span
 
 
-def is_inside(unit: int, parts: list[Part]) -> bool:
+def is_inside(unit: int, parts: list[Span]) -> bool:
     """Whether a unit is inside the parent."""
     return any(start <= unit < stop for start, stop in parts)
 
 
-def take(owner: list[int], parts: Iterable[Part], number: int) -> None:
+def take(owner: list[int], parts: Iterable[Span], number: int) -> None:
     """Give units to the sibling of a number."""
     for start, stop in parts:
         owner[start:stop] = [number] * (stop - start)
 
 
-def free_between(start: int, stop: int, owner: list[int], parts: list[Part]) -> Iterable[Part]:
+def free_between(start: int, stop: int, owner: list[int], parts: list[Span]) -> Iterable[Span]:
     """The runs of units from ``start`` to ``stop`` that are inside the parent and not taken."""
     for first, last in parts:
         position = max(start, first)
@@ -40,7 +40,7 @@ def free_between(start: int, stop: int, owner: list[int], parts: list[Part]) -> 
             yield run, position
 
 
-def room_around(span: Part, owner: list[int], parts: list[Part], among: Sequence[bool] | None = None) -> Part:
+def room_around(span: Span, owner: list[int], parts: list[Span], among: Sequence[bool] | None = None) -> Span:
     """How far a span may grow.
 
     :param among: the units that it may grow over; all where None.

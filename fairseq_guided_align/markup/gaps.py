@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fairseq_guided_align.markup.elements import Element
-from fairseq_guided_align.markup.segment import Link, Part, Segment
+from fairseq_guided_align.markup.segment_links import Link
+from fairseq_guided_align.markup.segment_pair import SegmentPair, Span
 
 
 def best_gap(
-    element: Element, region: Part, parts: list[Part], segment: Segment, links: Sequence[Link], owner: list[int]
+    element: Element, region: Span, parts: list[Span], segment: SegmentPair, links: Sequence[Link], owner: list[int]
 ) -> int:
     """The gap that the fewest links cross; of several such, the one before the word that followed the tag."""
     unit = element.start

@@ -12,7 +12,7 @@ import html
 import re
 from collections.abc import Iterator, Mapping
 
-from fairseq_guided_align.markup.documents import Block
+from fairseq_guided_align.markup.documents import TextBlock
 from fairseq_guided_align.markup.html_markup import HtmlText, read_html_text
 from fairseq_guided_align.markup.html_tokens import ALONE, END, START, TEXT, Token
 
@@ -24,7 +24,7 @@ _META = frozenset(["description", "og:title", "og:description", "twitter:title",
 _ATTRIBUTE = re.compile(r"""(?<=[\s"'/])([^\s"'<>/=]+)\s*=\s*(?:"([^"]*)"|'([^']*)'|[^\s"'=<>`]+)""")
 
 
-def html_blocks(raw: str) -> tuple[list[Block], int]:
+def html_blocks(raw: str) -> tuple[list[TextBlock], int]:
     """The blocks of a document, in order, and how many of its tags had to be repaired, as browsers do.
 
     The tags in each block are read as those of a segment of the kind ``html``.
@@ -36,11 +36,11 @@ def html_blocks(raw: str) -> tuple[list[Block], int]:
         found = _core(raw, read, partner, first, last)
         if found:
             start, stop = found
-            blocks.append(Block(raw[start:stop], start, start, stop))
+            blocks.append(TextBlock(raw[start:stop], start, start, stop))
     return blocks, read.tagged.repaired
 
 
-def attribute_blocks(raw: str) -> list[Block]:
+def attribute_blocks(raw: str) -> list[TextBlock]:
     """The values of attributes that hold text, plain text; of elements whose text is translated.
 
     Values without quotes are left out.
@@ -55,7 +55,7 @@ def attribute_blocks(raw: str) -> list[Block]:
             value = html.unescape(found[group] or "")
             if any(map(str.isalpha, value)) and _holds_text(token, found[1].lower()):
                 start, stop = found.span(group)
-                blocks.append(Block(value, start, start, stop))
+                blocks.append(TextBlock(value, start, start, stop))
     return blocks
 
 

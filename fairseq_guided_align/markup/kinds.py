@@ -9,7 +9,7 @@ from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.markup.builder import merged
 from fairseq_guided_align.markup.html_markup import read_html
 from fairseq_guided_align.markup.placeholders import READY_SETS, Finder, placeholder_finder
-from fairseq_guided_align.markup.tagged_text import TaggedText
+from fairseq_guided_align.markup.tagged_text import Range, TaggedText
 from fairseq_guided_align.markup.xliff_markup import read_xliff
 from fairseq_guided_align.markup.xml_markup import read_xml
 
@@ -43,7 +43,7 @@ class Markup(NamedTuple):
         found = self.placeholders(tagged.text)
         return tagged._replace(protected=merged([*tagged.protected, *found])) if found else tagged
 
-    def placeholders(self, text: str) -> Sequence[tuple[int, int]]:
+    def placeholders(self, text: str) -> Sequence[Range]:
         """``(start, stop)`` ranges of the placeholders of a plain text."""
         return self.finder(text) if self.finder else ()
 

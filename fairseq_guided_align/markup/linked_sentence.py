@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from fairseq_guided_align.markup.segment_links import Link
+from fairseq_guided_align.markup.segment_pair import Span
+
 
 class LinkedSentence(NamedTuple):
     """The same for all pairs of tags with the same parent.
@@ -19,8 +22,8 @@ class LinkedSentence(NamedTuple):
 
     source: Sequence[str]
     target: Sequence[str]
-    links: Sequence[tuple[int, int, float]]
+    links: Sequence[Link]
     source_marks: Sequence[bool]
     target_marks: Sequence[bool]
-    source_part: tuple[int, int]
-    target_part: tuple[int, int]
+    source_part: Span
+    target_part: Span

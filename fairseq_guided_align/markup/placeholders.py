@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.markup.tagged_text import Range
 
 _CONVERSION = r"[-+#0']*(?:\d+|\*)?(?:\.(?:\d+|\*))?"
 READY_SETS = {
@@ -17,8 +18,8 @@ READY_SETS = {
 }
 """Name -> regular expression: ``%1$s``; ``%(name)s``, ``{name!r}`` and ``${name}``; ``{name, number}``."""
 
-Finder = Callable[[str], Sequence[tuple[int, int]]]
-"""Gives the ``(start, stop)`` ranges of a text that are placeholders, in order, none overlapping."""
+Finder = Callable[[str], Sequence[Range]]
+"""Gives the ranges of a text that it looks for, such as placeholders: in order, none overlapping."""
 
 
 def placeholder_finder(sets: Sequence[str], patterns: Sequence[str] = ()) -> Finder:
@@ -33,11 +34,11 @@ def placeholder_finder(sets: Sequence[str], patterns: Sequence[str] = ()) -> Fin
             raise GuidedAlignError(f"unknown set of placeholders {name!r}; there are {', '.join(READY_SETS)}")
     expressions = [re.compile(READY_SETS[name]) for name in sets] + [_compiled(pattern) for pattern in patterns]
 
-    def find(text: str) -> Sequence[tuple[int, int]]:
+    def find(text: str) -> Sequence[Range]:
         found = sorted(
             (match.start(), -match.end()) for expression in expressions for match in expression.finditer(text)
         )
-        result: list[tuple[int, int]] = []
+        result: list[Range] = []
         for start, minus_stop in found:
             if not result or start >= result[-1][1]:
                 result.append((start, -minus_stop))

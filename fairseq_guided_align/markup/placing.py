@@ -13,7 +13,8 @@ from fairseq_guided_align.markup.free_units import free_between, is_inside, room
 from fairseq_guided_align.markup.gaps import best_gap
 from fairseq_guided_align.markup.linked_sentence import LinkedSentence
 from fairseq_guided_align.markup.quoted_words import fill_quotes, has_quotes
-from fairseq_guided_align.markup.segment import Link, Part, Segment
+from fairseq_guided_align.markup.segment_links import Link
+from fairseq_guided_align.markup.segment_pair import SegmentPair, Span
 from fairseq_guided_align.markup.sentence_edges import to_sentence_edges
 from fairseq_guided_align.markup.spans import Choice, runs_of_links
 from fairseq_guided_align.markup.units import Units
@@ -42,18 +43,18 @@ class Placed:
     """
 
     element: Element
-    parts: list[Part]
+    parts: list[Span]
     children: list[Placed]
     guessed: bool = False
 
 
-def place(elements: Sequence[Element], segment: Segment, rules: Rules) -> list[Placed]:
+def place(elements: Sequence[Element], segment: SegmentPair, rules: Rules) -> list[Placed]:
     """The outermost elements with their places, in the order of the translation, their children likewise."""
     return _place_inside(elements, (0, len(segment.source)), [(0, len(segment.target))], segment, rules)
 
 
 def _place_inside(
-    elements: Sequence[Element], region: Part, parts: list[Part], segment: Segment, rules: Rules
+    elements: Sequence[Element], region: Span, parts: list[Span], segment: SegmentPair, rules: Rules
 ) -> list[Placed]:
     """Places siblings.
 
@@ -94,7 +95,7 @@ def _place_inside(
 
 
 def _place_sections(
-    elements: Sequence[Element], points: list[int], gaps: list[int], segment: Segment, rules: Rules
+    elements: Sequence[Element], points: list[int], gaps: list[int], segment: SegmentPair, rules: Rules
 ) -> list[Placed]:
     """Places siblings between breaks, each within its section."""
     placed: list[Placed] = []
@@ -114,9 +115,9 @@ def _place_sections(
 
 def _place_spans(
     spans: list[Element],
-    region: Part,
-    parts: list[Part],
-    segment: Segment,
+    region: Span,
+    parts: list[Span],
+    segment: SegmentPair,
     links: Sequence[Link],
     owner: list[int],
     rules: Rules,
@@ -131,7 +132,7 @@ def _place_spans(
         region,
         (parts[0][0], parts[-1][1]),
     )
-    wanted: list[tuple[float, int, list[Part]]] = []
+    wanted: list[tuple[float, int, list[Span]]] = []
     for number, element in enumerate(spans):
         inside = range(element.start, element.stop)
         if rules.split:
@@ -171,10 +172,10 @@ def _place_spans(
 
 
 def _free_runs(
-    element: Element, runs: list[Part], owner: list[int], links: Sequence[Link], parts: list[Part], split: bool
-) -> list[Part]:
+    element: Element, runs: list[Span], owner: list[int], links: Sequence[Link], parts: list[Span], split: bool
+) -> list[Span]:
     """What is left of a span after those with more support: all of it, or its part with most links."""
-    cut: list[tuple[float, Part]] = []
+    cut: list[tuple[float, Span]] = []
     for start, stop in runs:
         for first, last in free_between(start, stop, owner, parts):
             if (first, last) == (start, stop):
@@ -191,7 +192,7 @@ def _free_runs(
 
 def _win_back(
     element: Element, spans: list[Element], placed: list[Placed | None], owner: list[int], links: Sequence[Link]
-) -> list[Part]:
+) -> list[Span]:
     """Take an element's words back from the one sibling that has them all, so that no element loses all of its words.
 
     The sibling keeps what is left or right of them, whichever has more links; nothing changes where neither has any.
@@ -220,7 +221,7 @@ def _win_back(
     return [(start, stop)]
 
 
-def _without_marks(span: Part, marks: Sequence[bool]) -> Part:
+def _without_marks(span: Span, marks: Sequence[bool]) -> Span:
     start, stop = span
     while start < stop and marks[start]:
         start += 1
@@ -229,7 +230,7 @@ def _without_marks(span: Part, marks: Sequence[bool]) -> Part:
     return start, stop
 
 
-def _filled(span: Part, others: list[Element], segment: Segment, links: Sequence[Link], room: Part) -> Part:
+def _filled(span: Span, others: list[Element], segment: SegmentPair, links: Sequence[Link], room: Span) -> Span:
     """The span with all between the quotation marks around it, unless words there are linked into its siblings."""
     start, stop = fill_quotes(span, segment.target, room)
     more = {*range(start, span[0]), *range(span[1], stop)}
@@ -239,7 +240,7 @@ def _filled(span: Part, others: list[Element], segment: Segment, links: Sequence
     return start, stop
 
 
-def _with_marks(span: Part, element: Element, region: Part, segment: Segment, room: Part, rules: Rules) -> Part:
+def _with_marks(span: Span, element: Element, region: Span, segment: SegmentPair, room: Span, rules: Rules) -> Span:
     """The span with the punctuation at its edges that belongs to it.
 
     :param room: as far as there is punctuation.
@@ -250,7 +251,7 @@ def _with_marks(span: Part, element: Element, region: Part, segment: Segment, ro
     return with_edges(span, edges, segment.target, room, rules.quotes)
 
 
-def _whole_words(span: Part, element: Element, target: Units, room: Part) -> Part:
+def _whole_words(span: Span, element: Element, target: Units, room: Span) -> Span:
     """A span that begins and ends inside words only where the source's does."""
     start, stop = span
     starts_inside, stops_inside = element.inside_words
@@ -262,8 +263,8 @@ def _whole_words(span: Part, element: Element, target: Units, room: Part) -> Par
 
 
 def _guess(
-    element: Element, region: Part, parts: list[Part], segment: Segment, links: Sequence[Link], owner: list[int]
-) -> Part:
+    element: Element, region: Span, parts: list[Span], segment: SegmentPair, links: Sequence[Link], owner: list[int]
+) -> Span:
     """A span without links: the free words between its neighbours', else the nearest free word, else a gap."""
     gap = best_gap(element, region, parts, segment, links, owner)
     linked = {target for _, target, _ in links}
@@ -289,9 +290,9 @@ def _guess(
 
 def _place_between(
     element: Element,
-    region: Part,
-    parts: list[Part],
-    segment: Segment,
+    region: Span,
+    parts: list[Span],
+    segment: SegmentPair,
     links: Sequence[Link],
     owner: list[int],
 ) -> Placed:

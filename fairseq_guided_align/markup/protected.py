@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from fairseq_guided_align.markup.spans import LEAST_SHARE
+from fairseq_guided_align.markup.placeholders import Finder
+from fairseq_guided_align.markup.segment_links import Link
+from fairseq_guided_align.markup.spans import LEAST_SHARE_OF_WEIGHT
+from fairseq_guided_align.markup.tagged_text import Range
 from fairseq_guided_align.markup.units import Units
 
-KINDS = ("numbers", "urls", "emails", "placeholders")
+PROTECTED_KINDS = ("numbers", "urls", "emails", "placeholders")
 
 _URL = re.compile(r"(?:https?|ftp)://[^\s<>\"'«»“”]+|\bwww\.[^\s<>\"'«»“”]+", re.IGNORECASE)
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
@@ -18,11 +21,7 @@ _NUMBER = re.compile(r"(?<!\w)(?:\d{1,3}(?:[ \u00a0\u202f]\d{3})+(?!\d)(?:[.,]\d
 _URL_END = ".,:;!?)]}…"
 
 
-Finder = Callable[[str], Sequence[tuple[int, int]]]
-"""Gives ``(start, stop)`` ranges of a text, in order."""
-
-
-class Item(NamedTuple):
+class ProtectedItem(NamedTuple):
     """Something of the source that the translation must have.
 
     :param start: its characters in the source, from here to ``stop``.
@@ -46,22 +45,22 @@ class Mended(NamedTuple):
     """
 
     text: str
-    words: list[tuple[int, int]]
+    words: list[Range]
     replaced: tuple[str, ...]
     lost: tuple[str, ...]
 
 
-def urls(text: str) -> list[tuple[int, int]]:
+def urls(text: str) -> list[Range]:
     """Web addresses in a text."""
     return [(match.start(), match.start() + len(match.group().rstrip(_URL_END))) for match in _URL.finditer(text)]
 
 
-def emails(text: str) -> list[tuple[int, int]]:
+def emails(text: str) -> list[Range]:
     """E-mail addresses in a text."""
     return [match.span() for match in _EMAIL.finditer(text)]
 
 
-def numbers(text: str) -> list[tuple[int, int]]:
+def numbers(text: str) -> list[Range]:
     """Numbers in digits, with what groups the digits and parts the decimals; a space groups digits by three."""
     return [match.span() for match in _NUMBER.finditer(text)]
 
@@ -106,17 +105,17 @@ def items_of(
     text: str,
     finders: Iterable[tuple[str, Finder]],
     terms: Terms | None = None,
-) -> list[Item]:
+) -> list[ProtectedItem]:
     """What a source has that must survive, in order; what lies inside something else is part of it.
 
     :param finders: ``(kind, what finds the ranges of that kind)``; the first that claims a character has it.
     """
-    items: list[Item] = list(terms.items(text)) if terms else []
+    items: list[ProtectedItem] = list(terms.items(text)) if terms else []
     for kind, finder in finders:
         for start, stop in finder(text):
             if all(stop <= item.start or start >= item.stop for item in items):
                 wanted = text[start:stop]
-                items.append(Item(start, stop, wanted, (same_number if kind == "numbers" else exact)(wanted)))
+                items.append(ProtectedItem(start, stop, wanted, (same_number if kind == "numbers" else exact)(wanted)))
     return sorted(items, key=lambda item: item.start)
 
 
@@ -134,12 +133,12 @@ class Terms:
         self._pattern = re.compile(rf"(?<!\w)(?:{joined})(?!\w)", re.IGNORECASE) if longest_first else None
         self._inflected = inflected
 
-    def items(self, text: str) -> Iterator[Item]:
+    def items(self, text: str) -> Iterator[ProtectedItem]:
         """The terms of a source text; of those that overlap, the first and longest."""
         for match in self._pattern.finditer(text) if self._pattern else ():
             target = self._targets.get(" ".join(match.group().lower().split()))
             if target is not None:
-                yield Item(match.start(), match.end(), target, self._finder(target))
+                yield ProtectedItem(match.start(), match.end(), target, self._finder(target))
 
     def _finder(self, target: str) -> Finder:
         words = [re.escape(word) for word in target.split()]
@@ -151,11 +150,11 @@ class Terms:
 
 
 def mend(
-    items: Sequence[Item],
+    items: Sequence[ProtectedItem],
     source: Units,
     target: Units,
-    words: Sequence[tuple[int, int]],
-    links: Sequence[tuple[int, int, float]],
+    words: Sequence[Range],
+    links: Sequence[Link],
 ) -> Mended:
     """The translation with each item: one that is missing takes the place of the words linked to it.
 
@@ -165,7 +164,7 @@ def mend(
     :param links: ``(source, target, weight)`` of words.
     """
     text = target.text
-    taken: list[tuple[int, int]] = []
+    taken: list[Range] = []
     missing = []
     for item in items:
         free = [span for span in item.finder(text) if all(span[1] <= a or span[0] >= b for a, b in taken)]
@@ -192,12 +191,12 @@ def mend(
 
 
 def _linked_span(
-    item: Item,
+    item: ProtectedItem,
     source: Units,
     target: Units,
-    links: Sequence[tuple[int, int, float]],
-    taken: Sequence[tuple[int, int]],
-) -> tuple[int, int] | None:
+    links: Sequence[Link],
+    taken: Sequence[Range],
+) -> Range | None:
     """The run of target words with most links to an item, in characters; None where there is none."""
     inside = {
         word
@@ -211,7 +210,9 @@ def _linked_span(
             side = weights if source_word in inside else others
             side[target_word] = side.get(target_word, 0.0) + weight
     # Of a model's many weak links, those of words that belong to others count only where there is nothing better.
-    strong = {word: weight for word, weight in weights.items() if weight >= LEAST_SHARE * others.get(word, 0.0)}
+    strong = {
+        word: weight for word, weight in weights.items() if weight >= LEAST_SHARE_OF_WEIGHT * others.get(word, 0.0)
+    }
     weights = strong or weights
     best: tuple[float, int, int] | None = None
     run: list[int] = []
@@ -229,8 +230,8 @@ def _linked_span(
     return best[1:] if best else None
 
 
-def _moved(words: list[tuple[int, int]], start: int, stop: int, length: int) -> list[tuple[int, int]]:
-    """Ranges of words after the text from ``start`` to ``stop`` became ``length`` characters."""
+def _moved(words: list[Range], start: int, stop: int, length: int) -> list[Range]:
+    """Sequence[Range] of words after the text from ``start`` to ``stop`` became ``length`` characters."""
     moved = []
     first = True
     change = length - (stop - start)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fairseq_guided_align.markup.segment import Part
+from fairseq_guided_align.markup.segment_pair import Span
 from fairseq_guided_align.markup.units import QUOTE, QUOTES, Units
 
 LONGEST = 3
@@ -18,7 +18,7 @@ def has_quotes(units: Units, start: int, stop: int) -> bool:
     )
 
 
-def fill_quotes(span: Part, target: Units, free: Part) -> Part:
+def fill_quotes(span: Span, target: Units, free: Span) -> Span:
     """A span between two quotation marks, grown to all that stands between them; another span as it is.
 
     :param span: ``(start, stop)`` units; it begins and ends with words.

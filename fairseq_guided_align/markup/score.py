@@ -50,7 +50,7 @@ class TagScoreCounts:
     well_formed: int = 0
 
 
-COLUMNS = tuple(field.name for field in fields(TagScoreCounts))
+TAG_COLUMNS = tuple(field.name for field in fields(TagScoreCounts))
 
 BROKEN, TEXT, TAGS = "is not well formed", "has another text", "has other tags"
 """Why a segment is not consistent."""
@@ -98,18 +98,18 @@ def score_segment(reference: TaggedText, scored: TaggedText | None) -> SegmentSc
 
 
 def counts_row(counts: TagScoreCounts) -> tuple[int, ...]:
-    """The counts in the order of :data:`COLUMNS`."""
+    """The counts in the order of :data:`TAG_COLUMNS`."""
     return astuple(counts)
 
 
 def tag_scores(counts: np.ndarray) -> dict[str, np.ndarray]:
     """Scores of many counts at once. What is empty counts as faultless.
 
-    :param counts: (..., columns), in the order of :data:`COLUMNS`; integers or floats.
+    :param counts: (..., columns), in the order of :data:`TAG_COLUMNS`; integers or floats.
     :return: ``accuracy``, ``whole``, ``differing`` and ``well_formed`` in 0..1, ``distance`` in characters; each (...)
         float64.
     """
-    columns = dict(zip(COLUMNS, np.moveaxis(np.asarray(counts, dtype=np.float64), -1, 0)))
+    columns = dict(zip(TAG_COLUMNS, np.moveaxis(np.asarray(counts, dtype=np.float64), -1, 0)))
 
     def ratio(numerator: str, denominator: str, if_empty: float) -> np.ndarray:
         above, below = columns[numerator], columns[denominator]

@@ -8,6 +8,9 @@ from typing import NamedTuple
 from fairseq_guided_align.files.byte_lines import PathLike
 from fairseq_guided_align.links import pharaoh
 
+Link = tuple[int, int, float]
+"""Source, target, weight above 0. The positions, from 0, are of words, or of units where it is said."""
+
 
 class SegmentTexts(NamedTuple):
     """What links of a segment are made of: its lines in the words files, or its text without tags where there are none.
@@ -28,12 +31,12 @@ class SegmentLinks(NamedTuple):
         None; ``target_words`` likewise.
     """
 
-    links: list[tuple[int, int, float]]
+    links: list[Link]
     source_words: Sequence[str] | None = None
     target_words: Sequence[str] | None = None
 
 
-def links_of_file(path: PathLike, one_based: bool) -> Iterator[list[tuple[int, int, float]]]:
+def links_of_file(path: PathLike, one_based: bool) -> Iterator[list[Link]]:
     """Links of Pharaoh text, line by line, as in :class:`SegmentLinks`.
 
     :param one_based: positions in the file count from 1.

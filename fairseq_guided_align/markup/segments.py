@@ -9,12 +9,10 @@ from fairseq_guided_align.errors import MarkupError
 from fairseq_guided_align.markup.carrying import carried
 from fairseq_guided_align.markup.notes import Note
 from fairseq_guided_align.markup.protected import items_of, mend
+from fairseq_guided_align.markup.segment_links import Link
 from fairseq_guided_align.markup.settings import DROP_TAGS, STOP, TagSettings
-from fairseq_guided_align.markup.tagged_text import TaggedText, words_of
+from fairseq_guided_align.markup.tagged_text import Range, TaggedText, words_of
 from fairseq_guided_align.markup.units import units_of
-
-Ranges = Sequence[tuple[int, int]]
-Links = list[tuple[int, int, float]]
 
 
 class Finished(NamedTuple):
@@ -30,7 +28,7 @@ class Finished(NamedTuple):
 
     text: str
     plain: str
-    words: Ranges | None
+    words: Sequence[Range] | None
     guessed: int
     notes: list[Note]
 
@@ -60,10 +58,10 @@ def taken_apart(raw: str, line: int, settings: TagSettings, path: object = None)
 def finished(
     tagged: TaggedText,
     target: str,
-    links: Links,
+    links: list[Link],
     settings: TagSettings,
-    source_words: Ranges | None = None,
-    target_words: Ranges | None = None,
+    source_words: Sequence[Range] | None = None,
+    target_words: Sequence[Range] | None = None,
     line: int = 1,
 ) -> Finished:
     """The translation of a segment, with what must survive and with its tags.
@@ -92,13 +90,13 @@ def finished(
 def _mended(
     tagged: TaggedText,
     target: str,
-    links: Links,
+    links: list[Link],
     settings: TagSettings,
-    source_words: Ranges | None,
-    target_words: Ranges | None,
+    source_words: Sequence[Range] | None,
+    target_words: Sequence[Range] | None,
     line: int,
     notes: list[Note],
-) -> tuple[str, Ranges | None]:
+) -> tuple[str, Sequence[Range] | None]:
     """The translation, and ranges of its words, after what was missing has been put in."""
     kept = [("kept", lambda _: tagged.protected)] if tagged.protected else []
     items = items_of(tagged.text, [*kept, *settings.finders], settings.terms)
@@ -121,18 +119,18 @@ class _PutIn(NamedTuple):
     """
 
     target: str
-    words: Ranges
-    all_words: Ranges
-    links: Links
+    words: Sequence[Range]
+    all_words: Sequence[Range]
+    links: list[Link]
     notes: list[Note]
 
 
 def _with_kept_text(
     tagged: TaggedText,
     target: str,
-    links: Links,
-    source_words: Ranges | None,
-    target_words: Ranges | None,
+    links: list[Link],
+    source_words: Sequence[Range] | None,
+    target_words: Sequence[Range] | None,
     notes: list[Note],
 ) -> _PutIn:
     """The translation with what the markup protects, such as ``code``, that is missing in it, and that no link places.
@@ -161,7 +159,7 @@ def _with_kept_text(
     return _PutIn(target, [words[one] for one in positions], words, links, told[::-1])
 
 
-def _gap_of(place: int, source_words: Ranges, links: Links, words: int) -> int:
+def _gap_of(place: int, source_words: Sequence[Range], links: list[Link], words: int) -> int:
     """The word of the translation before which to insert what stands at a character of the source.
 
     The fewest links cross there. Of several such places, it is the one nearest to the same share of the sentence.
@@ -176,7 +174,7 @@ def _gap_of(place: int, source_words: Ranges, links: Links, words: int) -> int:
     return min(range(words + 1), key=cost)
 
 
-def _inserted(target: str, words: list[tuple[int, int]], gap: int, text: str) -> tuple[str, list[tuple[int, int]]]:
+def _inserted(target: str, words: list[Range], gap: int, text: str) -> tuple[str, list[Range]]:
     """The translation with a text before a word, with white space around it, and the ranges of all words."""
     if not words:
         return text, [(0, len(text))]

@@ -9,15 +9,16 @@ from collections.abc import Sequence
 
 from fairseq_guided_align.markup.edges import mark_class
 from fairseq_guided_align.markup.elements import Element
-from fairseq_guided_align.markup.segment import Link, Part, Segment
+from fairseq_guided_align.markup.segment_links import Link
+from fairseq_guided_align.markup.segment_pair import SegmentPair, Span
 from fairseq_guided_align.markup.units import Units
 
 _ENDS = frozenset([mark_class("."), mark_class("!")])
 
 
 def to_sentence_edges(
-    span: Part, element: Element, region: Part, segment: Segment, links: Sequence[Link], room: Part
-) -> Part:
+    span: Span, element: Element, region: Span, segment: SegmentPair, links: Sequence[Link], room: Span
+) -> Span:
     """The span of an element that ends with a sentence, grown over words without links to the sentence's end.
 
     If the element begins with a sentence too, so does the span, likewise.

@@ -10,8 +10,8 @@ from fairseq_guided_align.markup.carrying import DEFAULT_QUOTES, PAIRS
 from fairseq_guided_align.markup.carrying import KEEP as KEEP_PAIRS
 from fairseq_guided_align.markup.edges import QUOTE_SIDES
 from fairseq_guided_align.markup.kinds import Markup, markup_of
-from fairseq_guided_align.markup.placeholders import READY_SETS, placeholder_finder
-from fairseq_guided_align.markup.protected import KINDS, Finder, Terms, emails, numbers, urls
+from fairseq_guided_align.markup.placeholders import READY_SETS, Finder, placeholder_finder
+from fairseq_guided_align.markup.protected import PROTECTED_KINDS, Terms, emails, numbers, urls
 
 STOP, KEEP, DROP_TAGS = "stop", "keep", "drop-tags"
 ON_ERROR = (STOP, KEEP, DROP_TAGS)
@@ -53,7 +53,7 @@ def tag_settings(
 
     :param markup: the kinds of markup, as in ``html,placeholders=printf``; None: text without tags.
     :param placeholders: regular expressions of what is a placeholder too.
-    :param protect: what must survive translation: names of ``protected.KINDS``, joined by commas.
+    :param protect: what must survive translation: names of ``protected.PROTECTED_KINDS``, joined by commas.
     :param terms: ``(source term, target term)``, which must survive too.
     :param inflected_terms: another form of a term counts as the term.
     :param insert_kept: see :class:`TagSettings`.
@@ -80,6 +80,6 @@ def _finders(protect: str, markup: Markup) -> list[tuple[str, Finder]]:
     asked = [kind.strip() for kind in protect.split(",")] if protect else []
     for kind in asked:
         if kind not in known:
-            raise GuidedAlignError(f"--protect: wanted {', '.join(KINDS)}, joined by commas; got {kind!r}")
+            raise GuidedAlignError(f"--protect: wanted {', '.join(PROTECTED_KINDS)}, joined by commas; got {kind!r}")
     # A number inside an address belongs to the address, so those come first.
     return [(kind, finder) for kind, finder in known.items() if kind in asked]

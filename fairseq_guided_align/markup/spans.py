@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from fairseq_guided_align.markup.linked_sentence import LinkedSentence
-from fairseq_guided_align.markup.segment import Link, Part
+from fairseq_guided_align.markup.segment_links import Link
+from fairseq_guided_align.markup.segment_pair import Span
 
 Choice = Callable[[range, LinkedSentence], range | None]
 
-LEAST_SHARE = 0.5
+LEAST_SHARE_OF_WEIGHT = 0.5
 """How strongly a target word must be linked to source words to belong to them, as a share of its other links."""
 
 
@@ -44,11 +45,13 @@ def weighed_hull(inside: range, sentence: LinkedSentence) -> range | None:
         outer = dict.fromkeys(inner, 0.0)
         for _, target, weight in others:
             outer[target] += weight
-        linked = [target for target, weight in inner.items() if weight >= LEAST_SHARE * outer[target]] or linked
+        linked = [
+            target for target, weight in inner.items() if weight >= LEAST_SHARE_OF_WEIGHT * outer[target]
+        ] or linked
     return range(min(linked), max(linked) + 1) if linked else None
 
 
-def runs_of_links(inside: range, links: Sequence[Link], parts: list[Part], marks: Sequence[bool]) -> list[Part]:
+def runs_of_links(inside: range, links: Sequence[Link], parts: list[Span], marks: Sequence[bool]) -> list[Span]:
     """Runs of target words that are linked more strongly inside than outside.
 
     Words without links between two runs join them.
@@ -56,7 +59,7 @@ def runs_of_links(inside: range, links: Sequence[Link], parts: list[Part], marks
     balance: dict[int, float] = {}
     for source, target, weight in links:
         balance[target] = balance.get(target, 0.0) + (weight if source in inside else -weight)
-    runs: list[Part] = []
+    runs: list[Span] = []
     for first, last in parts:
         start = stop = -1
         for unit in range(first, last):

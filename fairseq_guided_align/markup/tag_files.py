@@ -14,7 +14,7 @@ from fairseq_guided_align.markup.notes import Note, SegmentCounts
 from fairseq_guided_align.markup.segment_links import SegmentLinks, SegmentTexts, links_of_file
 from fairseq_guided_align.markup.segments import Finished, finished, taken_apart
 from fairseq_guided_align.markup.settings import TagSettings
-from fairseq_guided_align.markup.tagged_text import TaggedText
+from fairseq_guided_align.markup.tagged_text import Range, TaggedText
 from fairseq_guided_align.markup.word_places import places_of_words
 
 Linker = Callable[[Iterator[SegmentTexts]], Iterator[SegmentLinks]]
@@ -120,7 +120,7 @@ def _finished(segment: _Segment, linked: SegmentLinks, files: TagFiles, settings
         raise type(error)(f"{path}:{line}: {error}") from None
 
 
-def _places(text: str, words: Sequence[str] | None, path: PathLike, line: int) -> list[tuple[int, int]] | None:
+def _places(text: str, words: Sequence[str] | None, path: PathLike, line: int) -> list[Range] | None:
     """Ranges of the words that the links count; None for what stands between white space."""
     if words is None:
         return None

@@ -8,6 +8,9 @@ from typing import NamedTuple
 OPEN, CLOSE, ISOLATED = "open", "close", "isolated"
 """The roles of a tag: it opens a pair, it closes one, or it stands alone."""
 
+Range = tuple[int, int]
+"""From a character of a text to the character after the last."""
+
 _WORD = re.compile(r"\S+")
 
 
@@ -43,11 +46,11 @@ class TaggedText(NamedTuple):
     text: str
     tags: tuple[Tag, ...] = ()
     added_spaces: tuple[int, ...] = ()
-    protected: tuple[tuple[int, int], ...] = ()
+    protected: tuple[Range, ...] = ()
     breaks: tuple[int, ...] = ()
     repaired: int = 0
 
 
-def words_of(text: str) -> list[tuple[int, int]]:
+def words_of(text: str) -> list[Range]:
     """``(start, stop)`` character ranges of a text's words: what stands between white space, Unicode's included."""
     return [match.span() for match in _WORD.finditer(text)]

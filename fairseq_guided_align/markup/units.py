@@ -11,7 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from fairseq_guided_align.markup.tagged_text import words_of
+from fairseq_guided_align.markup.tagged_text import Range, words_of
 
 QUOTES = "\"'“”„‟«»‹›‘’‚‛「」『』《》〈〉"
 QUOTE = re.compile(f"[{QUOTES}]")
@@ -58,9 +58,7 @@ class Units(NamedTuple):
         return [self.text[start:stop] for start, stop in zip(self.starts, self.stops)]
 
 
-def units_of(
-    text: str, words: Sequence[tuple[int, int]] | None = None, protected: Sequence[tuple[int, int]] = ()
-) -> Units:
+def units_of(text: str, words: Sequence[Range] | None = None, protected: Sequence[Range] = ()) -> Units:
     """A text cut into units.
 
     :param words: ``(start, stop)`` ranges of the words that links count, in order; what stands between white space
@@ -131,7 +129,7 @@ def _add_all(units: Units) -> None:
         of_word.append(inside)
 
 
-def _add_word(units: Units, start: int, stop: int, protected: Sequence[tuple[int, int]]) -> None:
+def _add_word(units: Units, start: int, stop: int, protected: Sequence[Range]) -> None:
     text, starts, stops, marks, of_word, _ = units
     inside = []
     pieces = [(start, stop, False)]
@@ -171,7 +169,7 @@ def with_names_apart(units: Units, source: Sequence[str], names: set[str]) -> Un
     strings = units.strings()
     names = names.difference([string.lower() for string in strings])
     whole = {string.lower() for string in source if "-" in string}
-    cut: dict[int, list[tuple[int, int]]] = {}
+    cut: dict[int, list[Range]] = {}
     for unit, string in enumerate(strings):
         parts = string.split("-")
         # With other marks inside it is an address or code rather than a compound.

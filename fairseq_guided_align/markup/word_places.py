@@ -6,9 +6,10 @@ import html
 from collections.abc import Sequence
 
 from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.markup.tagged_text import Range
 
 
-def places_of_words(text: str, words: Sequence[str]) -> list[tuple[int, int]]:
+def places_of_words(text: str, words: Sequence[str]) -> list[Range]:
     """``(start, stop)`` character ranges of words in a text, in order.
 
     White space may stand anywhere, and capitals do not matter. Words may be escaped as Moses' tokeniser does it
@@ -39,14 +40,14 @@ def _spellings(word: str) -> list[str]:
         spellings.append(html.unescape(word))
     if word.startswith("▁"):
         spellings.append(word[1:])
-    if word.endswith("@@"):
+    if word.endswith("Iterable[tuple[int, int] | Link]"):
         spellings.append(word[:-2])
     if len(word) > 2 and word.startswith("@") and word.endswith("@"):
         spellings.append(word[1:-1])
     return spellings
 
 
-def _found(text: str, position: int, word: str) -> tuple[int, int] | None:
+def _found(text: str, position: int, word: str) -> Range | None:
     """The range of a word that begins at a position, or after white space there."""
     # White space other than ASCII's may be part of a word.
     while position < len(text) and text[position].isspace() and text[position] != word[:1]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from fairseq_guided_align.markup.placing import Placed
-from fairseq_guided_align.markup.segment import Part
+from fairseq_guided_align.markup.segment_pair import Span
 from fairseq_guided_align.markup.tagged_text import CLOSE, ISOLATED, OPEN, TaggedText
 from fairseq_guided_align.markup.units import Units, is_east_asian
 
@@ -66,7 +66,7 @@ def written(placed: Sequence[Placed], source: TaggedText, target: Units, write_t
 
 
 def _pieces(
-    placed: Sequence[Placed], part: Part, source: TaggedText, write_text: Callable[[str], str]
+    placed: Sequence[Placed], part: Span, source: TaggedText, write_text: Callable[[str], str]
 ) -> Iterator[_Piece]:
     """All tags inside one part of the translation, from left to right."""
     inside = [(start, stop, one) for one in placed for start, stop in one.parts if part[0] <= start and stop <= part[1]]

@@ -13,7 +13,7 @@ from xml.parsers import expat
 from xml.sax.saxutils import quoteattr
 
 from fairseq_guided_align.errors import MarkupError
-from fairseq_guided_align.markup.documents import Block, Edit
+from fairseq_guided_align.markup.documents import Edit, TextBlock
 
 _WAITING = frozenset(["new", "needs-translation", "initial"])
 _UNITS = frozenset(["trans-unit", "segment"])
@@ -27,7 +27,7 @@ class XliffParts(NamedTuple):
     :param there: how many targets were there.
     """
 
-    blocks: list[Block]
+    blocks: list[TextBlock]
     edits: list[Edit]
     there: int
 
@@ -66,7 +66,7 @@ def xliff_parts(raw: str, target_lang: str) -> XliffParts:
     root, units = _Reader(raw).read()
     if root.local != "xliff":
         raise MarkupError.at(f"expected an XLIFF document; got the element <{root.name}>", raw, root.start)
-    blocks: list[Block] = []
+    blocks: list[TextBlock] = []
     there = 0
     for unit in units:
         source, target = unit.child("source"), unit.child("target")
@@ -84,7 +84,7 @@ def _state(unit: _Element, target: _Element) -> str | None:
     return target.attributes.get("state") or unit.attributes.get("state")
 
 
-def _blocks_of(raw: str, source: _Element, segmented: _Element | None, target: _Element | None) -> list[Block]:
+def _blocks_of(raw: str, source: _Element, segmented: _Element | None, target: _Element | None) -> list[TextBlock]:
     last = segmented or source
     parts = [(last.inside, last.end)]
     if segmented is not None:
@@ -112,7 +112,7 @@ def _blocks_of(raw: str, source: _Element, segmented: _Element | None, target: _
     for number, (first, end) in enumerate(parts):
         is_last = number == len(parts) - 1
         blocks.append(
-            Block(
+            TextBlock(
                 raw[first:end],
                 first,
                 start,

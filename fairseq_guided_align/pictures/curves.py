@@ -23,7 +23,7 @@ try:
 except ImportError as error:
     raise GuidedAlignError("curves need matplotlib; install it with: pip install 'matplotlib>=3.6'") from error
 
-NAMES = {
+PANEL_TITLES = {
     "loss_per_token": ("loss per token", "nats: cross-entropy and weighted alignment cost"),
     "alignment_loss": ("alignment loss", "nats per aligned target token"),
     "aer": ("alignment error rate", "fraction, lower is better"),
@@ -181,7 +181,7 @@ def _spread(heights: Sequence[float], line: float) -> list[float]:
 
 
 def _decorate(axes: Axes, key: str) -> None:
-    name, unit = NAMES.get(key, (key, ""))
+    name, unit = PANEL_TITLES.get(key, (key, ""))
     axes.set_title(name, loc="left", fontsize=10.5, fontweight="bold", color=INK, pad=18)
     axes.text(0, 1.035, unit, transform=axes.transAxes, fontsize=8, color=MUTED, va="bottom")
     axes.set_xlabel("updates", fontsize=8.5, color=MUTED)

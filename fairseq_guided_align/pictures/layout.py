@@ -22,7 +22,7 @@ GAP = 0.28
 TITLE_PAD = 6 / 72
 
 
-class Places:
+class FigureLayout:
     """Gives a figure its size and its parts their places.
 
     :param first: the first matrix, in a figure of one square inch, whose fractions are inches.

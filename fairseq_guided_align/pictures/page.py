@@ -10,15 +10,17 @@ from typing import TypedDict
 
 import numpy as np
 
+from fairseq_guided_align.attention.hard_links import threshold_links
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.links.link import SentenceLinks
 from fairseq_guided_align.links.outside import check_inside
 from fairseq_guided_align.pictures.template import Parts, filled
 from fairseq_guided_align.pictures.visible_text import visible
 from fairseq_guided_align.scores.metrics import COLUMNS, count_links
+from fairseq_guided_align.subwords.pieces import LEVELS
 
-LEVELS = ("words", "pieces")
-"""What the tokens of a view are."""
+LEAST_PROBABILITY = 0.02
+"""Of a soft link of a model: weaker ones only make the page large."""
 
 PARTS = Parts(("base.css", "page.css"), ("tracing.js", "page.js"))
 
@@ -119,6 +121,15 @@ def view(
         "gold": flat_gold,
         "systems": [system_view(hard, soft, gold) for hard, soft in systems],
     }
+
+
+def soft_links(attention: np.ndarray) -> SentenceLinks:
+    """The soft links that a page shows of a model.
+
+    :param attention: (target, source + 1) probabilities; the last column is ``</s>``'s.
+    """
+    # Sums over the pieces of a word are rounded, so they may pass 1.
+    return threshold_links(np.minimum(attention[:, :-1], 1), LEAST_PROBABILITY)
 
 
 def page_html(data: PageData) -> str:

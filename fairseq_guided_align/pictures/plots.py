@@ -11,14 +11,14 @@ import numpy as np
 from fairseq_guided_align.errors import AlignmentRangeError, GuidedAlignError
 from fairseq_guided_align.links.link import SentenceLinks
 from fairseq_guided_align.links.outside import check_inside
-from fairseq_guided_align.pictures.visible_text import shown, visible_lines
+from fairseq_guided_align.pictures.visible_text import label_of, visible_lines
 
 try:
     from matplotlib.figure import Figure
 
     from fairseq_guided_align.pictures.files import FORMATS, figure_pixels, save_figure
     from fairseq_guided_align.pictures.fonts import fonts_for
-    from fairseq_guided_align.pictures.layout import Places
+    from fairseq_guided_align.pictures.layout import FigureLayout
     from fairseq_guided_align.pictures.matrices import Drawing, Labels
 except ImportError as error:
     raise GuidedAlignError(
@@ -73,7 +73,7 @@ def attention_figure(
     :raises AlignmentRangeError: a matrix of another shape than the tokens, or a gold link outside of them.
     """
     matrices = _checked(panels, len(source_tokens), len(target_tokens), gold)
-    sources, targets = [[shown(token) for token in tokens] for tokens in (source_tokens, target_tokens)]
+    sources, targets = [[label_of(token) for token in tokens] for tokens in (source_tokens, target_tokens)]
     titles = [visible_lines(panel.title) for panel in panels]
     title, source_name, target_name = map(visible_lines, (title, source_name, target_name))
     families = fonts_for([*sources, *targets, *titles, title, source_name, target_name])
@@ -84,16 +84,16 @@ def attention_figure(
         drawing = Drawing(labels, gold, scale)
         axes = drawing.panel(matrices[0], 0, leftmost=True)
         bar = drawing.colour_bar(axes)
-        places = Places(axes, titles, columns, drawing.repeats, bar, drawing.title(), drawing.legend())
-        area = places.width * places.height
+        layout = FigureLayout(axes, titles, columns, drawing.repeats, bar, drawing.title(), drawing.legend())
+        area = layout.width * layout.height
         if area <= LARGEST_AREA or drawing.font <= SMALLEST_FONT:
             break
         # Margins do not shrink, so one step may not get there.
         scale *= max(min(0.95, (LARGEST_AREA / area) ** 0.5), SMALLEST_FONT / drawing.font)
     for number, matrix in enumerate(matrices[1:], 1):
-        places.put(drawing.panel(matrix, number, leftmost=number % columns == 0), number)
+        layout.put(drawing.panel(matrix, number, leftmost=number % columns == 0), number)
     figure = drawing.figure
-    figure.set_size_inches(places.width, places.height)
+    figure.set_size_inches(layout.width, layout.height)
     # The figure's first axes are the matrices, in their order.
     figure.delaxes(bar)
     figure.add_axes(bar)

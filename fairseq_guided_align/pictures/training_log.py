@@ -85,7 +85,7 @@ def read_training_log(path: str | Path) -> TrainingLog:
     for _, block in read_blocks(path):
         for line in block.decode("utf-8", "replace").splitlines():
             lines += 1
-            point = parse_line(line)
+            point = parse_log_line(line)
             if point is None:
                 continue
             earlier = kinds.setdefault(point.kind, [])
@@ -102,7 +102,7 @@ def read_training_log(path: str | Path) -> TrainingLog:
     return TrainingLog(str(path), sorted(points, key=lambda point: point.update))
 
 
-def parse_line(line: str) -> LogPoint | None:
+def parse_log_line(line: str) -> LogPoint | None:
     """The figures of one line; None for a line without."""
     start = line.find('{"epoch"')
     if start >= 0:

@@ -50,7 +50,7 @@ def _number(character: str) -> str:
     return f"\\x{code:02x}" if code < 1 << 8 else f"\\u{code:04x}" if code < 1 << 16 else f"\\U{code:08x}"
 
 
-def shown(token: str) -> str:
+def label_of(token: str) -> str:
     """A token as a picture shows it: composed, for fonts without combining marks, visible, and cut where it is long."""
     parts = list(visible_parts(unicodedata.normalize("NFC", token)))
     text = "".join(parts)

@@ -79,7 +79,7 @@ class AlignmentCounts:
 COLUMNS = tuple(field.name for field in fields(AlignmentCounts))
 """Columns of a table of counts with a row for each sentence pair."""
 
-BLOCK = 100_000
+PAIRS_AT_ONCE = 100_000
 """Sentence pairs counted at once: the memory for it does not grow with the corpus."""
 
 
@@ -94,7 +94,7 @@ def count_corpus(predicted: CorpusLinks, gold: CorpusLinks) -> np.ndarray:
 
     :return: (sentences, 5) int64, columns in the order of :data:`COLUMNS`.
     :raises AlignmentLengthError: the two have different numbers of sentence pairs.
-    :raises AlignmentRangeError: :data:`BLOCK` * sources * targets passes 2**63, beyond what int64 keys hold.
+    :raises AlignmentRangeError: :data:`PAIRS_AT_ONCE` * sources * targets passes 2**63, beyond what int64 keys hold.
     """
     if len(predicted) != len(gold):
         raise AlignmentLengthError(
@@ -102,8 +102,8 @@ def count_corpus(predicted: CorpusLinks, gold: CorpusLinks) -> np.ndarray:
             f" and {len(gold)} gold"
         )
     blocks = [
-        _count_block(predicted[start : start + BLOCK], gold[start : start + BLOCK])
-        for start in range(0, len(gold), BLOCK)
+        _count_block(predicted[start : start + PAIRS_AT_ONCE], gold[start : start + PAIRS_AT_ONCE])
+        for start in range(0, len(gold), PAIRS_AT_ONCE)
     ]
     return np.concatenate(blocks) if blocks else np.zeros((0, len(COLUMNS)), np.int64)
 

@@ -34,7 +34,7 @@ METRICS = ("aer", "precision", "recall", "f1")
 LINK_MEASURES = Measures(METRICS, ("aer",), score_table)
 """Of links against gold links; counts as :func:`~fairseq_guided_align.scores.metrics.count_corpus` gives them."""
 
-BLOCK = 1 << 22  # draws at once: bounds the memory to some 64 MB
+DRAWS_AT_ONCE = 1 << 22  # Bounds the memory to some 64 MB
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def _resampled(counts: np.ndarray, samples: int, seed: int) -> np.ndarray:
     table = counts.astype(np.float64)
     rng = np.random.default_rng(seed)
     sums = np.empty((samples, counts.shape[1]))
-    at_once = max(1, BLOCK // sentences)
+    at_once = max(1, DRAWS_AT_ONCE // sentences)
     for start in range(0, samples, at_once):
         rows = min(at_once, samples - start)
         drawn = rng.integers(sentences, size=(rows, sentences))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fairseq_guided_align.subwords.special_tokens import TAKEN, written
+from fairseq_guided_align.subwords.special_tokens import TAKEN, spelled_for_fairseq
 
 
 class CodedLines(NamedTuple):
@@ -77,7 +77,7 @@ class CodedLines(NamedTuple):
         """
         if not set(TAKEN).intersection(self.tokens):
             return self, 0
-        tokens = [token if token in own else written(token) for token in self.tokens]
+        tokens = [token if token in own else spelled_for_fairseq(token) for token in self.tokens]
         changed = np.array(list(map(str.__ne__, tokens, self.tokens)))
         as_written = CodedLines.of_tokens([tokens])  # Fewer, where the text has both spellings
         return CodedLines(as_written.tokens, as_written.codes[self.codes], self.lengths), int(changed[self.codes].sum())

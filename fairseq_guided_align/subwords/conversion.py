@@ -34,7 +34,7 @@ class Converted(NamedTuple):
     without_pieces: int
 
 
-Span = tuple[np.ndarray, np.ndarray]
+NewPositions = tuple[np.ndarray, np.ndarray]
 """(n,) first position, and (n,) number of positions: the pieces of n words, or the words of n pieces."""
 
 
@@ -53,7 +53,7 @@ def word_links_to_subword_links(
     if policy not in POLICIES:
         raise GuidedAlignError(f"expected a policy out of {', '.join(POLICIES)}; got {policy!r}")
 
-    def pieces_of_words(side: WordPieces, sentence: np.ndarray, word: np.ndarray) -> Span:
+    def pieces_of_words(side: WordPieces, sentence: np.ndarray, word: np.ndarray) -> NewPositions:
         row = side.word_offsets[sentence] + word
         if policy == "first":
             return side.first[row], np.minimum(side.count[row], 1)
@@ -73,7 +73,7 @@ def corpus_subword_links_to_word_links(links: CorpusLinks, source: WordPieces, t
     return _converted(links, source, target, (source.pieces, target.pieces), _words_of_pieces)
 
 
-def _words_of_pieces(side: WordPieces, sentence: np.ndarray, piece: np.ndarray) -> Span:
+def _words_of_pieces(side: WordPieces, sentence: np.ndarray, piece: np.ndarray) -> NewPositions:
     piece_offsets = np.append(0, np.cumsum(side.pieces))
     spelt = np.flatnonzero(side.count)
     start = (np.repeat(piece_offsets[:-1], side.words) + side.start)[spelt]
@@ -88,7 +88,7 @@ def _converted(
     source: WordPieces,
     target: WordPieces,
     sizes: tuple[np.ndarray, np.ndarray],
-    spans: Callable[[WordPieces, np.ndarray, np.ndarray], Span],
+    spans: Callable[[WordPieces, np.ndarray, np.ndarray], NewPositions],
 ) -> Converted:
     """New links, each with the weight and sureness of the old one that it was made from.
 

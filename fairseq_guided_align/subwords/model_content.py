@@ -14,7 +14,7 @@ from typing import Any
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.byte_lines import PathLike
 
-KINDS = {1: "unigram", 2: "bpe", 3: "word", 4: "char"}
+TYPE_OF_NUMBER = {1: "unigram", 2: "bpe", 3: "word", 4: "char"}
 
 _PIECES, _TRAINING = 1, 2
 _TEXT, _SCORE, _TYPE = 1, 2, 3
@@ -28,7 +28,7 @@ _VARINT, _EIGHT_BYTES, _BYTES, _FOUR_BYTES = 0, 1, 2, 5
 class ModelContent:
     """What a model cuts with.
 
-    :param kind: one of the values of :data:`KINDS`.
+    :param kind: one of the values of :data:`TYPE_OF_NUMBER`.
     :param scores: of the ordinary pieces: logarithms of probabilities in a unigram model, and in a BPE model larger
         where a merge comes first.
     :param whole: symbols that are never cut, which their user defined.
@@ -54,7 +54,7 @@ def model_content(model: bytes, path: PathLike) -> ModelContent:
             if number == _PIECES:
                 _add_piece(content, dict(_fields(value)))
             elif number == _TRAINING:
-                content.kind = KINDS[dict(_fields(value)).get(_MODEL_KIND, 1)]
+                content.kind = TYPE_OF_NUMBER[dict(_fields(value)).get(_MODEL_KIND, 1)]
     except (IndexError, KeyError, TypeError, ValueError, struct.error) as error:
         raise GuidedAlignError(f"{path}: expected a SentencePiece model; cannot be read as one") from error
     return content

@@ -13,8 +13,11 @@ import numpy as np
 
 from fairseq_guided_align.errors import GuidedAlignError
 
-KINDS = ("sentencepiece", "bpe", "words")
+SUBWORD_KINDS = ("sentencepiece", "bpe", "words")
 """How pieces say where words begin: ``▁`` for a space, ``@@`` at the end of a piece that goes on, or no mark."""
+
+LEVELS = ("words", "pieces")
+"""What links join, and what they are shown between."""
 
 SPACE_MARK = "▁"
 CONTINUATION = "@@"
@@ -24,9 +27,9 @@ _BYTE_PIECES = re.compile(r"(?:<0x[0-9A-F]{2}>)+")
 
 
 def check_kind(kind: str) -> None:
-    """:raises GuidedAlignError: not one of :data:`KINDS`."""
-    if kind not in KINDS:
-        raise GuidedAlignError(f"expected a kind of subwords out of {', '.join(KINDS)}; got {kind!r}")
+    """:raises GuidedAlignError: not one of :data:`SUBWORD_KINDS`."""
+    if kind not in SUBWORD_KINDS:
+        raise GuidedAlignError(f"expected a kind of subwords out of {', '.join(SUBWORD_KINDS)}; got {kind!r}")
 
 
 def goes_on(piece: str) -> bool:
@@ -70,7 +73,7 @@ def word_of_piece(pieces: Sequence[str], kind: str) -> np.ndarray:
     them. A lone ``▁`` gets the word after it, and -1 where there is none.
 
     :param pieces: without ``</s>``.
-    :param kind: one of :data:`KINDS`.
+    :param kind: one of :data:`SUBWORD_KINDS`.
     :return: (pieces,) int64, in [-1, words).
     :raises GuidedAlignError: another kind.
     """

@@ -39,7 +39,7 @@ def match_same_words(words: bytes, pieces: bytes, kind: str) -> WordPieces | Non
 
     :param words: lines, each ended by a line feed.
     :param pieces: as many lines.
-    :param kind: one of ``pieces.KINDS``.
+    :param kind: one of ``pieces.SUBWORD_KINDS``.
     """
     marked = _with_marks(pieces, kind)
     if marked is None or _joined(marked, kind) != words:

@@ -9,14 +9,14 @@ from typing import Any
 
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.links.words import DEFAULT_SPLIT, WordSplits, check_word_split
-from fairseq_guided_align.subwords.pieces import KINDS
+from fairseq_guided_align.subwords.pieces import SUBWORD_KINDS
 
-SETTINGS = "guided_alignment.json"
+SETTINGS_FILE = "guided_alignment.json"
 
 
 def settings_path(data: str) -> Path:
     """The file of a data folder, which may be several, separated by ``:``; they share their subwords."""
-    return Path(data.split(os.pathsep)[0]) / SETTINGS
+    return Path(data.split(os.pathsep)[0]) / SETTINGS_FILE
 
 
 def subword_settings(data: str) -> dict[str, Any]:
@@ -68,17 +68,17 @@ def word_split_of(data: str, lang: str, given: str | None = None) -> str:
 
 
 def subword_kind(data: str, given: str | None, option: str) -> str:
-    """How pieces make up words in this data folder, one of ``subwords.pieces.KINDS``.
+    """How pieces make up words in this data folder, one of ``subwords.pieces.SUBWORD_KINDS``.
 
     :param given: the user's answer, which wins.
     :param option: what it is called, for the message.
     :raises GuidedAlignError: neither says it, or the data folder says something unknown.
     """
     kind = subword_settings(data).get("subwords") if given is None else str(given)
-    if kind not in KINDS:
+    if kind not in SUBWORD_KINDS:
         missing = "it says nothing of subwords" if kind is None else f"got {kind!r} there"
         raise GuidedAlignError(
-            f"{settings_path(data)}: expected how pieces make up words, one of {', '.join(KINDS)}; {missing}; give "
-            f"{option}"
+            f"{settings_path(data)}: expected how pieces make up words, one of {', '.join(SUBWORD_KINDS)}; {missing};"
+            f" give {option}"
         )
     return kind

@@ -11,6 +11,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+UNKNOWN = "<unk>"
+"""fairseq's token for what a dictionary lacks."""
+
 TAKEN = ("<s>", "<pad>", "</s>")
 """Tokens that no text can hold, unless the dictionary has symbols of its own for them."""
 
@@ -20,7 +23,7 @@ OVERWRITE = "#fairseq:overwrite"
 _WRITTEN = {token: token.replace("<", "＜").replace(">", "＞") for token in TAKEN}
 
 
-def written(piece: str) -> str:
+def spelled_for_fairseq(piece: str) -> str:
     """How a piece is written in text for fairseq."""
     return _WRITTEN.get(piece, piece)
 
@@ -40,7 +43,7 @@ def index_of(piece: str, dictionary: Any) -> int:
     """The index of a piece of text in fairseq's dictionary; of fairseq's own tokens only that of ``<unk>``."""
     index = dictionary.index(piece)
     if index in (dictionary.bos(), dictionary.pad(), dictionary.eos()):
-        index = dictionary.index(written(piece))
+        index = dictionary.index(spelled_for_fairseq(piece))
     return int(index)
 
 
@@ -57,7 +60,7 @@ def line_for(line: str, dictionary: Any) -> str:
     if not any(token in line for token in TAKEN):
         return line
     taken = (dictionary.bos(), dictionary.pad(), dictionary.eos())
-    return " ".join(written(piece) if dictionary.index(piece) in taken else piece for piece in line.split())
+    return " ".join(spelled_for_fairseq(piece) if dictionary.index(piece) in taken else piece for piece in line.split())
 
 
 def special_token_warning(name: str, count: int) -> str:

@@ -42,7 +42,7 @@ def match_sentence(
 ) -> WordPieces:
     """Which pieces spell each word of one sentence.
 
-    :param kind: one of ``pieces.KINDS``.
+    :param kind: one of ``pieces.SUBWORD_KINDS``.
     :param places_of: what to ask where the characters differ.
     :raises SubwordMismatchError: words and pieces do not spell the same; the message shows the first difference.
     :raises GuidedAlignError: another kind.

@@ -20,10 +20,8 @@ from fairseq_guided_align.links.words import (
 from fairseq_guided_align.subwords.pieces import text_of, without_mark, word_of_piece
 from fairseq_guided_align.subwords.sentencepiece_models import PieceEncoder
 from fairseq_guided_align.subwords.settings import settings_path, subword_kind, subword_settings, word_split_of
+from fairseq_guided_align.subwords.special_tokens import UNKNOWN
 from fairseq_guided_align.subwords.spelling import match_sentence
-
-UNKNOWN = "<unk>"
-"""What a dictionary has for the pieces that are not in it."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ class PiecedSentence:
     def texts(self, kind: str) -> list[str]:
         """The words as the pieces spell them, without the marks of subwords.
 
-        :param kind: one of ``subwords.pieces.KINDS``.
+        :param kind: one of ``subwords.pieces.SUBWORD_KINDS``.
         """
         texts = []
         for number in range(self.words):
@@ -64,7 +62,7 @@ class PiecedSentence:
 class TextCutter:
     """Cuts the lines of a text as the training text was cut.
 
-    :param kind: one of ``subwords.pieces.KINDS``.
+    :param kind: one of ``subwords.pieces.SUBWORD_KINDS``.
     :param model: SentencePiece model; None: lines are pieces already, separated by white space.
     :param word_split: what the words of a line are, one of ``links.words.WORD_SPLITS``.
     """
@@ -110,7 +108,7 @@ class SplitWords:
     words at all where the text has no spaces.
 
     :param data: the data folder.
-    :param kind: one of ``subwords.pieces.KINDS``.
+    :param kind: one of ``subwords.pieces.SUBWORD_KINDS``.
     :param word_split: other words than the folder's, one of ``links.words.WORD_SPLITS``.
     :raises GuidedAlignError: the folder's files do not belong together, or other words are wanted, and it has no text.
     """

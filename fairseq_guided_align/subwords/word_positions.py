@@ -7,13 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fairseq_guided_align.links.one_based import ENOUGH_PAIRS
 from fairseq_guided_align.subwords.pieces import SPACE_MARK, goes_on
 
 MORE_PIECES = 3
 """Pieces that a sentence must have beyond its words: the last one or two are often a full stop without links."""
-
-MANY = 20
-"""In so many sentences, it is no accident that no link lies beyond the number of words."""
 
 
 def word_ends(symbols: Sequence[str]) -> np.ndarray | None:
@@ -43,7 +41,7 @@ class WordPositions:
     @property
     def suspicious(self) -> bool:
         """Whether the links of many sentences stay below the number of words, without an exception."""
-        return self.sentences >= MANY and self.beyond == 0
+        return self.sentences >= ENOUGH_PAIRS and self.beyond == 0
 
     def add(self, pieces: np.ndarray, words: np.ndarray, sentence: np.ndarray, position: np.ndarray) -> None:
         """Count some sentences.

@@ -19,7 +19,7 @@ from fairseq.data import (
 )
 
 from fairseq_guided_align.links.link import SentenceLinks
-from fairseq_guided_align.links.sources import ConcatenatedLinks, Links
+from fairseq_guided_align.links.sources import ConcatenatedLinks, ShardLinks
 from fairseq_guided_align.losses.batching import collate_links
 
 
@@ -75,7 +75,7 @@ class GuidedPairDataset(BaseWrapperDataset):
     :param links: links of every sentence pair, in the same order.
     """
 
-    def __init__(self, pairs: LanguagePairDataset, links: Links | ConcatenatedLinks) -> None:
+    def __init__(self, pairs: LanguagePairDataset, links: ShardLinks | ConcatenatedLinks) -> None:
         super().__init__(pairs)
         self.links = links
         self._source, self._target = pair_counts(pairs)

@@ -10,8 +10,8 @@ import numpy as np
 from fairseq.data.indexed_dataset import IndexedRawTextDataset, MMapIndexedDataset
 
 from fairseq_guided_align.links.one_based import one_based_warning
-from fairseq_guided_align.links.outside import CHUNK, first_outside
-from fairseq_guided_align.links.sources import Links
+from fairseq_guided_align.links.outside import PAIRS_AT_ONCE, first_outside
+from fairseq_guided_align.links.sources import ShardLinks
 from fairseq_guided_align.subwords.word_positions import WordPositions, word_ends
 from fairseq_guided_align.training.dataset import token_counts
 
@@ -24,7 +24,7 @@ LOOKED_AT = 1000
 class LinkedShard(NamedTuple):
     """Links of a shard of text, with fairseq's datasets of its two sides."""
 
-    links: Links
+    links: ShardLinks
     source: Any
     target: Any
 
@@ -42,7 +42,7 @@ def warn_of_links(name: str, shards: Sequence[LinkedShard], dictionaries: Sequen
     in_source, in_target = WordPositions(), WordPositions()
     linked = at_zero = 0
     for shard in shards:
-        some = np.flatnonzero(np.diff(shard.links.offsets[: CHUNK + 1]))[:LOOKED_AT].tolist()
+        some = np.flatnonzero(np.diff(shard.links.offsets[: PAIRS_AT_ONCE + 1]))[:LOOKED_AT].tolist()
         links = [shard.links[i] for i in some]
         linked += len(links)
         at_zero += sum(0 in sentence.source or 0 in sentence.target for sentence in links)

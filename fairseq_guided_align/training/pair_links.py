@@ -13,7 +13,7 @@ from fairseq_guided_align.errors import AlignmentRangeError, GuidedAlignError
 from fairseq_guided_align.links.coverage import LinkCoverage, measure_coverage
 from fairseq_guided_align.links.end_links import take_off_end_links, told_end_links
 from fairseq_guided_align.links.link import CorpusLinks
-from fairseq_guided_align.links.sources import ConcatenatedLinks, Links, find_links
+from fairseq_guided_align.links.sources import ConcatenatedLinks, ShardLinks, find_links
 from fairseq_guided_align.links.store import LinkStore
 from fairseq_guided_align.training.dataset import GuidedPairDataset, pair_counts, token_counts
 from fairseq_guided_align.training.link_warnings import LinkedShard, warn_of_links
@@ -77,7 +77,7 @@ class PairLinks:
             )
         return GuidedPairDataset(pairs, ConcatenatedLinks(parts, repeats)), coverage
 
-    def _find(self, shard: str, data_dir: str, sentences: int) -> Links | None:
+    def _find(self, shard: str, data_dir: str, sentences: int) -> ShardLinks | None:
         file, one_based, inverted = self.files.get(shard), self.one_based, self.inverted
         links = find_links(
             data_dir, shard, self.source, self.target, sentences, file, one_based, inverted, self.dataset_impl
@@ -102,7 +102,7 @@ def _shards(text: Any) -> tuple[list[Any], list[int]]:
     return [text], [1]
 
 
-def _coverage(name: str, pairs: LanguagePairDataset, parts: list[Links], repeats: list[int]) -> LinkCoverage:
+def _coverage(name: str, pairs: LanguagePairDataset, parts: list[ShardLinks], repeats: list[int]) -> LinkCoverage:
     """Coverage of each shard once, however often it is repeated.
 
     :raises AlignmentRangeError: links are of the other direction.

@@ -6,7 +6,8 @@ from typing import Optional
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from omegaconf import II
 
-from fairseq_guided_align.subwords.pieces import KINDS
+from fairseq_guided_align.links.forms import FORM_NAMES
+from fairseq_guided_align.subwords.pieces import SUBWORD_KINDS
 from fairseq_guided_align.training.option import option
 
 
@@ -16,7 +17,7 @@ class GuidedTaskConfig(FairseqDataclass):
 
     alignment_files: Optional[str] = option(
         None,
-        "alignment text files between the tokens of the binarised text, as SPLIT=FILE entries separated "
+        f"links between the tokens of the binarised text ({FORM_NAMES}), as SPLIT=FILE entries separated "
         "by commas (train=a.align,train1=b.align,valid=c.align); default: the binary links in the data folder",
     )
     alignment_one_based: bool = option(False, "positions in --alignment-files start at 1 instead of 0")
@@ -33,7 +34,7 @@ class GuidedTaskConfig(FairseqDataclass):
     alignment_level: ChoiceEnum(["pieces", "words"]) = option(  # type: ignore[valid-type]
         "pieces", "what the links of --print-alignment join: the model's subword pieces, or words"
     )
-    alignment_subwords: Optional[ChoiceEnum(list(KINDS))] = option(  # type: ignore[valid-type]
+    alignment_subwords: Optional[ChoiceEnum(list(SUBWORD_KINDS))] = option(  # type: ignore[valid-type]
         None,
         "how pieces make up words, for --alignment-level words (default: as the data folder's "
         "guided_alignment.json says)",

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fairseq_guided_align.aligning.search import Hypothesis
-from fairseq_guided_align.aligning.translating import LinkReading, SearchWidth, Segment, Translation, Translator
+from fairseq_guided_align.aligning.translating import LinkReading, SearchWidth, SourceSegment, Translation, Translator
 from fairseq_guided_align.attention.guided_heads import GuidedHeads
 from fairseq_guided_align.markup.segments import taken_apart
 from fairseq_guided_align.markup.settings import tag_settings
@@ -51,7 +51,7 @@ def translate(raw: str, level: str = "words", markup: str = "xml", **how: Any) -
     settings = tag_settings(markup, **how)
     tagged, notes = taken_apart(raw, 5, settings)
     translator = Translator(Answers(), (TextCutter("words"), TextCutter("sentencepiece")))
-    segment = Segment(raw, tagged, notes, 5)
+    segment = SourceSegment(raw, tagged, notes, 5)
     (found,) = translator(
         [segment], settings, LinkReading(level, "argmax", None), SearchWidth(1, 1, 100, {}), by_bars
     )  # fmt: skip

@@ -13,7 +13,7 @@ from streams import parser_of, standard_input
 
 from fairseq_guided_align.cli import argument_types
 from fairseq_guided_align.cli.main import COMMANDS, main
-from fairseq_guided_align.files.compression import KINDS
+from fairseq_guided_align.files.compression import COMPRESSIONS
 
 MODEL = ["CHECKPOINT", "--subwords=words", "--device=cpu"]
 TEXT = ["--source=<test.src", "--target=<test.tgt"]
@@ -97,7 +97,7 @@ def made(command: str, run: list[str], model: TrainedModel, capfdbinary: pytest.
     found = [b"" if command == "view" else capfdbinary.readouterr().out]
     for name in [*written, *([OTHER_FILES[command]] if command in OTHER_FILES else [])]:
         data = Path(name).read_bytes()
-        kind = next((kind for kind in KINDS if name.endswith(kind.ending)), None)
+        kind = next((kind for kind in COMPRESSIONS if name.endswith(kind.ending)), None)
         data = data if kind is None else DECOMPRESS[kind.name](data)
         found.append(b"%d lines" % data.count(b"\n") * (name[:5] != "saved") if command in DRAWN else data)
         os.remove(name)
@@ -130,7 +130,7 @@ def test_what_is_read_and_written_may_be_compressed(
         pytest.importorskip("eflomal")
     expected = made(command, run, trained, capfdbinary)
     plain = {path.name: path.read_bytes() for path in files.iterdir()}
-    for kind in KINDS:
+    for kind in COMPRESSIONS:
         for file, data in plain.items():
             # Under the same name: the content says it.
             (files / file).write_bytes(COMPRESS[kind.name](data))
@@ -139,7 +139,7 @@ def test_what_is_read_and_written_may_be_compressed(
     read = [index for index, argument in enumerate(run) if "<" in argument]
     for number, index in enumerate(read):
         head, _, file = run[index].partition("<")
-        kind = KINDS[number % len(KINDS)]
+        kind = COMPRESSIONS[number % len(COMPRESSIONS)]
         with standard_input(COMPRESS[kind.name](plain[file])):
             found = made(command, [*run[:index], head + "-", *run[index + 1 :]], trained, capfdbinary)
         named = f"text/{file}".encode()
@@ -148,7 +148,7 @@ def test_what_is_read_and_written_may_be_compressed(
 
 def test_prefixes_find_compressed_files(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for number, name in enumerate(("test.src", "test.tgt", "test.align")):
-        kind = KINDS[number]
+        kind = COMPRESSIONS[number]
         data = (files / name).read_bytes()
         (files / (name + kind.ending)).write_bytes(COMPRESS[kind.name](data))
         (files / name).unlink()

@@ -16,7 +16,7 @@ from compressed import COMPRESS, DECOMPRESS
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.atomic import atomic_text
 from fairseq_guided_align.files.byte_lines import FileRange, count_lines, lines_of, locate_blocks, read_blocks
-from fairseq_guided_align.files.compression import KINDS, plain_or_compressed
+from fairseq_guided_align.files.compression import COMPRESSIONS, plain_or_compressed
 from fairseq_guided_align.files.opening import BegunPipe
 
 TEXT = "".join(f"{number} λέξη {random.Random(number).random()}\n" for number in range(20_000)).encode()
@@ -27,7 +27,7 @@ def read(path: Path | str) -> bytes:
 
 
 def test_every_kind_is_tested() -> None:
-    assert [kind.name for kind in KINDS] == list(COMPRESS)
+    assert [kind.name for kind in COMPRESSIONS] == list(COMPRESS)
 
 
 @pytest.mark.parametrize("kind", COMPRESS)
@@ -111,7 +111,7 @@ def test_a_pipe_that_gives_a_byte_at_a_time(tmp_path: Path, kind: str) -> None:
 
 
 def test_the_names_ending_says_how_a_file_is_written(tmp_path: Path) -> None:
-    for own in KINDS:
+    for own in COMPRESSIONS:
         path = tmp_path / f"out.txt{own.ending}"
         with atomic_text(path) as stream:
             stream.writelines(TEXT.splitlines(keepends=True))
@@ -126,14 +126,14 @@ def test_the_names_ending_says_how_a_file_is_written(tmp_path: Path) -> None:
             stream.write(b"%d" % (1 // 0))
         assert read(path) == TEXT
     assert sorted(os.listdir(tmp_path)) == sorted(
-        f"{name}{own.ending}" for own in KINDS for name in ("again", "out.txt")
+        f"{name}{own.ending}" for own in COMPRESSIONS for name in ("again", "out.txt")
     )
 
 
 def test_a_name_or_that_of_a_compressed_file(tmp_path: Path) -> None:
     name = tmp_path / "train.de"
     assert plain_or_compressed(str(name)) == name
-    for kind in reversed(KINDS):
+    for kind in reversed(COMPRESSIONS):
         Path(f"{name}{kind.ending}").touch()
         assert plain_or_compressed(str(name)) == Path(f"{name}{kind.ending}")
     name.touch()

@@ -53,12 +53,12 @@ def test_counts_equal_a_loop(sentences: list, cut: int) -> None:
     ]
     first = next(iter(found_outside), None)
     assert first_outside(links, source_lengths, target_lengths) == first
-    before, outside.CHUNK = outside.CHUNK, 2
+    before, outside.PAIRS_AT_ONCE = outside.PAIRS_AT_ONCE, 2
     try:
         assert measure_coverage(links, source_lengths, kept, target_lengths) == found
         assert first_outside(links, source_lengths, target_lengths) == first
     finally:
-        outside.CHUNK = before
+        outside.PAIRS_AT_ONCE = before
 
 
 def test_the_line_says_what_was_dropped_and_why() -> None:

@@ -172,7 +172,7 @@ def test_the_form_of_giza_is_recognised_with_what_to_do(
     }[command]  # fmt: skip
     assert main([command, *arguments]) == 2
     said = capsys.readouterr().err
-    assert f"{path}:1: expected links as Pharaoh text or in NAACL's form; got GIZA++'s A3 form" in said
+    assert f"{path}:1: expected links as Pharaoh text or NAACL word alignments; got GIZA++'s A3 form" in said
     assert "symal" in said
 
 

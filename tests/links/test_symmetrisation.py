@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fairseq_guided_align.errors import AlignmentLengthError, AlignmentRangeError, GuidedAlignError
 from fairseq_guided_align.links.link import CorpusLinks, SentenceLinks
-from fairseq_guided_align.links.symmetrisation import CHUNK, SYMMETRISATIONS, symmetrise, symmetrise_corpus
+from fairseq_guided_align.links.symmetrisation import PAIRS_AT_ONCE, SYMMETRISATIONS, symmetrise, symmetrise_corpus
 
 SIZE = 7
 links = st.lists(st.tuples(st.integers(0, SIZE - 1), st.integers(0, SIZE - 1)), max_size=20).map(
@@ -125,13 +125,13 @@ def test_weights_are_averaged_and_sureness_is_kept() -> None:
 
 
 def test_a_corpus_longer_than_a_chunk_keeps_its_order() -> None:
-    n = CHUNK + 3
+    n = PAIRS_AT_ONCE + 3
     each = np.arange(n)
     forward = CorpusLinks.from_columns(n, each, each % 5, each % 3)
     reverse = CorpusLinks.from_columns(n, each, each % 5, np.where(each % 2, each % 3, 7))
     result = symmetrise_corpus(forward, reverse, "intersection")
     assert np.diff(result.offsets).tolist() == (each % 2).tolist()
-    assert result[CHUNK + 1].pairs() == [((CHUNK + 1) % 5, (CHUNK + 1) % 3)]
+    assert result[PAIRS_AT_ONCE + 1].pairs() == [((PAIRS_AT_ONCE + 1) % 5, (PAIRS_AT_ONCE + 1) % 3)]
 
 
 @pytest.mark.parametrize("method", SYMMETRISATIONS)

@@ -13,7 +13,7 @@ from fairseq_guided_align.errors import MarkupError
 from fairseq_guided_align.markup.kinds import markup_of
 from fairseq_guided_align.markup.score import (
     BROKEN,
-    COLUMNS,
+    TAG_COLUMNS,
     TAG_MEASURES,
     TAGS,
     TEXT,
@@ -96,7 +96,7 @@ def test_all_tags_of_an_inconsistent_segment_are_wrong(reference: str, scored: s
 
 def test_segments_without_tags_are_left_out() -> None:
     for scored in ("a", "b"):
-        assert counts_row(score("a", scored).counts) == (0,) * len(COLUMNS)
+        assert counts_row(score("a", scored).counts) == (0,) * len(TAG_COLUMNS)
 
 
 def test_scores_come_from_sums() -> None:
@@ -119,7 +119,7 @@ def test_scores_come_from_sums() -> None:
 
 
 def test_nothing_scored_is_faultless() -> None:
-    got = {name: float(value) for name, value in tag_scores(np.zeros(len(COLUMNS))).items()}
+    got = {name: float(value) for name, value in tag_scores(np.zeros(len(TAG_COLUMNS))).items()}
     assert got == {"accuracy": 1, "whole": 1, "distance": 0, "differing": 0, "well_formed": 1}
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fairseq_guided_align.errors import GuidedAlignError
-from fairseq_guided_align.pictures.training_log import LogPoint, parse_line, read_training_log
+from fairseq_guided_align.pictures.training_log import LogPoint, parse_log_line, read_training_log
 
 STAMP = "2026-11-21 08:34:02 | INFO | "
 INNER = (
@@ -57,7 +57,7 @@ POINTS = [
 def test_every_format_gives_the_same_figures(lines: tuple[str, ...], prefix: str) -> None:
     for line, name, expected in zip(lines, ("train_inner", "valid", "train"), POINTS):
         start = {"": "", "logger": f"{STAMP}{name} | ", "hydra": f"[2026-11-21 08:34:02,117][{name}][INFO] - "}
-        assert parse_line(start[prefix] + line) == expected
+        assert parse_log_line(start[prefix] + line) == expected
 
 
 @pytest.mark.parametrize(
@@ -72,16 +72,16 @@ def test_every_format_gives_the_same_figures(lines: tuple[str, ...], prefix: str
     ],
 )
 def test_other_lines_are_passed_over(line: str) -> None:
-    assert parse_line(line) is None
+    assert parse_log_line(line) is None
 
 
 def test_other_subsets_and_odd_values() -> None:
-    got = parse_line("epoch 003 | valid on 'dev2' subset | loss nan | aer None | num_updates 7")
+    got = parse_log_line("epoch 003 | valid on 'dev2' subset | loss nan | aer None | num_updates 7")
     assert got is not None
     assert (got.kind, got.epoch, got.update) == ("dev2", 3, 7)
     assert list(got.values) == ["loss"]
     assert math.isnan(got.values["loss"])
-    as_json = parse_line('{"epoch": 3, "dev2_loss": "1.5", "dev2_num_updates": "7"}')
+    as_json = parse_log_line('{"epoch": 3, "dev2_loss": "1.5", "dev2_num_updates": "7"}')
     assert as_json == LogPoint("dev2", 3, 7, {"loss": 1.5})
 
 
@@ -92,7 +92,7 @@ def test_figures_of_language_pairs_are_not_those_of_all() -> None:
         "epoch 003:      7 / 12 loss=4, grc-en:loss=3.5, zh_CN-de:loss=-2, num_updates=7",
         '{"epoch": 3, "loss": "4", "grc-en:loss": "3.5", "zh_CN-de:loss": "-2", "num_updates": "7"}',
     ):
-        found = parse_line(line)
+        found = parse_log_line(line)
         assert found is not None
         assert found.values == expected
 
@@ -127,4 +127,4 @@ def test_a_log_without_figures_is_an_error(tmp_path: Path) -> None:
 def test_figures_of_language_pairs_whose_codes_have_hyphens_and_dots() -> None:
     line = "epoch 001 | valid on 'valid1' subset | zh-Hans-en:aer 0.25 | tok.de-tok.en:loss 2.5 | num_updates 12"
     expected = LogPoint("valid1", 1, 12, {"zh-Hans-en:aer": 0.25, "tok.de-tok.en:loss": 2.5})
-    assert parse_line(STAMP + line) == expected
+    assert parse_log_line(STAMP + line) == expected

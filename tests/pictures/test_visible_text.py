@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from fairseq_guided_align.cli.main import main
 from fairseq_guided_align.links.link import SentenceLinks
 from fairseq_guided_align.pictures.page import PageData, page_html, view
-from fairseq_guided_align.pictures.visible_text import LONGEST_LABEL, shown, visible, visible_lines
+from fairseq_guided_align.pictures.visible_text import LONGEST_LABEL, label_of, visible, visible_lines
 
 FORMLESS = ("Cc", "Cf", "Cs", "Zl", "Zp")
 EVERY = [chr(code) for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)) in FORMLESS[:2]]
@@ -85,10 +85,10 @@ def test_pictures_hold_every_character(tmp_path: Path) -> None:
 
 
 def test_long_tokens_are_cut_between_characters() -> None:
-    assert shown("a" * LONGEST_LABEL) == "a" * LONGEST_LABEL
-    assert shown("a" * (LONGEST_LABEL + 1)) == "a" * (LONGEST_LABEL - 1) + "…"
-    assert shown("\u200b" * 4) == r"\u200b" * 4
-    assert shown("\u200b" * 5) == r"\u200b" * 3 + "…"
+    assert label_of("a" * LONGEST_LABEL) == "a" * LONGEST_LABEL
+    assert label_of("a" * (LONGEST_LABEL + 1)) == "a" * (LONGEST_LABEL - 1) + "…"
+    assert label_of("\u200b" * 4) == r"\u200b" * 4
+    assert label_of("\u200b" * 5) == r"\u200b" * 3 + "…"
 
 
 @pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])

@@ -175,7 +175,7 @@ def test_a_corpus_is_counted_in_blocks(block: int, monkeypatch: pytest.MonkeyPat
         for sizes in ([4, 0, 7, 3, 0, 0, 9], [0, 5, 8, 0, 2, 0, 6])
     ]
     predicted, gold = map(CorpusLinks.from_sentences, sentences)
-    monkeypatch.setattr(metrics, "BLOCK", block)
+    monkeypatch.setattr(metrics, "PAIRS_AT_ONCE", block)
     table = count_corpus(predicted, gold)
     assert [AlignmentCounts.from_array(row) for row in table] == [count_links(p, g) for p, g in zip(*sentences)]
     assert count_corpus(CorpusLinks.empty(0), CorpusLinks.empty(0)).shape == (0, 5)

@@ -68,7 +68,7 @@ def test_interval_covers_the_truth_about_as_often_as_it_says() -> None:
 def test_blocks_do_not_change_the_result(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     counts = system(np.random.default_rng(1), 50, 0.5)
     whole = bootstrap_interval(counts, samples=100)
-    monkeypatch.setattr(significance, "BLOCK", block)
+    monkeypatch.setattr(significance, "DRAWS_AT_ONCE", block)
     assert bootstrap_interval(counts, samples=100) == whole
 
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from fairseq_guided_align.markup.segment_links import Link
 from fairseq_guided_align.markup.units import Units
 
-Link = tuple[int, int, float]
-"""Source unit, target unit, weight."""
-Part = tuple[int, int]
+Span = tuple[int, int]
 """From a unit to the unit after the last."""
 
 
-class Segment(NamedTuple):
+class SegmentPair(NamedTuple):
     """A segment in units, with links between units.
 
     :param links: between words.
