@@ -39,8 +39,6 @@ def load_model(checkpoint: str, data: str | None = None, lang_pair: str | None =
     :param lang_pair: such as ``de-en``, which a model of several pairs needs; one of a single pair must be of it.
     :raises GuidedAlignError: the checkpoint cannot be read, is of another task, or not of this pair.
     """
-    from fairseq import checkpoint_utils
-
     # Below this level both print their configuration and counts, which belong to training.
     for package in ("fairseq", "fairseq_guided_align"):
         logging.getLogger(package).setLevel(logging.WARNING)
@@ -50,6 +48,31 @@ def load_model(checkpoint: str, data: str | None = None, lang_pair: str | None =
     if multilingual:
         pair = chosen_pair(checkpoint, settings, data or settings.data, lang_pair)
         lang_pair, settings.source_lang, settings.target_lang = pair, pair.source, pair.target
+    model, config, task = _built(checkpoint, state, data)
+    own = _own_task(task)
+    if own is not task:
+        # Our task has compared them when it built the model.
+        check_prints(config.model, prints_of(task), own.options.data, checkpoint)
+    task = own
+    if multilingual:
+        model = model.models[lang_pair]
+    elif lang_pair is not None and lang_pair != f"{task.options.source_lang}-{task.options.target_lang}":
+        raise GuidedAlignError(
+            f"{checkpoint}: expected a model of the language pair {lang_pair}; got one from "
+            f"{task.options.source_lang} to {task.options.target_lang}"
+        )
+    model.guided_heads = GuidedHeads.stored(config.model)
+    return LoadedModel(task, task.options, model.eval())
+
+
+def _built(checkpoint: str, state: dict[str, Any], data: str | None) -> tuple[Any, Any, Any]:
+    """The model, its configuration and the task that fairseq makes of a checkpoint.
+
+    :param state: what the checkpoint holds.
+    :param data: the data folder, for messages; None: the one that the model was trained on.
+    """
+    from fairseq import checkpoint_utils
+
     try:
         models, config, task = checkpoint_utils.load_model_ensemble_and_task([checkpoint], state=state)
     except DictionaryMismatchError as error:
@@ -64,20 +87,7 @@ def load_model(checkpoint: str, data: str | None = None, lang_pair: str | None =
             f"{' that it was trained on' if data is None else ' ' + data}; name the one that it was trained on, as "
             "it was then, with --data"
         ) from error
-    own = _own_task(task)
-    if own is not task:
-        # Our task has compared them when it built the model.
-        check_prints(config.model, prints_of(task), own.options.data, checkpoint)
-    task, model = own, models[0]
-    if multilingual:
-        model = model.models[lang_pair]
-    elif lang_pair is not None and lang_pair != f"{task.options.source_lang}-{task.options.target_lang}":
-        raise GuidedAlignError(
-            f"{checkpoint}: expected a model of the language pair {lang_pair}; got one from "
-            f"{task.options.source_lang} to {task.options.target_lang}"
-        )
-    model.guided_heads = GuidedHeads.stored(config.model)
-    return LoadedModel(task, task.options, model.eval())
+    return models[0], config, task
 
 
 def read_checkpoint(checkpoint: str, overrides: Mapping[str, Any]) -> dict[str, Any]:

@@ -127,22 +127,26 @@ class GuidedHeads:
             )
 
     def store(self, model_config: Any) -> None:
-        """Write the choice into a model's configuration, which the checkpoint keeps.
-
-        ``alignment_layer`` and ``alignment_heads`` are set too where one layer's first heads are guided: CTranslate2's
-        converter and fairseq's ``transformer_align`` read them.
-        """
-        values: dict[str, Any] = {
+        """Write the choice into a model's configuration, which the checkpoint keeps, for us and for other readers."""
+        values = {
             "guided_alignment_layers": ",".join(map(str, self.layers)),
             "guided_alignment_heads": ",".join(map(str, self.heads)),
             "guided_alignment_reduction": self.reduction,
             "guided_alignment_position": self.position,
             "guided_alignment_unlinked": self.unlinked,
+            **self._as_fairseq_says(),
         }
-        if len(self.layers) == 1 and self.heads == tuple(range(len(self.heads))):
-            values.update(alignment_layer=self.layers[0], alignment_heads=len(self.heads))
         for key, value in values.items():
             setattr(model_config, key, value)
+
+    def _as_fairseq_says(self) -> dict[str, Any]:
+        """The choice as CTranslate2's converter and fairseq's ``transformer_align`` read it.
+
+        They know the first heads of one layer only; empty for other choices.
+        """
+        if len(self.layers) != 1 or self.heads != tuple(range(len(self.heads))):
+            return {}
+        return {"alignment_layer": self.layers[0], "alignment_heads": len(self.heads)}
 
     @classmethod
     def stored(cls, model_config: Any) -> GuidedHeads | None:

@@ -111,18 +111,7 @@ def _binarize_words(
             f"{data}: keeps no text to count words in; make it with `preprocess`, without --discard-text, or give links"
             " between pieces (`project` makes them)"
         )
-    text = data / settings["text"]
-    sides = []
-    for lang, name in ((source, "source"), (target, "target")):
-        model = settings.get(f"{name}_sentencepiece_model")
-        sides.append(
-            Side(
-                text / f"{split}.{lang}",
-                text / f"{split}.pieces.{lang}",
-                settings["subwords"],
-                data / model if model else None,
-            )
-        )
+    sides = _sides(data, settings, split, (source, target))
     conversion = ConversionSettings(
         policy=args.policy or settings["policy"],
         one_based=args.one_based,
@@ -144,3 +133,20 @@ def _binarize_words(
             bar.update(counts.sentences)
         total.check(path, args.max_dropped)
     tell_counts(total, path, split, args.one_based)
+
+
+def _sides(data: Path, settings: dict[str, Any], split: str, langs: tuple[str, str]) -> list[Side]:
+    """The text of a split that the folder keeps, in words and in pieces, source and target."""
+    text = data / settings["text"]
+    sides = []
+    for lang, name in zip(langs, ("source", "target")):
+        model = settings.get(f"{name}_sentencepiece_model")
+        sides.append(
+            Side(
+                text / f"{split}.{lang}",
+                text / f"{split}.pieces.{lang}",
+                settings["subwords"],
+                data / model if model else None,
+            )
+        )
+    return sides

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fairseq_guided_align.cli.argument_types import perhaps_named_file
 from fairseq_guided_align.cli.options import MODEL, WORD_SPLIT, add, given_words, refuse_words
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.arguments import sentence_numbers
+from fairseq_guided_align.files.opening import PathLike
+from fairseq_guided_align.links.reading import read_link_file, recognisable
 
 if TYPE_CHECKING:
     from fairseq_guided_align.aligning.extraction import AlignmentModel
+    from fairseq_guided_align.aligning.split_reading import ReadSentence
     from fairseq_guided_align.attention.guided_heads import GuidedHeads
+    from fairseq_guided_align.links.link import CorpusLinks
 
 MOST_COLUMNS = 4
 
@@ -61,30 +66,51 @@ def run(args: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
     # What needs no model comes first: models take seconds to load.
     numbers = sentence_numbers(args.sentences, "--sentences")
-    if not 10 <= args.dpi <= 2000:
-        raise GuidedAlignError(f"--dpi: expected a number in 10..2000; got {args.dpi:g}")
-    from fairseq_guided_align.links.reading import read_link_file, recognisable
-    from fairseq_guided_align.pictures.plots import FORMATS, Panel, attention_figure, save_figure
-
-    if Path(args.output).suffix.lower() not in FORMATS:
-        raise GuidedAlignError(f"{args.output}: expected a file name that ends in {', '.join(FORMATS)}")
+    _check(args)
     gold_path = recognisable(args.gold) if args.gold else ""
     gold = read_link_file(gold_path, args.gold_one_based) if args.gold else None
-    from fairseq_guided_align.aligning.split_reading import gold_of_split, read_pairs
-    from fairseq_guided_align.pictures.fonts import font_warnings_as_lines
-    from fairseq_guided_align.subwords.settings import subword_kind
+    models, columns = _models(args)
+    # All are read before the first picture is written.
+    sentences = list(_sentences(args, models, numbers, gold, gold_path))
+    languages = models[0][1].options
+    for number, sentence in zip(numbers, sentences):
+        path = Path(args.output)
+        if len(numbers) > 1:
+            path = path.with_name(f"{path.stem}-{number}{path.suffix}")
+        _draw(args, path, number, sentence, [name for name, _ in models], columns, languages)
+        print(f"wrote {path}")
+    return 0
 
+
+def _check(args: argparse.Namespace) -> None:
+    """:raises GuidedAlignError: options out of range, or that do not go together."""
+    from fairseq_guided_align.pictures.plots import FORMATS
+
+    if not 10 <= args.dpi <= 2000:
+        raise GuidedAlignError(f"--dpi: expected a number in 10..2000; got {args.dpi:g}")
+    if Path(args.output).suffix.lower() not in FORMATS:
+        raise GuidedAlignError(f"{args.output}: expected a file name that ends in {', '.join(FORMATS)}")
     if args.level == "pieces" and not args.gold:
         refuse_words(args, "--level words, or with --gold")
-    models, columns = _models(args)
+
+
+def _sentences(
+    args: argparse.Namespace,
+    models: list[tuple[str, AlignmentModel]],
+    numbers: list[int],
+    gold: CorpusLinks | None,
+    gold_path: PathLike,
+) -> Iterator[ReadSentence]:
+    """The sentences of these numbers, from 1, at the level asked for."""
+    from fairseq_guided_align.aligning.split_reading import gold_of_split, read_pairs
+    from fairseq_guided_align.subwords.settings import subword_kind
+
     first = models[0][1]
     kind = None
     if args.level == "words" or args.gold:
         kind = subword_kind(first.data, args.subwords, "--subwords")
     if gold is not None and kind is not None:
         gold = gold_of_split(gold, gold_path, first, args.split, kind, given_words(args))
-    sentences = []
-    # All are read before the first picture is written.
     for pair in read_pairs(
         models, args.split, [n - 1 for n in numbers], kind, gold, not args.no_gold, given_words(args)
     ):
@@ -95,29 +121,43 @@ def run(args: argparse.Namespace) -> int:
                 f"sentence {pair.number + 1} of {args.split!r}: its target is empty, so there is nothing to draw; name"
                 " others with --sentences"
             )
-        sentences.append(sentence)
-    for number, sentence in zip(numbers, sentences):
-        panels = [
-            Panel(reading.attention, _title(name, reading.guided, args.each_head))
-            for (name, _), reading in zip(models, sentence.readings)
-        ]
-        with font_warnings_as_lines():
-            figure = attention_figure(
-                panels,
-                [*sentence.source, "</s>"],
-                sentence.target,
-                sentence.gold,
-                f"{args.split}, sentence {number}",
-                args.source_name or first.options.source_lang,
-                args.target_name or first.options.target_lang,
-                columns,
-            )
-        path = Path(args.output)
-        if len(numbers) > 1:
-            path = path.with_name(f"{path.stem}-{number}{path.suffix}")
-        save_figure(figure, path, args.dpi)
-        print(f"wrote {path}")
-    return 0
+        yield sentence
+
+
+def _draw(
+    args: argparse.Namespace,
+    path: Path,
+    number: int,
+    sentence: ReadSentence,
+    names: list[str],
+    columns: int,
+    languages: Any,
+) -> None:
+    """Draw a sentence into a file.
+
+    :param names: of the models, one a panel.
+    :param columns: the most panels in a row.
+    :param languages: options that name the languages.
+    """
+    from fairseq_guided_align.pictures.fonts import font_warnings_as_lines
+    from fairseq_guided_align.pictures.plots import Panel, attention_figure, save_figure
+
+    panels = [
+        Panel(reading.attention, _title(name, reading.guided, args.each_head))
+        for name, reading in zip(names, sentence.readings)
+    ]
+    with font_warnings_as_lines():
+        figure = attention_figure(
+            panels,
+            [*sentence.source, "</s>"],
+            sentence.target,
+            sentence.gold,
+            f"{args.split}, sentence {number}",
+            args.source_name or languages.source_lang,
+            args.target_name or languages.target_lang,
+            columns,
+        )
+    save_figure(figure, path, args.dpi)
 
 
 def _models(args: argparse.Namespace) -> tuple[list[tuple[str, AlignmentModel]], int]:

@@ -104,8 +104,8 @@ def find_corpora(
     :param columns: for each of ``SPLITS`` further files of source, target and perhaps links.
     :raises GuidedAlignError: a file is missing; all missing ones are named.
     """
-    corpora = []
-    missing = []
+    corpora: list[Corpus] = []
+    missing: list[str] = []
     for split, some in prefixes.items():
         for number, prefix in enumerate(some):
             text = [plain_or_compressed(f"{prefix}.{lang}") for lang in settings.langs]
@@ -121,22 +121,32 @@ def find_corpora(
                 links = None
             name = split if number == 0 else f"{split}{number}"
             corpora.append(Corpus(name, (text[0], text[1]), (words[0], words[1]), links))
-        for number, (source, target, *some_links) in enumerate(columns[split], start=len(some)):
-            if not some_links and settings.aligner is None and not settings.allow_missing:
-                raise GuidedAlignError(
-                    f"{source}: expected a column of links; got two columns; name it, as in --columns 1,2,3; see also"
-                    " --aligner and --allow-missing-alignments"
-                )
-            name = split if number == 0 else f"{split}{number}"
-            corpora.append(Corpus(name, (source, target), (source, target), next(iter(some_links), None)))
+        for number, paths in enumerate(columns[split], start=len(some)):
+            corpora.append(_corpus_of_columns(split if number == 0 else f"{split}{number}", paths, settings))
     if missing:
         raise GuidedAlignError("no such file: " + ", ".join(sorted(missing)))
     if not any(corpus.split == "train" for corpus in corpora):
-        if None in settings.dictionaries:
-            raise GuidedAlignError("--trainpref is needed to make dictionaries; or give --srcdict and --tgtdict")
-        if settings.subwords == "sentencepiece" and None in settings.models:
-            raise GuidedAlignError("--trainpref is needed to train SentencePiece models; or give both models")
+        _check_without_training(settings)
     return corpora
+
+
+def _corpus_of_columns(split: str, paths: Sequence[PathLike], settings: PreprocessSettings) -> Corpus:
+    """A split out of the columns of a TSV: source, target and perhaps links."""
+    source, target, *links = paths
+    if not links and settings.aligner is None and not settings.allow_missing:
+        raise GuidedAlignError(
+            f"{source}: expected a column of links; got two columns; name it, as in --columns 1,2,3; see also"
+            " --aligner and --allow-missing-alignments"
+        )
+    return Corpus(split, (source, target), (source, target), next(iter(links), None))
+
+
+def _check_without_training(settings: PreprocessSettings) -> None:
+    """:raises GuidedAlignError: dictionaries or models have to be made, and there is no training text."""
+    if None in settings.dictionaries:
+        raise GuidedAlignError("--trainpref is needed to make dictionaries; or give --srcdict and --tgtdict")
+    if settings.subwords == "sentencepiece" and None in settings.models:
+        raise GuidedAlignError("--trainpref is needed to train SentencePiece models; or give both models")
 
 
 def split_prefixes(argument: str, lang: str) -> list[str]:

@@ -18,22 +18,38 @@ def best_gap(
         return parts[0][0]
     if unit == region[1]:
         return parts[-1][1]
-    size = len(owner)
-    # Inside words only where the source's tag is.
+    best = _least_crossed(element, parts, segment, links, owner)
+    if len(best) == 1:
+        return best[0]
+    before_next = min((target for source, target, _ in links if source == unit), default=-1)
+    after_previous = max((target + 1 for source, target, _ in links if source == unit - 1), default=-1)
+    for wanted in (before_next, after_previous):
+        if wanted in best:
+            return wanted
+    if segment.source.marks[unit]:
+        mark = segment.source_strings[unit]
+        for gap in best:
+            if gap < len(owner) and segment.target_strings[gap] == mark:
+                return gap
+    share = (unit - region[0]) / (region[1] - region[0])
+    middle = parts[0][0] + share * (parts[-1][1] - parts[0][0])
+    return min(best, key=lambda gap: (abs(gap - middle), gap))
+
+
+def _least_crossed(
+    element: Element, parts: list[Span], segment: SegmentPair, links: Sequence[Link], owner: list[int]
+) -> list[int]:
+    """The gaps that the fewest links cross, in order; inside words only where the source's tag is."""
     shut = segment.target.inner if not element.inside_words[0] else ()
-    change = [0.0] * (size + 1)
+    # How the weight of the links that cross a gap differs from that at the gap before it.
+    change = [0.0] * (len(owner) + 1)
     crossing = 0.0
-    next_linked, previous_linked = [], []
     for source, target, weight in links:
-        if source < unit:
+        if source < element.start:
             crossing += weight
             change[target + 1] -= weight
-            if source == unit - 1:
-                previous_linked.append(target + 1)
         else:
             change[target + 1] += weight
-            if source == unit:
-                next_linked.append(target)
     best: list[int] = []
     least = float("inf")
     gap = 0
@@ -46,16 +62,4 @@ def best_gap(
                 elif crossing <= least + 1e-9:
                     best.append(gap)
             gap += 1
-    if len(best) == 1:
-        return best[0]
-    for wanted in (min(next_linked, default=-1), max(previous_linked, default=-1)):
-        if wanted in best:
-            return wanted
-    if segment.source.marks[unit]:
-        mark = segment.source_strings[unit]
-        for gap in best:
-            if gap < size and segment.target_strings[gap] == mark:
-                return gap
-    share = (unit - region[0]) / (region[1] - region[0])
-    middle = parts[0][0] + share * (parts[-1][1] - parts[0][0])
-    return min(best, key=lambda gap: (abs(gap - middle), gap))
+    return best

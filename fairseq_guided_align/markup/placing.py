@@ -134,14 +134,8 @@ def _place_spans(
     )
     wanted: list[tuple[float, int, list[Span]]] = []
     for number, element in enumerate(spans):
-        inside = range(element.start, element.stop)
-        if rules.split:
-            runs = runs_of_links(inside, links, parts, marks)
-        else:
-            chosen = rules.choice(inside, sentence)
-            runs = [(chosen.start, chosen.stop)] if chosen else []
         support = sum([weight for source, _, weight in links if element.start <= source < element.stop])
-        wanted.append((-support, number, runs))
+        wanted.append((-support, number, _wanted_runs(element, sentence, parts, rules)))
     quoted = not rules.split and has_quotes(segment.target, *sentence.target_part)
     placed: list[Placed | None] = [None] * len(spans)
     for _, number, runs in sorted(wanted):
@@ -169,6 +163,15 @@ def _place_spans(
         take(owner, grown, number)
         placed[number] = Placed(element, grown, [], guessed)
     return [span for span in placed if span is not None]
+
+
+def _wanted_runs(element: Element, sentence: LinkedSentence, parts: list[Span], rules: Rules) -> list[Span]:
+    """The spans that a pair asks for: one at the most, unless pairs may be split."""
+    inside = range(element.start, element.stop)
+    if rules.split:
+        return runs_of_links(inside, sentence.links, parts, sentence.target_marks)
+    chosen = rules.choice(inside, sentence)
+    return [(chosen.start, chosen.stop)] if chosen else []
 
 
 def _free_runs(

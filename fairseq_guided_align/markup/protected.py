@@ -203,17 +203,7 @@ def _linked_span(
         for word, units in enumerate(source.of_word)
         if any(source.starts[unit] < item.stop and source.stops[unit] > item.start for unit in units)
     }
-    weights: dict[int, float] = {}
-    others: dict[int, float] = {}
-    for source_word, target_word, weight in links:
-        if target.of_word[target_word]:
-            side = weights if source_word in inside else others
-            side[target_word] = side.get(target_word, 0.0) + weight
-    # Of a model's many weak links, those of words that belong to others count only where there is nothing better.
-    strong = {
-        word: weight for word, weight in weights.items() if weight >= LEAST_SHARE_OF_WEIGHT * others.get(word, 0.0)
-    }
-    weights = strong or weights
+    weights = _weights_of_words(inside, target, links)
     best: tuple[float, int, int] | None = None
     run: list[int] = []
     for word in [*sorted(weights), -1]:
@@ -230,8 +220,26 @@ def _linked_span(
     return best[1:] if best else None
 
 
+def _weights_of_words(inside: set[int], target: Units, links: Sequence[Link]) -> dict[int, float]:
+    """The target words that are linked to some source words, each with the sum of these links' weights.
+
+    :param inside: the source words.
+    """
+    weights: dict[int, float] = {}
+    others: dict[int, float] = {}
+    for source_word, target_word, weight in links:
+        if target.of_word[target_word]:
+            side = weights if source_word in inside else others
+            side[target_word] = side.get(target_word, 0.0) + weight
+    # Of a model's many weak links, those of words that belong to others count only where there is nothing better.
+    strong = {
+        word: weight for word, weight in weights.items() if weight >= LEAST_SHARE_OF_WEIGHT * others.get(word, 0.0)
+    }
+    return strong or weights
+
+
 def _moved(words: list[Range], start: int, stop: int, length: int) -> list[Range]:
-    """Sequence[Range] of words after the text from ``start`` to ``stop`` became ``length`` characters."""
+    """Ranges of words after the text from ``start`` to ``stop`` became ``length`` characters."""
     moved = []
     first = True
     change = length - (stop - start)

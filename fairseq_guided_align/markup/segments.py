@@ -75,7 +75,7 @@ def finished(
     """
     notes: list[Note] = []
     if settings.finders or settings.terms or tagged.protected:
-        target, target_words = _mended(tagged, target, links, settings, source_words, target_words, line, notes)
+        target, target_words, notes = _mended(tagged, target, links, settings, source_words, target_words, line)
     words = target_words
     if settings.insert_kept and any(note.kind == "lost" for note in notes):
         target, target_words, words, links, notes = _with_kept_text(
@@ -95,19 +95,18 @@ def _mended(
     source_words: Sequence[Range] | None,
     target_words: Sequence[Range] | None,
     line: int,
-    notes: list[Note],
-) -> tuple[str, Sequence[Range] | None]:
-    """The translation, and ranges of its words, after what was missing has been put in."""
+) -> tuple[str, Sequence[Range] | None, list[Note]]:
+    """The translation after what was missing has been put in, ranges of its words, and what there is to say."""
     kept = [("kept", lambda _: tagged.protected)] if tagged.protected else []
     items = items_of(tagged.text, [*kept, *settings.finders], settings.terms)
     if not items:
-        return target, target_words
+        return target, target_words, []
     places = words_of(target) if target_words is None else target_words
     source_units = units_of(tagged.text, source_words, tagged.protected)
     done = mend(items, source_units, units_of(target, places), places, links)
-    notes += [Note(line, "replaced", wanted) for wanted in done.replaced]
+    notes = [Note(line, "replaced", wanted) for wanted in done.replaced]
     notes += [Note(line, "lost", wanted) for wanted in done.lost]
-    return (done.text, done.words) if done.replaced else (target, target_words)
+    return (done.text, done.words, notes) if done.replaced else (target, target_words, notes)
 
 
 class _PutIn(NamedTuple):

@@ -169,18 +169,7 @@ def with_names_apart(units: Units, source: Sequence[str], names: set[str]) -> Un
     strings = units.strings()
     names = names.difference([string.lower() for string in strings])
     whole = {string.lower() for string in source if "-" in string}
-    cut: dict[int, list[Range]] = {}
-    for unit, string in enumerate(strings):
-        parts = string.split("-")
-        # With other marks inside it is an address or code rather than a compound.
-        if (
-            len(parts) > 1
-            and string.lower() not in whole
-            and MARKS.isdisjoint("".join(parts))
-            and not names.isdisjoint([part.lower() for part in parts])
-        ):
-            matches = _HYPHENATED.finditer(units.text, units.starts[unit], units.stops[unit])
-            cut[unit] = [match.span() for match in matches]
+    cut = _compounds(units, strings, whole, names)
     if not cut:
         return units
     apart = Units(units.text, [], [], [], [], set())
@@ -196,6 +185,27 @@ def with_names_apart(units: Units, source: Sequence[str], names: set[str]) -> Un
         became.append([part for part in range(first_part, len(apart)) if unit not in cut or not apart.marks[part]])
     apart.of_word.extend([part for unit in inside for part in became[unit]] for inside in units.of_word)
     return apart
+
+
+def _compounds(units: Units, strings: Sequence[str], whole: set[str], names: set[str]) -> dict[int, list[Range]]:
+    """The units that a hyphen parts into a name and more, with the ranges of their parts and hyphens.
+
+    :param strings: the units.
+    :param whole: words in small letters that are not parted.
+    """
+    cut: dict[int, list[Range]] = {}
+    for unit, string in enumerate(strings):
+        parts = string.split("-")
+        # With other marks inside it is an address or code rather than a compound.
+        if (
+            len(parts) > 1
+            and string.lower() not in whole
+            and MARKS.isdisjoint("".join(parts))
+            and not names.isdisjoint([part.lower() for part in parts])
+        ):
+            matches = _HYPHENATED.finditer(units.text, units.starts[unit], units.stops[unit])
+            cut[unit] = [match.span() for match in matches]
+    return cut
 
 
 def first_unit_after(units: Units, place: int) -> int:

@@ -40,7 +40,7 @@ def _spellings(word: str) -> list[str]:
         spellings.append(html.unescape(word))
     if word.startswith("▁"):
         spellings.append(word[1:])
-    if word.endswith("Iterable[tuple[int, int] | Link]"):
+    if word.endswith("@@"):
         spellings.append(word[:-2])
     if len(word) > 2 and word.startswith("@") and word.endswith("@"):
         spellings.append(word[1:-1])

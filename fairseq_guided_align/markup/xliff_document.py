@@ -93,20 +93,7 @@ def _blocks_of(raw: str, source: _Element, segmented: _Element | None, target: _
     parts = [part for part in parts if raw[slice(*part)].strip()]
     if not parts:
         return []
-    prefix = source.name.removesuffix(source.local)
-    if target is None:
-        # On a line of its own, as the source is.
-        line = source.start
-        while line and raw[line - 1].isspace():
-            line -= 1
-        before, after = f"{raw[line : source.start]}<{prefix}target>", f"</{prefix}target>"
-        start = stop = last.stop
-    elif target.inside == target.stop:
-        before, after = f"{raw[target.start : target.stop - 2].rstrip()}>", f"</{target.name}>"
-        start, stop = target.start, target.stop
-    else:
-        before = after = ""
-        start, stop = target.inside, target.end
+    start, stop, before, after = _place_of_target(raw, source, last, target)
     blocks = []
     done = last.inside
     for number, (first, end) in enumerate(parts):
@@ -123,6 +110,24 @@ def _blocks_of(raw: str, source: _Element, segmented: _Element | None, target: _
         )
         done = end
     return blocks
+
+
+def _place_of_target(raw: str, source: _Element, last: _Element, target: _Element | None) -> tuple[int, int, str, str]:
+    """What the translation takes the place of, from a character to the one after, and its start tag and end tag.
+
+    :param last: the element that a new target follows.
+    """
+    if target is None:
+        prefix = source.name.removesuffix(source.local)
+        # On a line of its own, as the source is.
+        line = source.start
+        while line and raw[line - 1].isspace():
+            line -= 1
+        return last.stop, last.stop, f"{raw[line : source.start]}<{prefix}target>", f"</{prefix}target>"
+    if target.inside == target.stop:
+        # An empty-element tag, <target/>
+        return target.start, target.stop, f"{raw[target.start : target.stop - 2].rstrip()}>", f"</{target.name}>"
+    return target.inside, target.end, "", ""
 
 
 def _named_languages(raw: str, root: _Element, target_lang: str) -> list[Edit]:

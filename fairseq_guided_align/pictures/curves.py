@@ -89,20 +89,26 @@ def curves_figure(runs: Sequence[Run], keys: Sequence[str] = TELLING_KEYS, title
         LEFT / width, 1 - 0.12 / height, title, ha="left", va="top", color=INK, fontsize=12.5, family=families,
         parse_math=False,
     )  # fmt: skip
-    handles = []
-    for index, name in enumerate(names):
-        colour, dashes = _style(index)
-        handles.append(Line2D([], [], color=colour, dashes=dashes, linewidth=2, label=name))
-    if with_validation:
-        handles.append(Line2D([], [], color=MUTED, linewidth=1.3, label="training"))
-        handles.append(Line2D([], [], color=MUTED, linewidth=1.0, marker="o", markersize=4, label="validation"))
     legend = figure.legend(
-        handles=handles, loc="lower left", bbox_to_anchor=(0.62 / width, 0.08 / height), ncol=columns, frameon=False,
+        handles=_legend_lines(names, with_validation),
+        loc="lower left", bbox_to_anchor=(0.62 / width, 0.08 / height), ncol=columns, frameon=False,
         prop={"family": families, "size": 8.5}, labelcolor=INK, borderaxespad=0, columnspacing=1.6, handlelength=2.2,
     )  # fmt: skip
     for text in legend.get_texts():
         text.set_parse_math(False)
     return figure
+
+
+def _legend_lines(names: Sequence[str], with_validation: bool) -> list[Line2D]:
+    """What the legend shows: the colour of each run, and how training and validation are drawn."""
+    lines = []
+    for index, name in enumerate(names):
+        colour, dashes = _style(index)
+        lines.append(Line2D([], [], color=colour, dashes=dashes, linewidth=2, label=name))
+    if with_validation:
+        lines.append(Line2D([], [], color=MUTED, linewidth=1.3, label="training"))
+        lines.append(Line2D([], [], color=MUTED, linewidth=1.0, marker="o", markersize=4, label="validation"))
+    return lines
 
 
 @dataclass(frozen=True)

@@ -33,29 +33,43 @@ def choose_heads(cfg: GuidedAlignmentCrossEntropyConfig, model: nn.Module, model
     if not sizes:
         _warn_of_unused_choice(cfg)
         return GuidedHeads((), (), position=position, unlinked=unlinked)
-    layers = parse_indices(cfg.guided_alignment_layers, LAYERS_OPTION)
+    layers, layers_option = parse_indices(cfg.guided_alignment_layers, LAYERS_OPTION), LAYERS_OPTION
     heads = parse_indices(cfg.guided_alignment_heads, HEADS_OPTION)
-    layers_option = LAYERS_OPTION
     if cfg.guided_alignment_layers is None:
-        own_layer = getattr(model_config, "alignment_layer", None)
-        if own_layer == TRANSFORMER_ALIGN_LAYER and own_layer >= len(sizes):
-            own_layer = None
-        layers = (max(-2, -len(sizes)) if own_layer is None else own_layer,)
-        layers_option = "--alignment-layer"
+        layers, layers_option = _usual_layer(model_config, len(sizes)), "--alignment-layer"
     if cfg.guided_alignment_heads is None:
-        own_heads = getattr(model_config, "alignment_heads", None)
-        if own_heads is not None and not 1 <= own_heads <= min(sizes):
-            raise GuidedAlignError(
-                f"--alignment-heads: expected a number of heads in 1..{min(sizes)}, which a layer of this model "
-                f"has; got {own_heads}"
-            )
-        heads = tuple(range(own_heads or 1))
+        heads = _usual_heads(model_config, min(sizes))
     reduction = str(cfg.guided_alignment_reduction)
     chosen = GuidedHeads.resolve(
         layers, heads, sizes, reduction, position, unlinked, options=(layers_option, HEADS_OPTION)
     )
     logger.info(f"guided attention: {chosen}, of {len(sizes)} decoder layers with {sizes[0]} heads")
     return chosen
+
+
+def _usual_layer(model_config: Any, layers: int) -> tuple[int]:
+    """The layer of ``transformer_align``'s option, else the last but one.
+
+    :param layers: how many the decoder has.
+    """
+    own = getattr(model_config, "alignment_layer", None)
+    if own is None or (own == TRANSFORMER_ALIGN_LAYER and own >= layers):
+        return (max(-2, -layers),)
+    return (own,)
+
+
+def _usual_heads(model_config: Any, heads: int) -> tuple[int, ...]:
+    """The heads of ``transformer_align``'s option, else head 0.
+
+    :param heads: how many a layer has.
+    :raises GuidedAlignError: the option wants more.
+    """
+    own = getattr(model_config, "alignment_heads", None)
+    if own is not None and not 1 <= own <= heads:
+        raise GuidedAlignError(
+            f"--alignment-heads: expected a number of heads in 1..{heads}, which a layer of this model has; got {own}"
+        )
+    return tuple(range(own or 1))
 
 
 def _warn_of_unused_choice(cfg: GuidedAlignmentCrossEntropyConfig) -> None:

@@ -120,6 +120,7 @@ def _going_on_exactly(load: Any) -> Any:
             return load(cfg, trainer, **options)
         check_checkpoint_options(trainer)
         _name_languages(trainer)
+        _replace_what_was_cut_off(cfg, trainer)
         path, continues = _checkpoint_to_load(cfg, trainer)
         state = read_light(path) if path is not None else {}
         if path is not None:
@@ -130,20 +131,28 @@ def _going_on_exactly(load: Any) -> Any:
                     "from it; begin another with --finetune-from-model and a new --save-dir, or give --reset-optimizer"
                 )
         extra, epoch_itr = load(cfg, trainer, **options)
-        counted = (state.get("task_state") or {}).get(EARLY_STOP) or {}
         resets = cfg.reset_optimizer or cfg.reset_meters or not continues
-        for early_stop in _early_stops():
-            vars(early_stop).clear()
-            vars(early_stop).update({} if resets else counted)
+        _set_patience({} if resets else (state.get("task_state") or {}).get(EARLY_STOP) or {})
         if extra is not None and not (resets or cfg.reset_lr_scheduler or cfg.reset_dataloader):
-            position, figure = extra["train_iterator"], extra.get("val_loss")
-            if position.get("iterations_in_epoch", 0) == 0 and position["epoch"] > 1 and figure is not None:
-                # The checkpoint was written before the scheduler got this epoch's validation figure.
-                trainer.lr_step(position["epoch"] - 1, figure)
+            _tell_scheduler(trainer, extra)
         return extra, epoch_itr
 
     loaded.goes_on_exactly = True  # type: ignore[attr-defined]
     return loaded
+
+
+def _set_patience(counted: dict[str, Any]) -> None:
+    """Have ``--patience`` go on from what it had counted."""
+    for early_stop in _early_stops():
+        vars(early_stop).clear()
+        vars(early_stop).update(counted)
+
+
+def _tell_scheduler(trainer: Any, extra: dict[str, Any]) -> None:
+    """Give the scheduler the validation figure of an epoch's end: the checkpoint was written before it got it."""
+    position, figure = extra["train_iterator"], extra.get("val_loss")
+    if position.get("iterations_in_epoch", 0) == 0 and position["epoch"] > 1 and figure is not None:
+        trainer.lr_step(position["epoch"] - 1, figure)
 
 
 def _name_languages(trainer: Any) -> None:
@@ -161,7 +170,7 @@ def _name_languages(trainer: Any) -> None:
 def _checkpoint_to_load(cfg: Any, trainer: Any) -> tuple[str | None, bool]:
     """The checkpoint that fairseq is about to load, or None; and whether the training in it goes on.
 
-    First, a checkpoint in ``--save-dir`` whose writing was cut off is replaced by one that is whole.
+    :raises GuidedAlignError: its writing was cut off.
     """
     suffix = trainer.checkpoint_suffix or ""
     if cfg.restore_file != LAST:
@@ -169,12 +178,8 @@ def _checkpoint_to_load(cfg: Any, trainer: Any) -> tuple[str | None, bool]:
         refuse_if_cut_off(path)
         return (path if os.path.isfile(path) else None), True
     path = os.path.join(cfg.save_dir, f"checkpoint_last{suffix}.pt")
-    if suffix:
-        # Each process has a part of the model, and only all of one update belong together.
-        refuse_if_cut_off(path)
-    else:
-        _make_whole(cfg.save_dir, path, trainer)
     if os.path.isfile(path):
+        refuse_if_cut_off(path)
         return path, True
     for start in (getattr(cfg, "continue_once", None), cfg.finetune_from_model):
         if start is not None and os.path.isfile(start):
@@ -183,8 +188,15 @@ def _checkpoint_to_load(cfg: Any, trainer: Any) -> tuple[str | None, bool]:
     return None, True
 
 
-def _make_whole(folder: str, last: str, trainer: Any) -> None:
-    """One process mends, and all wait for it."""
+def _replace_what_was_cut_off(cfg: Any, trainer: Any) -> None:
+    """Put a whole checkpoint in place of the last one in ``--save-dir``, if the writing of that was cut off.
+
+    One process mends, and all wait for it. A part of a model is not replaced: only all parts of one update belong
+    together.
+    """
+    if cfg.restore_file != LAST or trainer.checkpoint_suffix:
+        return
+    folder, last = cfg.save_dir, os.path.join(cfg.save_dir, LAST)
     failed = None
     if trainer.data_parallel_rank == 0 and os.path.isdir(folder):
         remove_unfinished(folder)
