@@ -25,16 +25,10 @@ from fairseq_guided_align.aligning.ctranslate2_search import CTranslate2Search, 
 from fairseq_guided_align.aligning.document_translation import TranslatedDocument, Translates, translated_document
 from fairseq_guided_align.aligning.extraction import AlignmentModel
 from fairseq_guided_align.aligning.fairseq_search import FairseqSearch, generated
+from fairseq_guided_align.aligning.link_reading import LinkReading
 from fairseq_guided_align.aligning.search import Search
-from fairseq_guided_align.aligning.sentences import sentence_splitter
-from fairseq_guided_align.aligning.translating import (
-    LinkReading,
-    SearchWidth,
-    SentenceSplitter,
-    SourceSegment,
-    Translation,
-    Translator,
-)
+from fairseq_guided_align.aligning.sentences import SentenceSplitter, sentence_splitter
+from fairseq_guided_align.aligning.translating import SearchWidth, SourceSegment, Translation, Translator
 from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError
 from fairseq_guided_align.links.link import SentenceLinks
 from fairseq_guided_align.markup.carrying import DEFAULT_QUOTES

@@ -20,9 +20,9 @@ import torch
 from omegaconf import OmegaConf
 
 import fairseq_guided_align
-from fairseq_guided_align.aligning.extraction import read_links_off
 from fairseq_guided_align.aligning.models import TASK, chosen_pair, is_multilingual, read_checkpoint
 from fairseq_guided_align.attention.guided_heads import GuidedHeads
+from fairseq_guided_align.attention.link_methods import read_links_off
 from fairseq_guided_align.attention.token_rows import rows_of_tokens
 from fairseq_guided_align.checkpoints.fingerprints import check_prints, prints_of_folder, stored_prints
 from fairseq_guided_align.errors import GuidedAlignError
@@ -257,7 +257,7 @@ def translate(
     :param translator: ``ctranslate2.Translator``.
     :param guided: of :func:`guided_of`.
     :param sentences: source pieces of each sentence; one without pieces has an empty translation, without a search.
-    :param method: see :func:`~fairseq_guided_align.aligning.extraction.read_links_off`.
+    :param method: see :func:`~fairseq_guided_align.attention.link_methods.read_links_off`.
     :param threshold: see there.
     :param options: of ``translate_batch``, such as ``beam_size`` and ``num_hypotheses``.
     """

@@ -23,7 +23,7 @@ from torch import distributed
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.atomic import atomic_text, clear_write_errors, scratch_folder
 from fairseq_guided_align.files.opening import PathLike
-from fairseq_guided_align.files.shares import Process
+from fairseq_guided_align.files.processes import Process
 
 Value = TypeVar("Value")
 

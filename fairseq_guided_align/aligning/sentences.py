@@ -1,12 +1,15 @@
-"""Where sentences begin and end, by sentencex, which the Wikimedia Foundation keeps for its translation of pages."""
+"""Where sentences begin and end, by sentencex, a library that the Wikimedia Foundation keeps."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 
-from fairseq_guided_align.aligning.translating import SentenceSplitter
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.markup.tagged_text import Range
+
+SentenceSplitter = Callable[[str], Sequence[Range]]
+"""Gives the ranges of a text's sentences, in order, without white space around them."""
 
 _SPACE = re.compile(r"\s")
 
@@ -42,3 +45,14 @@ def sentence_splitter(lang: str) -> SentenceSplitter:
         return found
 
     return split
+
+
+def with_protected_text_whole(sentences: Sequence[Range], protected: Sequence[Range]) -> list[Range]:
+    """Sentences, where those that part protected text are one."""
+    found: list[Range] = []
+    for start, stop in sentences:
+        if found and any(first < start < last for first, last in protected):
+            found[-1] = found[-1][0], stop
+        else:
+            found.append((start, stop))
+    return found

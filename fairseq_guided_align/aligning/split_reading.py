@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fairseq_guided_align.aligning.extraction import AlignedPair, AlignedText, AlignmentModel
+from fairseq_guided_align.aligning.aligned_pairs import AlignedPair, AlignedText
+from fairseq_guided_align.aligning.extraction import AlignmentModel
 from fairseq_guided_align.attention.guided_heads import GuidedHeads
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.byte_lines import PathLike

@@ -7,8 +7,9 @@ from itertools import tee
 
 import numpy as np
 
-from fairseq_guided_align.aligning.extraction import AlignmentModel, read_links_off
+from fairseq_guided_align.aligning.extraction import AlignmentModel
 from fairseq_guided_align.attention.guided_heads import GuidedHeads
+from fairseq_guided_align.attention.link_methods import read_links_off
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.markup.segment_links import Link, SegmentLinks, SegmentTexts
 from fairseq_guided_align.subwords.text_pieces import PiecedSentence, TextCutter

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from fairseq_guided_align.aligning.extraction import AlignedText, AlignmentModel
+from fairseq_guided_align.aligning.aligned_pairs import AlignedText
+from fairseq_guided_align.aligning.extraction import AlignmentModel
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.byte_lines import decode_line, read_blocks_together
 from fairseq_guided_align.subwords.settings import subword_settings

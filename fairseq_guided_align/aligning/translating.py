@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from fairseq_guided_align.aligning.extraction import AlignedText, read_links_off
-from fairseq_guided_align.aligning.link_models import ONE_DIRECTION, LinkReader, file_of_readers, kept_reader
+from fairseq_guided_align.aligning.aligned_pairs import AlignedText
+from fairseq_guided_align.aligning.link_reading import LinkReading
 from fairseq_guided_align.aligning.search import Hypothesis, Search
+from fairseq_guided_align.aligning.sentences import SentenceSplitter, with_protected_text_whole
 from fairseq_guided_align.aligning.tag_links import tag_links
-from fairseq_guided_align.attention.guided_heads import GuidedHeads
-from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.aligning.translated_text import TranslatedText, joined, links_to_written_words, word_ranges
 from fairseq_guided_align.links.link import SentenceLinks
 from fairseq_guided_align.markup.notes import Note
-from fairseq_guided_align.markup.segment_links import Link
 from fairseq_guided_align.markup.segments import finished
 from fairseq_guided_align.markup.settings import DROP_TAGS, TagSettings
 from fairseq_guided_align.markup.tagged_text import Range, TaggedText
 from fairseq_guided_align.markup.word_places import places_of_words
 from fairseq_guided_align.subwords.pieces import text_of
 from fairseq_guided_align.subwords.text_pieces import PiecedSentence, TextCutter
-
-SentenceSplitter = Callable[[str], Sequence[Range]]
-"""Gives the ``(start, stop)`` ranges of a text's sentences, in order, without white space around them."""
 
 
 @dataclass(frozen=True)
@@ -75,46 +69,6 @@ class SourceSegment(NamedTuple):
     line: int
 
 
-class LinkReading(NamedTuple):
-    """How links are read off attention.
-
-    :param level: what they join, ``words`` or ``pieces``.
-    :param method: see ``extraction.read_links_off``; ``threshold`` likewise.
-    :param learnt: reads them in place of the method.
-    """
-
-    level: str
-    method: str
-    threshold: float | None
-    learnt: LinkReader | None = None
-
-    @classmethod
-    def of_model(cls, model: str, level: str, method: str | None, threshold: float | None) -> LinkReading:
-        """As the arguments say; without a method, as ``extract --tune`` has learnt for the model, else ``argmax``.
-
-        :param model: the checkpoint.
-        :raises GuidedAlignError: ``tuned``, and nothing was learnt; or what was learnt cannot be read.
-        """
-        if method not in (None, "tuned"):
-            return cls(level, method, threshold)
-        use = f"{level}, {ONE_DIRECTION}"
-        learnt = kept_reader(model, use)
-        if learnt is None and method == "tuned":
-            raise GuidedAlignError(f"method tuned: nothing is known of {use} in {file_of_readers(model)}")
-        if learnt is not None and threshold is not None:
-            learnt = replace(learnt, threshold=threshold)
-        return cls(level, "argmax", threshold, learnt)
-
-    def links(self, attention: np.ndarray, guided: GuidedHeads) -> SentenceLinks:
-        """Links of a sentence pair.
-
-        :param attention: (target, source + 1) probabilities at the reading's level; the last column is ``</s>``'s.
-        """
-        if self.learnt is not None:
-            return self.learnt.links([attention])
-        return read_links_off(attention, guided, self.method, self.threshold)
-
-
 class SearchWidth(NamedTuple):
     """How a search is done.
 
@@ -138,25 +92,6 @@ class _Sentence(NamedTuple):
 
     source: PiecedSentence
     words: list[Range] | None
-
-
-class _Part(NamedTuple):
-    """The translation of a sentence, or of several in one.
-
-    :param words: ranges of the words in ``text`` that the links count.
-    :param links: between words or pieces, as asked for: source, target, weight.
-    :param tag_links: between words.
-    :param source_words: number of words in the source.
-    """
-
-    text: str
-    words: list[Range]
-    pieces: list[str]
-    score: float
-    attention: np.ndarray
-    links: list[Link]
-    tag_links: list[Link]
-    source_words: int
 
 
 class Translator:
@@ -209,7 +144,7 @@ class Translator:
         if not _has_text(tagged):
             return []
         text = tagged.text
-        ranges = _outside(split(text), tagged.protected) if split else [(0, len(text))]
+        ranges = with_protected_text_whole(split(text), tagged.protected) if split else [(0, len(text))]
         parts = [text[start:stop] for start, stop in ranges]
         return [
             _Sentence(source, self._places(part, start) if with_words else None)
@@ -239,11 +174,11 @@ class Translator:
         for hypotheses in zip(*found):
             part = self._part(sentences[0].source, hypotheses[0], reading)
             for sentence, hypothesis in zip(sentences[1:], hypotheses[1:]):
-                part = _joined(part, self._part(sentence.source, hypothesis, reading))
+                part = joined(part, self._part(sentence.source, hypothesis, reading))
             done = finished(tagged, part.text, part.tag_links, settings, source_words, part.words, segment.line)
             links = part.links
             if reading.level == "words":
-                links = _moved(links, part.words if done.words is None else done.words, done.plain)
+                links = links_to_written_words(links, part.words if done.words is None else done.words, done.plain)
             yield Translation(
                 done.text,
                 part.pieces,
@@ -256,7 +191,7 @@ class Translator:
                 (*segment.notes, *done.notes),
             )
 
-    def _part(self, source: PiecedSentence, hypothesis: Hypothesis, reading: LinkReading) -> _Part:
+    def _part(self, source: PiecedSentence, hypothesis: Hypothesis, reading: LinkReading) -> TranslatedText:
         kind, guided = self.cut_target.kind, self.search.guided
         target = PiecedSentence.of_pieces(hypothesis.pieces, kind)
         attention = hypothesis.attention
@@ -266,11 +201,11 @@ class Translator:
         chosen = by_words if reading.level == "words" else attention
         read = reading.links(chosen, guided)
         text = text_of(hypothesis.pieces, kind)
-        words = _words(text)
+        words = word_ranges(text)
         links = list(zip(read.source.tolist(), read.target.tolist(), read.weight.tolist()))
         # A byte piece may spell a space: then nobody knows which words the pieces count.
         for_tags = tag_links(by_words, guided) if len(words) == target.words else []
-        return _Part(text, words, hypothesis.pieces, hypothesis.score, chosen, links, for_tags, source.words)
+        return TranslatedText(text, words, hypothesis.pieces, hypothesis.score, chosen, links, for_tags, source.words)
 
 
 def _has_text(tagged: TaggedText) -> bool:
@@ -281,62 +216,3 @@ def _has_text(tagged: TaggedText) -> bool:
             return True
         done = stop
     return False
-
-
-def _outside(sentences: Sequence[Range], protected: Sequence[Range]) -> list[Range]:
-    """Sentences, where those that part protected text are one."""
-    found: list[Range] = []
-    for start, stop in sentences:
-        if found and any(first < start < last for first, last in protected):
-            found[-1] = found[-1][0], stop
-        else:
-            found.append((start, stop))
-    return found
-
-
-def _words(text: str) -> list[Range]:
-    return [match.span() for match in re.finditer("[^ ]+", text)]
-
-
-def _joined(one: _Part, other: _Part) -> _Part:
-    """The translation of two sentences, one after the other."""
-    between = " " if one.text and other.text and not _closes_up(one.text[-1]) else ""
-    shift = len(one.text) + len(between)
-    rows, columns = len(one.attention), one.attention.shape[1] - 1
-    attention = np.zeros((rows + len(other.attention), columns + other.attention.shape[1]), np.float32)
-    attention[:rows, :columns], attention[:rows, -1] = one.attention[:, :-1], one.attention[:, -1]
-    attention[rows:, columns:] = other.attention
-    words, source_words = len(one.words), one.source_words
-    return _Part(
-        one.text + between + other.text,
-        one.words + [(start + shift, stop + shift) for start, stop in other.words],
-        one.pieces + other.pieces,
-        one.score + other.score,
-        attention,
-        one.links + [(s + columns, t + rows, weight) for s, t, weight in other.links],
-        one.tag_links + [(s + source_words, t + words, weight) for s, t, weight in other.tag_links],
-        source_words + other.source_words,
-    )
-
-
-def _closes_up(character: str) -> bool:
-    """Whether the next sentence follows a character without a space, as in Chinese and Japanese, but not in Korean."""
-    return unicodedata.east_asian_width(character) in "WF" and not unicodedata.name(character, "").startswith("HANGUL")
-
-
-def _moved(links: list[Link], ranges: Sequence[Range], text: str) -> list[Link]:
-    """Links to words that stand at these ranges of a text, as links to its words with a space between them."""
-    words = _words(text)
-    if list(ranges) == words:
-        return links
-    # A word that was replaced together with the one before it has no letters left: it is where that one ends.
-    overlapping = [
-        [word for word, (first, last) in enumerate(words) if first < stop and last >= start + (stop > start)]
-        for start, stop in ranges
-    ]
-    return [
-        (source, word, weight)
-        for source, target, weight in links
-        if target < len(overlapping)
-        for word in overlapping[target]
-    ]

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from fairseq_guided_align.aligning.extraction import links_of_both_directions, read_links_off
 from fairseq_guided_align.aligning.link_models import MOST_CELLS, LinkedAttention, LinkReader, Matrices
 from fairseq_guided_align.attention.guided_heads import GuidedHeads
 from fairseq_guided_align.attention.hard_links import mean_of_directions
+from fairseq_guided_align.attention.link_methods import links_of_both_directions, read_links_off
 from fairseq_guided_align.errors import AlignmentLengthError, AlignmentRangeError, GuidedAlignError
 from fairseq_guided_align.files.byte_lines import PathLike
 from fairseq_guided_align.links.link import CorpusLinks, SentenceLinks

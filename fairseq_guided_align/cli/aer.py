@@ -14,7 +14,8 @@ import numpy as np
 
 from fairseq_guided_align import __version__
 from fairseq_guided_align.cli.argument_types import texts_to_read
-from fairseq_guided_align.cli.options import WORD_SPLIT, add, add_sampling, chosen_sampling, chosen_words, refuse_words
+from fairseq_guided_align.cli.options import WORD_SPLIT, add, chosen_words, refuse_words
+from fairseq_guided_align.cli.sampling_options import add_sampling, chosen_sampling
 from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError
 from fairseq_guided_align.files.arguments import between_commas
 from fairseq_guided_align.files.byte_lines import raise_length_error

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_guided_align.cli.argument_types import named_text_to_read
-from fairseq_guided_align.cli.options import LINK_READING, WORD_SPLIT, add, given_words, refuse_words, tell_counts
+from fairseq_guided_align.cli.options import LINK_READING, WORD_SPLIT, add, given_words, refuse_words
+from fairseq_guided_align.cli.told_counts import tell_counts
 from fairseq_guided_align.corpus.binarization import LinkFile, binarize_file
 from fairseq_guided_align.corpus.fairseq_data import lengths_path, text_lengths
 from fairseq_guided_align.corpus.link_counts import ConversionCounts, LinkCounts
@@ -22,9 +23,9 @@ from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.byte_lines import count_lines
 from fairseq_guided_align.files.progress import line_counter, say
 from fairseq_guided_align.files.workers import keep_freed_memory
+from fairseq_guided_align.links.alignment_files import files_by_split
 from fairseq_guided_align.links.forms import FORM_NAMES
 from fairseq_guided_align.links.reading import as_pharaoh
-from fairseq_guided_align.links.sources import files_by_split
 from fairseq_guided_align.links.store import link_writer, links_path
 from fairseq_guided_align.links.words import WordSplits
 from fairseq_guided_align.subwords.settings import SETTINGS_FILE, subword_settings, word_split_of

@@ -26,20 +26,14 @@ from fairseq_guided_align.cli.options import (
     add_old_name,
     given_words,
     refuse_words,
-    tell_if_empty,
 )
+from fairseq_guided_align.cli.told_counts import tell_if_empty
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.atomic import STANDARD_OUTPUT
 from fairseq_guided_align.files.opening import check_no_pipe
+from fairseq_guided_align.files.processes import Process, this_process
 from fairseq_guided_align.files.progress import line_counter, say
-from fairseq_guided_align.files.shares import (
-    Process,
-    check_can_be_joined,
-    check_can_be_shared,
-    share_of,
-    share_of_files,
-    this_process,
-)
+from fairseq_guided_align.files.shares import check_can_be_joined, check_can_be_shared, share_of, share_of_files
 from fairseq_guided_align.links.pharaoh import format_line
 from fairseq_guided_align.links.reading import read_link_file, recognisable
 from fairseq_guided_align.links.symmetrisation import SYMMETRISATIONS
@@ -179,26 +173,43 @@ def _share(args: argparse.Namespace, model: AlignmentModel, process: Process) ->
 
 def _check(args: argparse.Namespace, process: Process) -> None:
     """:raises GuidedAlignError: options out of range, or that do not go together."""
-    if args.tune and (args.method or args.threshold or args.symmetrisation not in (None, "mean")):
-        raise GuidedAlignError("--tune learns how links are read; leave --method, --threshold and --symmetrisation out")
-    if args.gold_one_based and not args.tune:
+    if args.tune:
+        _check_tune(args, process)
+    elif args.gold_one_based:
         raise GuidedAlignError("--gold-one-based says how the links of --tune count; give both, or leave it out")
-    if args.tune and not process.is_alone:
-        raise GuidedAlignError("--tune learns in one process; run it without torchrun, or as one task of SLURM")
     check_can_be_joined(args.output, "--output", process)
     for path in (args.source, args.target):
         if path is not None:
             check_can_be_shared(path, process)
-    if args.tune and args.output != STANDARD_OUTPUT:
+    _check_threshold(args)
+    if args.max_tokens < 1:
+        raise GuidedAlignError(f"--max-tokens: expected 1 or more; got {args.max_tokens}")
+    _check_text(args)
+    if args.level == "pieces":
+        refuse_words(args, "--level words")
+    _check_directions(args)
+
+
+def _check_tune(args: argparse.Namespace, process: Process) -> None:
+    if args.method or args.threshold or args.symmetrisation not in (None, "mean"):
+        raise GuidedAlignError("--tune learns how links are read; leave --method, --threshold and --symmetrisation out")
+    if not process.is_alone:
+        raise GuidedAlignError("--tune learns in one process; run it without torchrun, or as one task of SLURM")
+    if args.output != STANDARD_OUTPUT:
         raise GuidedAlignError("--tune writes no links; leave --output out, and run extract once more to get them")
+
+
+def _check_threshold(args: argparse.Namespace) -> None:
     if args.method == "threshold" and args.threshold is None:
         raise GuidedAlignError("--method threshold needs --threshold")
     if args.threshold is not None and args.method not in ("threshold", "tuned"):
         raise GuidedAlignError("--threshold goes with --method threshold or tuned")
     if args.threshold is not None and not 0 < args.threshold <= 1:
         raise GuidedAlignError(f"--threshold: expected a number above 0 and at most 1; got {args.threshold}")
-    if args.max_tokens < 1:
-        raise GuidedAlignError(f"--max-tokens: expected 1 or more; got {args.max_tokens}")
+
+
+def _check_text(args: argparse.Namespace) -> None:
+    """The text is a split, or files of both sides."""
     if (args.source is None) != (args.target is None):
         raise GuidedAlignError("--source and --target go together: one file for each side")
     if args.source is not None and args.split is not None:
@@ -210,8 +221,10 @@ def _check(args: argparse.Namespace, process: Process) -> None:
     models = args.source_sentencepiece_model or args.target_sentencepiece_model
     if args.source is None and (args.pieces or models):
         raise GuidedAlignError("--pieces and SentencePiece models go with --source and --target")
-    if args.level == "pieces":
-        refuse_words(args, "--level words")
+
+
+def _check_directions(args: argparse.Namespace) -> None:
+    """How the links of two models become one set."""
     if args.reverse_checkpoint is None:
         if args.symmetrisation or args.reverse_data:
             raise GuidedAlignError("--symmetrisation and --reverse-data go with --reverse-checkpoint")
@@ -260,7 +273,7 @@ def _to_line(
     args: argparse.Namespace, model: AlignmentModel, reverse: AlignmentModel | None, reader: LinkReader | None
 ) -> Callable[[Matrices], str]:
     """What makes a line of output of a sentence pair's attention."""
-    from fairseq_guided_align.aligning.extraction import links_of_both_directions, read_links_off
+    from fairseq_guided_align.attention.link_methods import links_of_both_directions, read_links_off
 
     if reader is not None:
         return lambda matrices: format_line(reader.links(matrices))

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from fairseq_guided_align import __version__
-from fairseq_guided_align.cli.options import check_streams, dash_help
+from fairseq_guided_align.cli.streams import check_streams, dash_help
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.atomic import FULL_DISK
 

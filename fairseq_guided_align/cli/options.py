@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from fairseq_guided_align.cli.argument_types import (
-    TEXT_TYPES,
     column_numbers,
     fraction,
     piece_sizes,
@@ -17,10 +15,8 @@ from fairseq_guided_align.cli.argument_types import (
     text_to_write,
     word_definition,
 )
-from fairseq_guided_align.corpus.link_counts import LinkCounts
 from fairseq_guided_align.errors import GuidedAlignError
-from fairseq_guided_align.files.atomic import STANDARD_OUTPUT
-from fairseq_guided_align.files.opening import STANDARD_INPUT, CopiedText, PathLike
+from fairseq_guided_align.files.opening import CopiedText, PathLike
 from fairseq_guided_align.files.progress import say
 from fairseq_guided_align.files.tsv import tsv_columns
 from fairseq_guided_align.links.symmetrisation import SYMMETRISATIONS
@@ -32,35 +28,9 @@ from fairseq_guided_align.markup.kinds import DEFAULT_KINDS
 from fairseq_guided_align.markup.placeholders import READY_SETS
 from fairseq_guided_align.markup.protected import PROTECTED_KINDS
 from fairseq_guided_align.markup.settings import ON_ERROR, STOP
-from fairseq_guided_align.markup.term_files import read_terms
 from fairseq_guided_align.subwords.conversion import POLICIES
 from fairseq_guided_align.subwords.pieces import LEVELS, SUBWORD_KINDS
 from fairseq_guided_align.subwords.settings import SETTINGS_FILE
-
-
-def dash_help(parser: argparse.ArgumentParser) -> str | None:
-    """What a command's help says of files of text, and of ``-``; None where it reads and writes none."""
-    takes_text = any(action.type in TEXT_TYPES for action in parser._actions)
-    if not takes_text:
-        return None
-    return (
-        "- as a file of text is standard input or output. Files of text may be compressed: what is read in any way of"
-        " gzip, xz and zstd, what is written by its name's ending, .gz, .xz or .zst."
-    )
-
-
-def check_streams(args: argparse.Namespace) -> None:
-    """:raises GuidedAlignError: standard input or output stands for more than one file."""
-    values = [value for some in vars(args).values() for value in (some if isinstance(some, list) else [some])]
-    named = [path for value in values if isinstance(value, str) for path in re.split("[=,]", value)]
-    for path, stream in ((STANDARD_INPUT, "standard input"), (STANDARD_OUTPUT, "standard output")):
-        if named.count(path) > 1:
-            raise GuidedAlignError(
-                f"expected {stream} in place of one file; got - {named.count(path)} times: name a file for the others"
-            )
-
-
-# Options
 
 _TEXT: dict[str, Any] = {"metavar": "FILE", "type": text_to_read}
 _FLAG: dict[str, Any] = {"action": "store_true"}
@@ -181,10 +151,6 @@ SHORT = {"--source-lang": "-s", "--target-lang": "-t", "--output": "-o"}
 LINK_READING = ("--one-based", "--inverted", "--max-dropped")
 SENTENCEPIECE_MODELS = ("--source-sentencepiece-model", "--target-sentencepiece-model")
 MODEL = ("--data", "--lang-pair", "--device")
-TAGS = (
-    "--placeholder", "--pairs", "--quotes", "--on-error", "--protect", "--terms", "--inflected-terms", "--report"
-)  # fmt: skip
-"""How tags are carried, besides ``--markup``."""
 
 
 def given_words(args: argparse.Namespace) -> tuple[str | None, str | None]:
@@ -245,69 +211,3 @@ class _OldName(argparse.Action):
     def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
         say(f"warning: {option_string} is now --{self.dest}, and goes with the next release")
         setattr(namespace, self.dest, values)
-
-
-def add_sampling(options: Any, score: str) -> None:
-    """Add what asks for resampling and how it is done.
-
-    :param score: what gets an interval, as the help says it.
-    """
-    options.add_argument("--confidence", action="store_true", help=f"add a bootstrap interval to every {score}")
-    options.add_argument("--level", type=float, metavar="P", help="confidence level of intervals (default: 0.95)")
-    options.add_argument("--samples", type=int, metavar="N", help="bootstrap resamples (default: 1000)")
-    options.add_argument("--seed", type=int, metavar="N", help="of the resampling (default: 12345)")
-
-
-def chosen_sampling(args: argparse.Namespace) -> dict[str, Any]:
-    """Level, samples and seed of the resampling.
-
-    :param args: with the options of :func:`add_sampling`, and ``systems``: what is scored.
-    :raises GuidedAlignError: one of them was given, and nothing is resampled.
-    """
-    given = {name: getattr(args, name) for name in ("level", "samples", "seed") if getattr(args, name) is not None}
-    if given and not args.confidence and len(args.systems) == 1:
-        named = " and ".join(f"--{name}" for name in given)
-        raise GuidedAlignError(f"{named}: of resampling, which --confidence or a second system asks for")
-    return {"level": 0.95, "samples": 1000, "seed": 12345, **given}
-
-
-def chosen_tags(args: argparse.Namespace) -> dict[str, Any]:
-    """How tags are to be carried, as arguments of ``markup.settings.tag_settings``.
-
-    :param args: with ``--markup`` and the options of :data:`TAGS`.
-    :raises GuidedAlignError: options do not go together, or the list of terms cannot be read.
-    """
-    if args.inflected_terms and args.terms is None:
-        raise GuidedAlignError("--inflected-terms says how terms count; name a list of them with --terms")
-    return {
-        "markup": args.markup,
-        "placeholders": args.placeholder,
-        "pairs": args.pairs,
-        "quotes": args.quotes,
-        "on_error": args.on_error,
-        "protect": args.protect,
-        "terms": None if args.terms is None else read_terms(args.terms),
-        "inflected_terms": args.inflected_terms,
-    }
-
-
-# Messages
-
-
-def tell_counts(counts: LinkCounts, path: PathLike, name: str, one_based: bool) -> None:
-    """Warnings and a summary of what was read, on standard error.
-
-    :param name: what the summary begins with.
-    """
-    for warning in counts.warnings(path, one_based):
-        say(f"warning: {warning}")
-    say(counts.summary(name))
-
-
-def tell_if_empty(pairs: int, what: str) -> None:
-    """A warning where a command has read no sentence pair, and so writes an empty file.
-
-    :param what: the text that it has read.
-    """
-    if not pairs:
-        say(f"warning: {what}: has no sentence pair, so that nothing is written: is it the right text?")

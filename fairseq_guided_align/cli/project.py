@@ -6,15 +6,8 @@ import argparse
 from contextlib import ExitStack, closing
 
 from fairseq_guided_align.cli.argument_types import text_to_read, text_to_write
-from fairseq_guided_align.cli.options import (
-    LINK_READING,
-    SENTENCEPIECE_MODELS,
-    WORD_SPLIT,
-    add,
-    chosen_words,
-    tell_counts,
-    tell_if_empty,
-)
+from fairseq_guided_align.cli.options import LINK_READING, SENTENCEPIECE_MODELS, WORD_SPLIT, add, chosen_words
+from fairseq_guided_align.cli.told_counts import tell_counts, tell_if_empty
 from fairseq_guided_align.corpus.link_counts import ConversionCounts
 from fairseq_guided_align.corpus.subword_links import (
     ConversionFiles,

@@ -11,7 +11,7 @@ import numpy as np
 
 from fairseq_guided_align import __version__
 from fairseq_guided_align.cli.argument_types import text_to_read
-from fairseq_guided_align.cli.options import add_sampling, chosen_sampling
+from fairseq_guided_align.cli.sampling_options import add_sampling, chosen_sampling
 from fairseq_guided_align.errors import GuidedAlignError, MarkupError
 from fairseq_guided_align.files.byte_lines import raise_length_error, read_lines
 from fairseq_guided_align.markup.kinds import DEFAULT_KINDS, Markup, markup_of

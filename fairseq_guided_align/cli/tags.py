@@ -7,16 +7,8 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from fairseq_guided_align.cli.argument_types import text_to_read, text_to_write
-from fairseq_guided_align.cli.options import (
-    MODEL,
-    SENTENCEPIECE_MODELS,
-    TAGS,
-    WORD_SPLIT,
-    add,
-    chosen_tags,
-    chosen_words,
-    given_words,
-)
+from fairseq_guided_align.cli.options import MODEL, SENTENCEPIECE_MODELS, WORD_SPLIT, add, chosen_words, given_words
+from fairseq_guided_align.cli.tag_options import TAGS, chosen_tags
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.atomic import atomic_text
 from fairseq_guided_align.files.byte_lines import count_lines

@@ -9,28 +9,16 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from fairseq_guided_align.cli.argument_types import text_to_read, text_to_write
-from fairseq_guided_align.cli.options import (
-    MODEL,
-    SENTENCEPIECE_MODELS,
-    TAGS,
-    WORD_SPLIT,
-    add,
-    chosen_tags,
-    given_words,
-)
+from fairseq_guided_align.cli.options import MODEL, SENTENCEPIECE_MODELS, WORD_SPLIT, add, given_words
+from fairseq_guided_align.cli.tag_options import TAGS, chosen_tags
 from fairseq_guided_align.errors import GuidedAlignError, MarkupError
 from fairseq_guided_align.files.arriving import arriving_lines
 from fairseq_guided_align.files.atomic import atomic_text
 from fairseq_guided_align.files.document_bytes import read_document
 from fairseq_guided_align.files.opening import STANDARD_INPUT
+from fairseq_guided_align.files.processes import Process, this_process
 from fairseq_guided_align.files.progress import line_counter, say
-from fairseq_guided_align.files.shares import (
-    Process,
-    check_can_be_joined,
-    check_can_be_shared,
-    share_in_a_row,
-    this_process,
-)
+from fairseq_guided_align.files.shares import check_can_be_joined, check_can_be_shared, share_in_a_row
 from fairseq_guided_align.links.pharaoh import format_line
 from fairseq_guided_align.markup.kinds import Markup
 from fairseq_guided_align.markup.notes import SegmentCounts

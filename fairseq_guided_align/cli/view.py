@@ -162,7 +162,7 @@ def _of_models(args: argparse.Namespace) -> Shown:
 
 
 def _view_of_models(sentence: ReadSentence) -> View:
-    from fairseq_guided_align.aligning.extraction import read_links_off
+    from fairseq_guided_align.attention.link_methods import read_links_off
 
     systems: list[HardAndSoft] = []
     for reading in sentence.readings:

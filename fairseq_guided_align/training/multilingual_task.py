@@ -17,7 +17,7 @@ from fairseq.tasks.translation import load_langpair_dataset
 
 from fairseq_guided_align.corpus.languages import LanguagePair, parse_pairs
 from fairseq_guided_align.errors import GuidedAlignError
-from fairseq_guided_align.links.sources import check_alignment_files, parse_alignment_files
+from fairseq_guided_align.links.alignment_files import check_alignment_files, parse_alignment_files
 from fairseq_guided_align.training.figures import log_bits, log_ratios, total
 from fairseq_guided_align.training.guided_task import GuidedTask
 from fairseq_guided_align.training.pictures import PicturedPairs

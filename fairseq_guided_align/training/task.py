@@ -12,7 +12,7 @@ from fairseq.tasks.translation import TranslationConfig, TranslationTask
 
 from fairseq_guided_align.corpus.languages import folder_pair
 from fairseq_guided_align.errors import GuidedAlignError
-from fairseq_guided_align.links.sources import check_alignment_files, parse_alignment_files
+from fairseq_guided_align.links.alignment_files import check_alignment_files, parse_alignment_files
 from fairseq_guided_align.training.guided_task import GuidedTask
 from fairseq_guided_align.training.task_options import GuidedTaskConfig
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fairseq_guided_align.aligning.link_reading import LinkReading
 from fairseq_guided_align.aligning.search import Hypothesis
-from fairseq_guided_align.aligning.translating import LinkReading, SearchWidth, SourceSegment, Translation, Translator
+from fairseq_guided_align.aligning.translating import SearchWidth, SourceSegment, Translation, Translator
 from fairseq_guided_align.attention.guided_heads import GuidedHeads
 from fairseq_guided_align.markup.segments import taken_apart
 from fairseq_guided_align.markup.settings import tag_settings

@@ -20,7 +20,7 @@ from forked_programs import Programs
 
 from fairseq_guided_align.aligning.process_group import device_of
 from fairseq_guided_align.cli.main import main
-from fairseq_guided_align.files.shares import Process
+from fairseq_guided_align.files.processes import Process
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = "fairseq_guided_align.cli.main"

@@ -9,14 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError
+from fairseq_guided_align.files.processes import Process, this_process
 from fairseq_guided_align.files.shares import (
-    Process,
     check_can_be_joined,
     check_can_be_shared,
     share_in_a_row,
     share_of,
     share_of_files,
-    this_process,
 )
 
 TORCHRUN = {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "MASTER_ADDR": "host", "MASTER_PORT": "29400"}
