@@ -4,8 +4,8 @@ The file has ``add_arguments(parser)``, which sets the parser's description and 
 which carries the command out and returns its exit code. They need no docstrings of their own. Options that two commands
 share are in ``options.py``, ``sampling_options.py`` and ``tag_options.py``, types of arguments in
 ``argument_types.py``. ``streams.py`` is about standard input and output, ``told_counts.py`` about what is said of text
-that was read. Commands do not import each other: what two of them need goes down into a room. Torch and fairseq are imported inside functions, so that ``--help`` and commands on
-text do not wait for them.
+that was read. Commands do not import each other: what two of them need goes down into a room. Torch and fairseq are
+imported inside functions, so that ``--help`` and commands on text do not wait for them.
 
 A new command also needs
 
