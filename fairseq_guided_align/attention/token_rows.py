@@ -7,7 +7,9 @@ from torch import Tensor
 
 
 def real_tokens(tokens: Tensor, padding: int) -> Tensor:
-    """(..., tokens) bool: False for padding at either end. Within a sentence, padding is a word that is spelled so.
+    """(..., tokens) bool: False for padding at either end.
+
+    Within a sentence, padding's index is a word that is spelled like padding.
 
     :param tokens: (..., tokens) indices.
     """
@@ -16,7 +18,7 @@ def real_tokens(tokens: Tensor, padding: int) -> Tensor:
 
 
 def place_in_row(tokens: Tensor, length: int, padding: int) -> slice:
-    """Where a sentence stands in its row of a batch. It may itself begin with a word that is spelled as padding is.
+    """Where a sentence stands in its row of a batch. The sentence itself may begin with a word spelled like padding.
 
     :param tokens: (width,) indices of one row, padded at one end.
     :param length: tokens of the sentence, ``</s>`` included.

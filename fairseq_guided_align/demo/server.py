@@ -27,22 +27,22 @@ HOST_NAMES = (ADDRESS, "localhost")
 QUESTIONS = "/translate"
 """The path that the page sends its questions to."""
 MAX_BYTES = 2**16
-"""Of a question."""
+"""Length of the longest question, in bytes."""
 DISCARDED_BYTES = 2**22
-"""Of a longer question, which are read and forgotten: a browser that still sends does not look at the answer."""
+"""Bytes of a longer question that are read and thrown away: while a browser sends, it does not read the answer."""
 READING_SECONDS = 15.0
-"""In which a request must have come in."""
+"""Seconds in which a request must have come in."""
 MAX_CONNECTIONS = 32
-"""At one time; more are closed at once."""
+"""Connections at one time; further ones are closed at once."""
 
 Answer = Callable[[Any], object]
-"""From a question to its answer, both what JSON can say; called by several threads at a time."""
+"""Gives the answer to a question; JSON can hold both. Several threads call it at a time."""
 
 
 class Refusal(Exception):
     """A question that gets no answer.
 
-    :param status: of HTTP.
+    :param status: HTTP status.
     :param details: more for the page than the message, such as a line.
     """
 
@@ -61,7 +61,7 @@ class PageServer(ThreadingHTTPServer):
 
     daemon_threads = True
     block_on_close = False
-    # Elsewhere this option would share a port that another program listens at.
+    # On Windows this option would share a port that another program listens at.
     allow_reuse_address = os.name == "posix"
     page: bytes
     policy: str
@@ -89,7 +89,7 @@ class PageServer(ThreadingHTTPServer):
 
     @property
     def address(self) -> str:
-        """Of the page."""
+        """Address of the page."""
         return f"http://{ADDRESS}:{self.server_port}/"
 
     def server_bind(self) -> None:
@@ -125,7 +125,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def setup(self) -> None:
         super().setup()
-        # The timeout counts from byte to byte; this counts from the first.
+        # The socket's timeout begins anew with each byte; this one does not.
         self._clock = threading.Timer(READING_SECONDS, self._hang_up)
         self._clock.daemon = True
         self._clock.start()

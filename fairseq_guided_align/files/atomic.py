@@ -28,7 +28,7 @@ STANDARD_OUTPUT = "/dev/stdout"
 """The path that stands for standard output."""
 
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""Errors of writing for want of space: of the disk, of the user's share of it, or in a file."""
+"""Errors where no space is left: on the disk, in the user's quota, or in a file of limited size."""
 
 _SUFFIX = ".partial"
 _NO_PLACE = (
@@ -49,7 +49,7 @@ def atomic_file(path: PathLike) -> Iterator[BinaryIO]:
     if str(path) == STANDARD_OUTPUT:
         if sys.stdout is None:
             raise GuidedAlignError(f"{path}: cannot be written: standard output is closed")
-        # What was printed before comes first. The caller reports errors, of all that goes there.
+        # What was printed before is written first. The caller reports errors: it writes to standard output, too.
         sys.stdout.flush()
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()

@@ -91,14 +91,17 @@ def compression_of(start: bytes) -> Compression | None:
 
 
 def plain_or_compressed(path: str) -> Path:
-    """The file of this name, or where there is none that of this name and the ending of a kind; else the name."""
+    """The file of this name; if there is none, the file of this name with an ending such as ``.gz``; else the name."""
     candidates = [Path(path), *(Path(path + kind.ending) for kind in COMPRESSIONS)]
     return next((candidate for candidate in candidates if candidate.is_file()), candidates[0])
 
 
 @contextmanager
 def compressing(stream: BinaryIO, path: object) -> Iterator[BinaryIO]:
-    """What to write to, so that ``stream`` gets the kind that the name ``path`` ends in; itself where that is none."""
+    """What to write to, so that ``stream`` gets text compressed as the ending of ``path`` says.
+
+    ``stream`` itself for other endings.
+    """
     kind = next((kind for kind in COMPRESSIONS if str(path).endswith(kind.ending)), None)
     if kind is None:
         yield stream

@@ -260,7 +260,7 @@ class CorpusLinks:
 
 
 class InvertedLinks:
-    """Links with source and target swapped, as they are asked for; nothing is copied."""
+    """Links of many sentence pairs with source and target swapped, each pair when it is asked for; no copy is made."""
 
     def __init__(self, links: CorpusLinks) -> None:
         self._links = links
@@ -310,7 +310,7 @@ def _checked_bits(side: str, indices: np.ndarray) -> int:
 def _sorted_unique(
     sentence: np.ndarray, source: np.ndarray, target: np.ndarray, source_bits: int, target_bits: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sorted by (sentence, target, source), duplicates gone; one int64 holds all three.
+    """The links sorted by (sentence, target, source), without duplicates. One int64 holds all three numbers.
 
     Several times faster than ``np.lexsort``.
     """
@@ -318,7 +318,7 @@ def _sorted_unique(
     key |= target.astype(np.int64) << source_bits
     key |= source
     if not bool((key[1:] > key[:-1]).all()):
-        # Sentences come in order, and most files are sorted within them: merging runs is much faster here.
+        # Sentences come in order, and most files are sorted within them: merging runs is faster than sorting anew.
         key.sort(kind="stable")
         fresh = np.append(True, key[1:] != key[:-1])
         if not bool(fresh.all()):

@@ -85,7 +85,7 @@ def format_block(links: CorpusLinks, one_based: bool = False) -> bytes:
     largest = max(int(links.source.max()), int(links.target.max())) + int(one_based) if len(links.source) else 0
     if links.weight is not None or largest >= _TABLE_SIZE:
         return b"".join(format_line(sentence, one_based).encode() + b"\n" for sentence in links)
-    # A link is 16 bytes, source and target; so is a pair without links. Unused bytes are zero, and go.
+    # Each link gets 16 bytes, 8 for a position, and a pair without links gets 16. In the end, zero bytes are taken out.
     source = _table(ord("-"))[links.source + np.int32(one_based)]
     if links.sure is not None:
         source = np.where(links.sure, source, _table(ord("?"))[links.source + np.int32(one_based)])
@@ -239,7 +239,7 @@ def _marked_columns(block: bytes, text: np.ndarray, starts: np.ndarray, ends: np
     is_target = ~(is_source | is_weight)
     if not len(starts) or not is_source[0] or is_source[-1]:
         return None
-    # Every mark stands right between two numbers, and numbers of a link in the order source, target, weight.
+    # Every mark stands between two numbers, and a link has its numbers in the order source, target, weight.
     marks = len(block.translate(None, b"0123456789. \n"))
     if marks != len(starts) - int(is_source.sum()) or not (is_source[1:] | (starts[1:] == ends[:-1] + 1)).all():
         return None
@@ -258,7 +258,9 @@ def _marked_columns(block: bytes, text: np.ndarray, starts: np.ndarray, ends: np
 
 
 def _scales(block: bytes, starts: np.ndarray, ends: np.ndarray, is_weight: np.ndarray) -> np.ndarray | float | None:
-    """(numbers,) the power of ten that each is divided by; None where a decimal point is in no weight, or several are.
+    """(numbers,) the power of ten that each is divided by.
+
+    None where a decimal point is outside of weights, or a weight has several.
 
     :param starts: where each number begins in the text without decimal points; ``ends`` likewise.
     """

@@ -94,7 +94,8 @@ def batch_links(sample: Mapping[str, Any], source_width: int) -> BatchLinks:
     """The links of a batch made by this package or by stock fairseq; empty where it has none.
 
     :param source_width: columns of the attention.
-    :raises AlignmentRangeError: a link points outside the batch (checked where that costs no synchronisation).
+    :raises AlignmentRangeError: a link points outside the batch; checked on the CPU alone, as a GPU would have to be
+        waited for.
     """
     target = sample["target"]
     batch, target_width = target.shape

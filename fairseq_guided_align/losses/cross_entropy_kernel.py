@@ -70,8 +70,8 @@ def cross_entropy_of_logits(
 
     With V the vocabulary's size and e the share of label smoothing, q is ``1 - e`` on the label and ``e / (V - 1)`` on
     each other token. All outputs are 0 in the rows of padding. A logit of minus infinity has probability 0. A label
-    outside the vocabulary makes its row's losses NaN. It is for devices about which :func:`why_no_kernel` says
-    nothing.
+    outside the vocabulary makes its row's losses NaN. Only for devices for which :func:`why_no_kernel`
+    returns None.
 
     :param logits: (n, V) float32, contiguous within a row.
     :param target: (n,) int64 labels, with any stride.
@@ -91,7 +91,7 @@ def cross_entropy_of_logits(
     if not count:
         return
     strides = logits.stride(0), 0 if difference is None else difference.stride(0)
-    # The compiler sees that a multiple of 4 is one, and accesses 16 bytes at a time; of others it knows only that of 16
+    # Told that sizes are multiples of 4, the compiler accesses 16 bytes at a time; by itself it sees multiples of 16
     unit = 1 if any(size % 4 for size in (vocabulary, *strides)) else 4
     if block is None and vocabulary > WHOLE_ROW:
         block, warps = LOOP_BLOCK, warps or LOOP_WARPS

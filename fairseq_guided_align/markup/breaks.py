@@ -13,11 +13,11 @@ from fairseq_guided_align.markup.units import BRACKETS, QUOTES, Units, is_seam
 _NO_SPACE = 8.0
 """A break inside a word costs as much as this many crossing links."""
 _OTHER_MARK = 1.5
-"""Likewise one after another mark of punctuation than in the source."""
+"""A break after another mark of punctuation than in the source costs as much as this many crossing links."""
 _OTHER_CASE = 3.0
-"""Likewise one before a small letter where the source has a capital letter."""
+"""A break before a small letter, where the source has a capital letter, costs as much as this many crossing links."""
 _LEAST_STRAIGHT = 0.6
-"""The share of the links that must not cross the breaks; with less, the blocks came into another order."""
+"""At least this share of the links must not cross the breaks. Otherwise the blocks have changed their order."""
 
 
 def break_points(elements: Sequence[Element], region: Span) -> list[int]:

@@ -149,7 +149,6 @@ class _Reader:
         self._open: list[_Element] = []
         self._root: _Element | None = None
         self._units: list[_Element] = []
-        self._to_close: _Element | None = None
         self._parser = expat.ParserCreate("utf-8")
         self._parser.StartElementHandler = self._start
         self._parser.EndElementHandler = self._end

@@ -102,7 +102,7 @@ class _Reader:
         self._elements.append((name, self.builder.add_tag(token, OPEN), kept))
 
     def close_element(self, token: str, name: str) -> None:
-        """Where tags need not nest, those opened since the nearest start tag of the name stay alone."""
+        """Close the nearest start tag of the name. Tags that were opened after it have no partner and stay alone."""
         tag = self.builder.add_tag(token, CLOSE)
         if all(opened != name for opened, _, _ in self._elements):
             self.builder.leave_alone(tag)
@@ -132,5 +132,5 @@ class _Reader:
 
 
 def _reference(attributes: dict[str, str]) -> str:
-    """What both codes of a pair agree in."""
+    """The identifier that both codes of a pair have."""
     return attributes.get("rid") or attributes.get("startRef") or attributes.get("id", "")

@@ -25,7 +25,7 @@ except ImportError as error:
 
 PANEL_TITLES = {
     "loss_per_token": ("loss per token", "nats: cross-entropy and weighted alignment cost"),
-    "alignment_loss": ("alignment loss", "nats per aligned target token"),
+    "alignment_loss": ("alignment loss", "per aligned target token; of cross-entropy, in nats"),
     "aer": ("alignment error rate", "fraction, lower is better"),
     "alignment_precision": ("precision of links", "fraction, higher is better"),
     "alignment_recall": ("recall of links", "fraction, higher is better"),
@@ -52,7 +52,7 @@ class Run:
 
 
 def curves_figure(runs: Sequence[Run], keys: Sequence[str] = TELLING_KEYS, title: str = "") -> Figure:
-    """One panel a figure, one colour a run, over the updates: training as a line, validation with dots.
+    """A panel for each logged figure, a colour for each run, over the updates: training a line, validation with dots.
 
     Training curves come from the figures logged every ``--log-interval`` updates, or, where these have less
     than two points, from those of whole epochs.
@@ -126,7 +126,7 @@ def _style(index: int) -> tuple[str, tuple[float, ...]]:
 
 
 def _draw_run(axes: Axes, log: TrainingLog, key: str, colour: str, dashes: tuple[float, ...]) -> list[_End]:
-    """Draws one run's curves of one figure. Returns the ends of its validation curves."""
+    """Draw a run's curves of one logged figure. Returns the ends of its validation curves."""
     updates, values = _series(log, TRAIN_INNER, key)
     if len(updates) < 2:
         whole = _series(log, TRAIN, key)
@@ -153,7 +153,7 @@ def _draw_run(axes: Axes, log: TrainingLog, key: str, colour: str, dashes: tuple
 
 
 def _series(log: TrainingLog, kind: str, key: str) -> tuple[np.ndarray, np.ndarray]:
-    """A figure's curve; none where nothing was guided, which logs an alignment loss of 0 throughout."""
+    """The curve of a logged figure. None for an alignment loss of 0 throughout: nothing was guided."""
     updates, values = log.series(kind, key)
     return (updates[:0], values[:0]) if key == "alignment_loss" and not values.any() else (updates, values)
 
@@ -172,7 +172,7 @@ def _label_ends(axes: Axes, ends: list[_End]) -> None:
 
 
 def _spread(heights: Sequence[float], line: float) -> list[float]:
-    """Ascending heights moved as little as makes neighbours at least ``line`` apart: groups keep their middle."""
+    """Ascending heights, moved as little as possible so that they are ``line`` apart. A moved group keeps its middle."""
     groups: list[list[float]] = []
 
     def lowest(group: list[float]) -> float:

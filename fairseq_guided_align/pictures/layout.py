@@ -18,7 +18,7 @@ from fairseq_guided_align.pictures.files import quiet_about_glyphs
 
 MARGIN = 0.15
 GAP = 0.28
-"""Between matrices, beside their labels."""
+"""Inches between matrices, their labels not counted."""
 TITLE_PAD = 6 / 72
 
 
@@ -74,14 +74,14 @@ class FigureLayout:
         self._move(axes, self.left + column * self.step[0], self.top + row * self.step[1])
 
     def _move(self, axes: Axes, x: float, y: float) -> None:
-        """``x`` and ``y``: of its upper left corner, from that of the figure."""
+        """Put its upper left corner ``x`` and ``y`` inches from the figure's."""
         width, height = axes.get_position().size
         left, bottom = x / self.width, 1 - (y + height) / self.height
         axes.set_position((left, bottom, width / self.width, height / self.height))
 
 
 def _extent(artist: Any) -> Bbox:
-    """Of an artist on a figure of one square inch."""
+    """The extent, in inches, of an artist on a figure of one square inch."""
     box = artist.get_tightbbox(artist.figure.canvas.get_renderer()) or Bbox.null()
     return box.transformed(artist.figure.dpi_scale_trans.inverted())
 

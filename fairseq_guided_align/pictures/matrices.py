@@ -31,7 +31,7 @@ NORM = PowerNorm(gamma=0.6, vmin=0, vmax=1)
 
 DASHED = (0, (2.2, 1.4))
 POINTS = 72.0
-"""In an inch."""
+"""Points in an inch."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class Drawing:
         return axes
 
     def title(self) -> Text:
-        """Of everything, possibly empty."""
+        """The title of the whole figure, possibly empty."""
         return self.figure.text(
             0, 0, self.labels.title, ha="left", va="top", color=INK, fontsize=self.font + 3, **self.plain
         )

@@ -1,7 +1,7 @@
 """One self-contained HTML page to look through alignments: data and template in, text out. No network, no server.
 
-The page's data is JSON, as the typed dictionaries below say; whoever can write that can have the page. Lists of
-links are flat, to keep a page of a thousand pairs small.
+The page's data is JSON, which the typed dictionaries below describe. Lists of links are flat, so that a page of a
+thousand pairs stays small.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """fairseq's training logs as numbers: what was logged at which update.
 
-Read are the formats that ``--log-format simple``, ``json`` and ``tqdm`` write, on standard error or by
-``--log-file``, and those that hydra writes; compressed too. Lines without figures are passed over.
+It reads what ``--log-format simple``, ``json`` and ``tqdm`` write, on standard error or by ``--log-file``, and what
+hydra writes; compressed files, too. Lines without figures are passed over.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ def check_checkpoint_options(trainer: Any) -> None:
 
 
 def _check_numbers(cfg: Any) -> None:
-    """What fairseq divides by."""
+    """Refuse numbers below 1 by which fairseq divides; warn of a checkpoint that is not there."""
     for option, value in (
         ("--save-interval", cfg.checkpoint.save_interval),
         ("--validate-interval", cfg.dataset.validate_interval),

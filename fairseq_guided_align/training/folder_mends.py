@@ -41,7 +41,7 @@ def know_the_validation_sets() -> None:
 
 
 def refuse_empty_texts() -> None:
-    """Say which text has no sentence; fairseq up to 0.12.3 ends in a traceback that does not."""
+    """Say which text has no sentence; the traceback of fairseq up to 0.12.3 does not name it."""
     from fairseq.data import data_utils
 
     load = data_utils.load_indexed_dataset
@@ -67,7 +67,7 @@ def _check_not_empty(path: str, is_empty: bool) -> None:
 
 
 def _check_validation_sets(config: Any) -> None:
-    """:raises GuidedAlignError: no option uses a validation set of the folder or leaves it out, or two contradict."""
+    """:raises GuidedAlignError: no option uses or leaves out a validation set, or two options contradict."""
     from fairseq import utils
     from fairseq.file_io import PathManager
 

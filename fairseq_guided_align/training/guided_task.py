@@ -47,7 +47,7 @@ class GuidedTask(DecodingTask, ResumableTask):
     def finished_updates(self) -> int:
         """Updates that were done when the latest training step began.
 
-        Kept in the checkpoint, so that validating it weighs the costs as training's own validation did.
+        The checkpoint keeps it, so that a later validation weighs the costs as the one in training did.
         """
         return self.state.finished_updates
 
@@ -69,7 +69,7 @@ class GuidedTask(DecodingTask, ResumableTask):
             ``--alignment-files`` that no split reads.
         """
         if self._guides and split == self.options.train_subset and split not in self.datasets:
-            # Folders whose turn comes hours later.
+            # Otherwise, what is wrong in these folders would stop the training hours later.
             for later in range(epoch + 1, epoch + len(utils.split_paths(self.options.data))):
                 self.load_split(split, later, **kwargs)
         self.load_split(split, epoch, **kwargs)
@@ -85,7 +85,9 @@ class GuidedTask(DecodingTask, ResumableTask):
         return PairLinks(source, target, files, one_based, inverted, required, implementation)
 
     def put_links_beside(self, pairs: Any, links: PairLinks, split: str, data_dir: str, name: str) -> Any:
-        """The sentence pairs of a split with their links, whose coverage is kept as ``name``; as they are without.
+        """The sentence pairs of a split with their links; as they are, where there are no links.
+
+        The coverage is kept as ``name``.
 
         :raises GuidedAlignError: ``--eval-aer`` for a split without links, whose AER would be the best there is; or
             see :meth:`PairLinks.beside`.
@@ -169,9 +171,9 @@ class GuidedTask(DecodingTask, ResumableTask):
         log_scores(logging_outputs)
 
     def filter_indices_by_size(self, indices: Any, dataset: Any, *args: Any, **kwargs: Any) -> Any:
-        """Without what is too long for the model; something has to be left, of every language pair.
+        """Leave out what is too long for the model.
 
-        :raises GuidedAlignError: nothing is left.
+        :raises GuidedAlignError: nothing is left, or nothing of a language pair.
         """
         kept = super().filter_indices_by_size(indices, dataset, *args, **kwargs)
         left = [("", kept, dataset)]

@@ -45,10 +45,10 @@ class MultilingualTranslationGuidedAlignmentTask(GuidedTask, MultilingualTransla
     def prepare(cls, args: Any, **kwargs: Any) -> tuple[Mapping[str, Any], bool]:
         """The dictionaries of all languages, and whether this is training.
 
-        :raises GuidedAlignError: a pair is none of languages that the data folder has dictionaries of.
+        :raises GuidedAlignError: the data folder lacks a dictionary of one of the languages.
         """
         cls.update_args(args)
-        # What fairseq cuts at the hyphen stays out of the options, which are kept in checkpoints as plain text.
+        # fairseq cuts pairs at the hyphen. The options keep them as plain text, because checkpoints hold the options.
         known = argparse.Namespace(**{**vars(args), "lang_pairs": parse_pairs(args.lang_pairs, args.data)})
         return super().prepare(known, **kwargs)
 
@@ -66,14 +66,14 @@ class MultilingualTranslationGuidedAlignmentTask(GuidedTask, MultilingualTransla
         self._files = _files_by_pair(args.alignment_files, parse_pairs(args.lang_pairs, args.data))
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
-        """The model of all pairs; each pair's own knows what was guided as well."""
+        """The model of all pairs; that of each pair knows what was guided, too."""
         model = super().build_model(cfg, from_checkpoint)
         for of_pair in model.models.values():
             of_pair.guided_heads = model.guided_heads
         return model
 
     def pictured(self, split: str) -> list[PicturedPairs]:
-        """What ``--attention-images`` draws of a split: the sentences of every pair, named by it."""
+        """What ``--attention-images`` draws of a split: the sentences of every pair, named after the pair."""
         return [
             PicturedPairs(
                 f"{split}/{pair}", pairs, [self.dicts[pair.source], self.dicts[pair.target]], self._model.models[pair]
@@ -82,7 +82,7 @@ class MultilingualTranslationGuidedAlignmentTask(GuidedTask, MultilingualTransla
         ]
 
     def inference_step(self, generator: Any, models: list[Any], *args: Any, **kwargs: Any) -> Any:
-        """Hypotheses of a batch; ``--score-reference`` works as well, which with fairseq's own task it does not."""
+        """Hypotheses of a batch; ``--score-reference`` works, too; with fairseq's own task it does not."""
         models = [
             model.models[self.lang_pairs[0]] if isinstance(model, FairseqMultiModel) else model for model in models
         ]
@@ -92,13 +92,13 @@ class MultilingualTranslationGuidedAlignmentTask(GuidedTask, MultilingualTransla
         return super()._per_lang_pair_valid_loss(lang_pair, model, self.counting(criterion), sample)
 
     def load_split(self, split: str, epoch: int, **kwargs: Any) -> None:
-        """A split of one data folder, of every pair, with its links."""
+        """A split of one data folder, all language pairs, with links."""
         paths = utils.split_paths(self.args.data)
         if self._guides:
             for files in self._files.values():
                 check_alignment_files(files, paths, self.args.train_subset)
         data_dir = paths[(epoch - 1) % len(paths)]
-        # As fairseq's own task, but for validation sets, which fairseq-train loads each by itself.
+        # fairseq's own task combines validation sets, too, and fairseq-train loads each of them by itself.
         combine = kwargs.get("combine", True)
         linked = OrderedDict(
             (pair, self._with_links(self._pairs_of(pair, split, data_dir, combine), split, pair, data_dir))
@@ -150,7 +150,7 @@ class MultilingualTranslationGuidedAlignmentTask(GuidedTask, MultilingualTransla
 def _files_by_pair(text: Any, lang_pairs: Sequence[LanguagePair]) -> dict[str, dict[str, str]]:
     """Files by pair and shard, of ``train.de-en=FILE,valid.de-en=FILE``.
 
-    :raises GuidedAlignError: an entry without a pair that is trained, in either direction.
+    :raises GuidedAlignError: an entry does not name a pair that is trained, in either direction.
     """
     found: dict[str, dict[str, str]] = {}
     known = {direction for pair in lang_pairs for direction in (pair, pair.reversed)}

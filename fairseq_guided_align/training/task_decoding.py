@@ -52,9 +52,9 @@ class DecodingTask(FairseqTask):
         return super().build_generator(models, args, *others, **kwargs)
 
     def _check_no_sentence_begins_with_padding(self) -> None:
-        """Such a word is lost in batches that are padded on the left.
+        """Batches that are padded on the left would lose a first word that is spelled like padding.
 
-        :raises GuidedAlignError: a source sentence of a split begins with one.
+        :raises GuidedAlignError: a source sentence of a split begins with such a word.
         """
         padding = self.source_dictionary.pad()
         for split, loaded in self.datasets.items():
