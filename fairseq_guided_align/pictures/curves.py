@@ -172,7 +172,7 @@ def _label_ends(axes: Axes, ends: list[_End]) -> None:
 
 
 def _spread(heights: Sequence[float], line: float) -> list[float]:
-    """Ascending heights, moved as little as possible so that they are ``line`` apart. A moved group keeps its middle."""
+    """Ascending heights, moved as little as possible to be ``line`` apart. A group that is moved keeps its middle."""
     groups: list[list[float]] = []
 
     def lowest(group: list[float]) -> float:
