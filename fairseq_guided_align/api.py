@@ -31,8 +31,7 @@ from fairseq_guided_align.aligning.sentences import SentenceSplitter, sentence_s
 from fairseq_guided_align.aligning.translating import SearchWidth, SourceSegment, Translation, Translator
 from fairseq_guided_align.errors import AlignmentLengthError, GuidedAlignError
 from fairseq_guided_align.links.link import SentenceLinks
-from fairseq_guided_align.markup.carrying import DEFAULT_QUOTES
-from fairseq_guided_align.markup.carrying import KEEP as KEEP_PAIRS
+from fairseq_guided_align.markup.carrying import DEFAULT_QUOTES, KEEP_PAIRS
 from fairseq_guided_align.markup.kinds import markup_of
 from fairseq_guided_align.markup.segments import taken_apart
 from fairseq_guided_align.markup.settings import STOP, TagSettings, tag_settings

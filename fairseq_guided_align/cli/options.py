@@ -21,8 +21,7 @@ from fairseq_guided_align.files.progress import say
 from fairseq_guided_align.files.tsv import tsv_columns
 from fairseq_guided_align.links.symmetrisation import SYMMETRISATIONS
 from fairseq_guided_align.links.words import DEFAULT_SPLIT, WordSplits
-from fairseq_guided_align.markup.carrying import DEFAULT_QUOTES, PAIRS
-from fairseq_guided_align.markup.carrying import KEEP as KEEP_PAIRS
+from fairseq_guided_align.markup.carrying import DEFAULT_QUOTES, KEEP_PAIRS, PAIRS
 from fairseq_guided_align.markup.edges import QUOTE_SIDES
 from fairseq_guided_align.markup.kinds import DEFAULT_KINDS
 from fairseq_guided_align.markup.placeholders import READY_SETS

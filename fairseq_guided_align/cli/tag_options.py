@@ -8,7 +8,7 @@ from typing import Any
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.markup.term_files import read_terms
 
-TAGS = (
+TAG_OPTIONS = (
     "--placeholder", "--pairs", "--quotes", "--on-error", "--protect", "--terms", "--inflected-terms", "--report"
 )  # fmt: skip
 """How tags are carried, besides ``--markup``."""
@@ -17,7 +17,7 @@ TAGS = (
 def chosen_tags(args: argparse.Namespace) -> dict[str, Any]:
     """How tags are to be carried, as arguments of ``markup.settings.tag_settings``.
 
-    :param args: with ``--markup`` and the options of :data:`TAGS`.
+    :param args: with ``--markup`` and the options of :data:`TAG_OPTIONS`.
     :raises GuidedAlignError: options do not go together, or the list of terms cannot be read.
     """
     if args.inflected_terms and args.terms is None:

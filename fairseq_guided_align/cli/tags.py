@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from fairseq_guided_align.cli.argument_types import text_to_read, text_to_write
 from fairseq_guided_align.cli.options import MODEL, SENTENCEPIECE_MODELS, WORD_SPLIT, add, chosen_words, given_words
-from fairseq_guided_align.cli.tag_options import TAGS, chosen_tags
+from fairseq_guided_align.cli.tag_options import TAG_OPTIONS, chosen_tags
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.atomic import atomic_text
 from fairseq_guided_align.files.byte_lines import count_lines
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         )
     add(parser, *WORD_SPLIT, note="default: spaces; of a model: as the data folder says")
     add(parser, "--one-based")
-    add(parser, *TAGS)
+    add(parser, *TAG_OPTIONS)
     model = parser.add_argument_group("a model, instead of --links")
     model.add_argument(
         "--checkpoint",

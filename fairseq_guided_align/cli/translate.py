@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from fairseq_guided_align.cli.argument_types import text_to_read, text_to_write
 from fairseq_guided_align.cli.options import MODEL, SENTENCEPIECE_MODELS, WORD_SPLIT, add, given_words
-from fairseq_guided_align.cli.tag_options import TAGS, chosen_tags
+from fairseq_guided_align.cli.tag_options import TAG_OPTIONS, chosen_tags
 from fairseq_guided_align.errors import GuidedAlignError, MarkupError
 from fairseq_guided_align.files.arriving import arriving_lines
 from fairseq_guided_align.files.atomic import atomic_text
@@ -83,7 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     tags = parser.add_argument_group("tags and protected text")
     add(tags, "--markup", default=None, note="default: text without tags")
-    add(tags, *TAGS)
+    add(tags, *TAG_OPTIONS)
     model = parser.add_argument_group("model")
     add(model, *MODEL, *SENTENCEPIECE_MODELS, note=f" (default: as {SETTINGS_FILE} says)")
     add(model, "--subwords", choices=("sentencepiece", "words"))

@@ -33,39 +33,38 @@ PAIRS_AT_ONCE = 65536
 """Sentence pairs at a time, so that the Python lists stay small."""
 
 
-def symmetrise(forward: SentenceLinks, reverse: SentenceLinks, method: str) -> SentenceLinks:
+def symmetrise(forward: SentenceLinks, reverse: SentenceLinks, symmetrisation: str) -> SentenceLinks:
     """Links of one sentence pair out of two sets; for many pairs :func:`symmetrise_corpus` is faster.
 
     :param forward: links as (source, target).
     :param reverse: links of the same pair from the other direction, already turned to (source, target) with
         ``inverted()``.
-    :param method: one of :data:`SYMMETRISATIONS`.
+    :param symmetrisation: one of :data:`SYMMETRISATIONS`.
     :return: links with the mean of their weights in the sets that hold them, sure where either set says so.
-    :raises GuidedAlignError: ``method`` is not one of :data:`SYMMETRISATIONS`.
+    :raises GuidedAlignError: ``symmetrisation`` is not one of :data:`SYMMETRISATIONS`.
     """
-    return symmetrise_corpus(CorpusLinks.from_sentences([forward]), CorpusLinks.from_sentences([reverse]), method)[0]
+    one, other = (CorpusLinks.from_sentences([links]) for links in (forward, reverse))
+    return symmetrise_corpus(one, other, symmetrisation)[0]
 
 
-def symmetrise_corpus(forward: CorpusLinks, reverse: CorpusLinks, method: str) -> CorpusLinks:
+def symmetrise_corpus(forward: CorpusLinks, reverse: CorpusLinks, symmetrisation: str) -> CorpusLinks:
     """As :func:`symmetrise` for every sentence pair of a corpus.
 
-    :raises GuidedAlignError: ``method`` is not one of :data:`SYMMETRISATIONS`.
+    :raises GuidedAlignError: ``symmetrisation`` is not one of :data:`SYMMETRISATIONS`.
     :raises AlignmentLengthError: the two have different numbers of sentence pairs.
     :raises AlignmentRangeError: :data:`PAIRS_AT_ONCE` * sources * targets passes 2**63, beyond what int64 keys hold.
     """
-    if method not in SYMMETRISATIONS:
-        raise GuidedAlignError(f"expected a method out of {', '.join(SYMMETRISATIONS)}; got {method!r}")
+    if symmetrisation not in SYMMETRISATIONS:
+        raise GuidedAlignError(f"expected a symmetrisation out of {', '.join(SYMMETRISATIONS)}; got {symmetrisation!r}")
     if len(forward) != len(reverse):
         raise AlignmentLengthError(
             f"expected two directions of the same sentence pairs; got {len(forward)} forward and {len(reverse)} reverse"
         )
-    return CorpusLinks.concatenated(
-        _symmetrise_chunk(forward[start : start + PAIRS_AT_ONCE], reverse[start : start + PAIRS_AT_ONCE], method)
-        for start in range(0, len(forward), PAIRS_AT_ONCE)
-    )
+    parts = (slice(start, start + PAIRS_AT_ONCE) for start in range(0, len(forward), PAIRS_AT_ONCE))
+    return CorpusLinks.concatenated(_symmetrise_chunk(forward[part], reverse[part], symmetrisation) for part in parts)
 
 
-def _symmetrise_chunk(forward: CorpusLinks, reverse: CorpusLinks, method: str) -> CorpusLinks:
+def _symmetrise_chunk(forward: CorpusLinks, reverse: CorpusLinks, symmetrisation: str) -> CorpusLinks:
     sentences = len(forward)
     sentence = np.concatenate([forward.sentence(), reverse.sentence()])
     source = np.concatenate([forward.source, reverse.source]).astype(np.int64)
@@ -82,7 +81,7 @@ def _symmetrise_chunk(forward: CorpusLinks, reverse: CorpusLinks, method: str) -
     union, place = np.unique(keys, return_inverse=True)
     is_reverse = np.arange(len(keys)) >= len(forward.source)
     in_forward, in_reverse = (np.bincount(place[side], minlength=len(union)) > 0 for side in (~is_reverse, is_reverse))
-    taken = SYMMETRISATIONS[method](_Union(union, in_forward, in_reverse, sentences, block, stride))
+    taken = SYMMETRISATIONS[symmetrisation](_Union(union, in_forward, in_reverse, sentences, block, stride))
     summed = np.bincount(place, np.concatenate([forward.weights(), reverse.weights()]))
     weight = summed / (in_forward.astype(np.int64) + in_reverse)
     sure = np.zeros(len(union), dtype=bool)

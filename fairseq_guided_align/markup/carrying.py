@@ -22,8 +22,8 @@ from fairseq_guided_align.markup.units import Units, units_inside, units_of, wit
 from fairseq_guided_align.markup.word_places import places_of_words
 from fairseq_guided_align.markup.writing import written
 
-KEEP, SPLIT = "keep", "split"
-PAIRS = (KEEP, SPLIT)
+KEEP_PAIRS, SPLIT_PAIRS = "keep", "split"
+PAIRS = (KEEP_PAIRS, SPLIT_PAIRS)
 DEFAULT_QUOTES = INSIDE
 DEFAULT_SPANS = "weighed"
 
@@ -46,7 +46,7 @@ def transfer(
     markup: str = DEFAULT_KINDS,
     source_words: Sequence[str] | None = None,
     target_words: Sequence[str] | None = None,
-    pairs: str = KEEP,
+    pairs: str = KEEP_PAIRS,
     quotes: str = DEFAULT_QUOTES,
 ) -> Transferred:
     """The translation of a tagged segment with the tags of the segment.
@@ -85,7 +85,7 @@ def carried(
     markup: Markup,
     source_words: Sequence[Range] | None = None,
     target_words: Sequence[Range] | None = None,
-    pairs: str = KEEP,
+    pairs: str = KEEP_PAIRS,
     quotes: str = DEFAULT_QUOTES,
     spans: str = DEFAULT_SPANS,
 ) -> Transferred:
@@ -115,7 +115,7 @@ def carried(
         source_strings = source_units.strings()
         target_units = with_names_apart(target_units, source_strings, names_of(source_strings))
     segment = _segment(source_units, target_units, links, kept)
-    placed = place(elements_of(source, source_units), segment, Rules(SPANS[spans], quotes, pairs == SPLIT))
+    placed = place(elements_of(source, source_units), segment, Rules(SPANS[spans], quotes, pairs == SPLIT_PAIRS))
     text = written(placed, source, target_units, markup.written)
     return Transferred(text, tuple(sorted(_guessed(placed))))
 

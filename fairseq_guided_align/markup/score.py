@@ -52,14 +52,15 @@ class TagScoreCounts:
 
 TAG_COLUMNS = tuple(field.name for field in fields(TagScoreCounts))
 
-BROKEN, TEXT, TAGS = "is not well formed", "has another text", "has other tags"
+NOT_WELL_FORMED, OTHER_TEXT, OTHER_TAGS = "is not well formed", "has another text", "has other tags"
 """Why a segment is not consistent."""
 
 
 @dataclass(frozen=True)
 class SegmentScore:
     """:param counts: of this segment.
-    :param difference: one of :data:`BROKEN`, :data:`TEXT` and :data:`TAGS`, None of a consistent segment.
+    :param difference: one of :data:`NOT_WELL_FORMED`, :data:`OTHER_TEXT` and :data:`OTHER_TAGS`; None of a consistent
+        segment.
     """
 
     counts: TagScoreCounts
@@ -74,14 +75,14 @@ def score_segment(reference: TaggedText, scored: TaggedText | None) -> SegmentSc
     wanted_text, wanted = _in_single_spaces(reference)
     tags = len(wanted)
     if scored is None:
-        return SegmentScore(TagScoreCounts(segments=1, tags=tags), BROKEN)
+        return SegmentScore(TagScoreCounts(segments=1, tags=tags), NOT_WELL_FORMED)
     text, placed = _in_single_spaces(scored)
     if not wanted and not placed:
         return SegmentScore(TagScoreCounts(), None)
     if text != wanted_text:
-        return SegmentScore(TagScoreCounts(segments=1, tags=tags, well_formed=1), TEXT)
+        return SegmentScore(TagScoreCounts(segments=1, tags=tags, well_formed=1), OTHER_TEXT)
     if Counter(raw for raw, _ in placed) != Counter(raw for raw, _ in wanted):
-        return SegmentScore(TagScoreCounts(segments=1, tags=tags, well_formed=1), TAGS)
+        return SegmentScore(TagScoreCounts(segments=1, tags=tags, well_formed=1), OTHER_TAGS)
     return SegmentScore(
         TagScoreCounts(
             segments=1,

@@ -6,15 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from fairseq_guided_align.errors import GuidedAlignError
-from fairseq_guided_align.markup.carrying import DEFAULT_QUOTES, PAIRS
-from fairseq_guided_align.markup.carrying import KEEP as KEEP_PAIRS
+from fairseq_guided_align.markup.carrying import DEFAULT_QUOTES, KEEP_PAIRS, PAIRS
 from fairseq_guided_align.markup.edges import QUOTE_SIDES
 from fairseq_guided_align.markup.kinds import Markup, markup_of
 from fairseq_guided_align.markup.placeholders import READY_SETS, Finder, placeholder_finder
 from fairseq_guided_align.markup.protected import PROTECTED_KINDS, Terms, emails, numbers, urls
 
-STOP, KEEP, DROP_TAGS = "stop", "keep", "drop-tags"
-ON_ERROR = (STOP, KEEP, DROP_TAGS)
+STOP, KEEP_TAGS, DROP_TAGS = "stop", "keep", "drop-tags"
+ON_ERROR = (STOP, KEEP_TAGS, DROP_TAGS)
 
 
 @dataclass(frozen=True)
