@@ -157,7 +157,7 @@ def train_in_bfloat16_without_a_tpu() -> None:
 def remember_the_plateau() -> None:
     """Let ``--lr-scheduler reduce_lr_on_plateau`` remember in checkpoints for how long nothing has become better.
 
-    fairseq up to 0.12.3 keeps the best figure only, so each resumed run has its patience anew.
+    fairseq up to 0.12.3 keeps the best figure only, so each resumed run counts its patience from 0.
     """
     from fairseq.optim.lr_scheduler.reduce_lr_on_plateau import ReduceLROnPlateauLRSchedule as Schedule
 

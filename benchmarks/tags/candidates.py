@@ -7,7 +7,7 @@ from collections.abc import Callable
 from benchmarks.tags.corpus import LinkedMessage
 from benchmarks.tags.likely_spans import likely_span
 from benchmarks.tags.tagged import MARKUP
-from fairseq_guided_align.markup.carrying import DEFAULT_SPANS, KEEP, SPLIT, carried
+from fairseq_guided_align.markup.carrying import DEFAULT_SPANS, KEEP_PAIRS, SPLIT_PAIRS, carried
 from fairseq_guided_align.markup.edges import INSIDE, OUTSIDE
 from fairseq_guided_align.markup.linked_sentence import LinkedSentence
 from fairseq_guided_align.markup.spans import SPANS, hull
@@ -74,7 +74,7 @@ SPANS["most-links"] = most_links
 SPANS["likely"] = likely_span
 
 
-def _carrying(spans: str, pairs: str = KEEP, quotes: str = INSIDE) -> Candidate:
+def _carrying(spans: str, pairs: str = KEEP_PAIRS, quotes: str = INSIDE) -> Candidate:
     def candidate(message: LinkedMessage) -> str:
         return carried(
             message.tagged.source,
@@ -94,7 +94,7 @@ def _carrying(spans: str, pairs: str = KEEP, quotes: str = INSIDE) -> Candidate:
 DEFAULT = "default"
 CANDIDATES: dict[str, Candidate] = {
     "hull alone": plain_hull,
-    "tags copied along links": _carrying("hull", SPLIT),
+    "tags copied along links": _carrying("hull", SPLIT_PAIRS),
     "hull, our rules": _carrying("hull"),
     "most links, our rules": _carrying("most-links"),
     "likeliest span, our rules": _carrying("likely"),

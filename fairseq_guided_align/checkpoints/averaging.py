@@ -22,7 +22,7 @@ from fairseq_guided_align.files.byte_lines import PathLike
 from fairseq_guided_align.files.progress import say
 
 CHECKPOINT_NAMES = {"updates": re.compile(r"checkpoint_\d+_(\d+)\.pt"), "epochs": re.compile(r"checkpoint(\d+)\.pt")}
-"""Names of the checkpoints that fairseq writes every so many updates, and after each epoch. The number counts."""
+"""Names of the checkpoints that fairseq writes every so many updates, and after each epoch. The number says which is later."""
 
 MODEL_SETTINGS = (
     "task", "_name", "arch", "source_lang", "target_lang", "lang_pairs", "encoder_langtok", "decoder_langtok",
@@ -34,7 +34,7 @@ MODEL_SETTINGS = (
     "guided_alignment_layers", "guided_alignment_heads", "guided_alignment_reduction", "guided_alignment_position",
     "guided_alignment_unlinked", DICTIONARIES,
 )  # fmt: skip
-"""Settings on which depends what a model computes, and which links are read off it."""
+"""Settings that decide what a model computes, and which links are read off it."""
 
 AVERAGED = "averaged_checkpoints"
 """In the result's extra state: the names of the files."""

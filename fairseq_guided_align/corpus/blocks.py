@@ -87,19 +87,15 @@ def block_tasks(corpus: Corpus, models: Models, settings: PreprocessSettings) ->
 
 
 def cut_and_convert(task: BlockTask) -> CutBlock:
-    """One block of lines: its pieces, and the links between them."""
+    """One block of lines: its pieces, and the links between them; without the pairs that training leaves out."""
     corpus, settings = task.corpus, task.settings
     words, cut = zip(*(_cut(task, side) for side in (0, 1)))
-    keep = np.ones(len(cut[0].lengths), bool)
-    if corpus.is_training:
-        keep = _kept((cut[0].lengths, cut[1].lengths), settings)
-    # Before words and pieces are compared: in a pair that is left out, a difference is no error.
+    pairs = len(cut[0].lengths)
+    links = _word_links(task, pairs)
+    keep = _kept((cut[0].lengths, cut[1].lengths), settings) if corpus.is_training else np.ones(pairs, bool)
     rows = np.flatnonzero(keep)
-    links = CorpusLinks.empty(len(keep))
-    if task.links is not None:
-        assert corpus.links is not None
-        links = read_block_links(lines_of(task.links), corpus.links, task.first_line, settings.conversion)
-    if len(rows) < len(keep):
+    # Before words and pieces are compared: in a pair that is left out, a difference is no error.
+    if len(rows) < pairs:
         words, cut = tuple(_selected(lines, rows) for lines in words), tuple(side.select(keep) for side in cut)
         links = links.select(rows)
     coded, special_tokens = zip(*(cut[side].for_fairseq(own_symbols(settings, side)) for side in (0, 1)))
@@ -114,8 +110,15 @@ def cut_and_convert(task: BlockTask) -> CutBlock:
         (task.first_line + rows).tolist(),
     )
     counts.special_tokens = sum(special_tokens)
-    left_out = len(keep) - len(rows)
-    return CutBlock(list(words), pieces, list(coded), format_block(links), made, counts, left_out)
+    return CutBlock(list(words), pieces, list(coded), format_block(links), made, counts, len(keep) - len(rows))
+
+
+def _word_links(task: BlockTask, pairs: int) -> CorpusLinks:
+    """Links between words, as the file has them; none where the corpus has no file of links."""
+    if task.links is None:
+        return CorpusLinks.empty(pairs)
+    assert task.corpus.links is not None
+    return read_block_links(lines_of(task.links), task.corpus.links, task.first_line, task.settings.conversion)
 
 
 def _cut(task: BlockTask, side: int) -> tuple[bytes, CodedLines]:

@@ -78,7 +78,7 @@ class AlignmentReport:
 
     @property
     def errors(self) -> int:
-        """Number of things that stop training, or that it silently loses."""
+        """Number of problems that stop a training, or that cost it links silently."""
         nothing = not self.same_length or not self.links
         return (
             self.unreadable_lines

@@ -133,7 +133,7 @@ def priors_of_text(
     """The lines of a file of priors that say something of a text's words; eflomal holds them in memory.
 
     :param source: lines of words with single spaces between them.
-    :param target: likewise.
+    :param target: the same of the target.
     :param without: priors that are taken off the file's.
     """
     taken_off = {(prior.kind, prior.about): prior.seen for prior in without}

@@ -79,7 +79,7 @@ def why_not_in_chunks(weight: Tensor) -> str | None:
 def why_not_by_kernel(device: torch.device, dtype: torch.dtype, has_bias: bool) -> str | None:
     """Why our own kernel cannot stand between the products; None if it can.
 
-    :param dtype: what the products have operands of.
+    :param dtype: type of the operands of the products.
     :param has_bias: whether the output projection has one.
     """
     if has_bias:

@@ -69,7 +69,7 @@ class GoldEntries:
             attention, sizes = self.attention, torch.full((batch,), columns, device=self.attention.device)
         else:
             attention = self.attention * self.source_is_real.unsqueeze(1)
-            # A source without tokens has no links; 0 / 0 would be no number all the same.
+            # A source without tokens has no links, and would make 0 / 0, which is not a number.
             sizes = self.source_is_real.sum(dim=1).clamp(min=1)
         return guided_alignment_mean_squared_error(
             attention.flatten(0, 1), probabilities, self.rows, self.gold, sizes.repeat_interleave(width)

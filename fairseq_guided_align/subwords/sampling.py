@@ -24,16 +24,16 @@ from fairseq_guided_align.subwords.pieces import SPACE_MARK
 from fairseq_guided_align.subwords.sentencepiece_models import PieceEncoder
 
 ALPHA = "--subword-sampling-alpha"
-"""The option, as messages name it."""
+"""The option's name, for messages."""
 
 DEFAULT_ALPHA = 0.1
-"""SentencePiece's own."""
+"""SentencePiece's default."""
 
 UNKNOWN_PENALTY = 10.0
 """What SentencePiece takes off the lowest score for a character that has no piece."""
 
 WORDS_KEPT, LONGEST_KEPT, CUTS_KEPT = 20_000, 40, 16
-"""How many words, of how many characters at the most, it is remembered how to cut; and cuts of each in a BPE model."""
+"""Words whose cuts are kept in memory, their most characters, and the most cuts of each that a BPE model keeps."""
 
 
 @dataclass(frozen=True)
@@ -221,7 +221,7 @@ def bpe_cutters(scores: Mapping[str, float], alpha: float) -> Callable[[str], Cu
                 if len(results) < CUTS_KEPT:
                     results[left_out] = found
                 pieces, offers = found
-                # How many come up before the next that is left out is of a geometric distribution.
+                # The number of merges before the next one that is left out has a geometric distribution.
                 following += int(min(math.log(1 - chance.random()) * scale, offers))
                 if following >= offers:
                     return pieces

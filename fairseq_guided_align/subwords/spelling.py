@@ -169,8 +169,8 @@ def _nfkc(line: bytes) -> bytes | None:
 def _walk_bpe(words: Sequence[str], pieces: Sequence[str]) -> WordPieces | None:
     """Pieces of each word in turn; None if they differ.
 
-    Words may end in ``@@`` themselves. They may hold white space: fairseq splits pieces there, and may leave of a piece
-    nothing but its mark.
+    Words may end in ``@@`` themselves. They may hold white space: fairseq splits pieces there, and what is left of a
+    piece may be its mark alone.
     """
     counts = []
     position = 0

@@ -12,11 +12,11 @@ import pytest
 from fairseq_guided_align.errors import MarkupError
 from fairseq_guided_align.markup.kinds import markup_of
 from fairseq_guided_align.markup.score import (
-    BROKEN,
+    NOT_WELL_FORMED,
     TAG_COLUMNS,
     TAG_MEASURES,
-    TAGS,
-    TEXT,
+    OTHER_TAGS,
+    OTHER_TEXT,
     SegmentScore,
     counts_row,
     score_segment,
@@ -74,15 +74,15 @@ def test_consistent_segments_by_hand(reference: str, scored: str, placed: int, d
 @pytest.mark.parametrize(
     ("reference", "scored", "why"),
     [
-        ("a <b>c</b>", "a <b>d</b>", TEXT),
-        ("a <b>c</b>", "a<b>c</b>", TEXT),
-        ("<li>a</li><li>b</li>", "<li>a</li> <li>b</li>", TEXT),
-        ("a <b>c</b>", "a <i>c</i>", TAGS),
-        ("a <b>c</b>", "a c", TAGS),
-        ("a c", "a <b>c</b>", TAGS),
-        ("<i/>a", "<i/>a<i/>", TAGS),
-        ("a <b>c</b>", "a <b>c</i>", BROKEN),
-        ("a <b>c</b>", "a <b>c", BROKEN),
+        ("a <b>c</b>", "a <b>d</b>", OTHER_TEXT),
+        ("a <b>c</b>", "a<b>c</b>", OTHER_TEXT),
+        ("<li>a</li><li>b</li>", "<li>a</li> <li>b</li>", OTHER_TEXT),
+        ("a <b>c</b>", "a <i>c</i>", OTHER_TAGS),
+        ("a <b>c</b>", "a c", OTHER_TAGS),
+        ("a c", "a <b>c</b>", OTHER_TAGS),
+        ("<i/>a", "<i/>a<i/>", OTHER_TAGS),
+        ("a <b>c</b>", "a <b>c</i>", NOT_WELL_FORMED),
+        ("a <b>c</b>", "a <b>c", NOT_WELL_FORMED),
     ],
 )
 def test_all_tags_of_an_inconsistent_segment_are_wrong(reference: str, scored: str, why: str) -> None:
@@ -90,7 +90,7 @@ def test_all_tags_of_an_inconsistent_segment_are_wrong(reference: str, scored: s
     assert got.difference == why
     assert got.counts.segments == 1
     assert got.counts.tags == reference.count("<")
-    assert got.counts.well_formed == (why != BROKEN)
+    assert got.counts.well_formed == (why != NOT_WELL_FORMED)
     assert got.counts.placed == got.counts.whole == got.counts.consistent == got.counts.measured == 0
 
 
