@@ -22,7 +22,9 @@ from fairseq_guided_align.files.byte_lines import PathLike
 from fairseq_guided_align.files.progress import say
 
 CHECKPOINT_NAMES = {"updates": re.compile(r"checkpoint_\d+_(\d+)\.pt"), "epochs": re.compile(r"checkpoint(\d+)\.pt")}
-"""Names of the checkpoints that fairseq writes every so many updates, and after each epoch. The number says which is later."""
+"""Names of the checkpoints that fairseq writes every so many updates, and after each epoch; a later one has a larger
+number.
+"""
 
 MODEL_SETTINGS = (
     "task", "_name", "arch", "source_lang", "target_lang", "lang_pairs", "encoder_langtok", "decoder_langtok",

@@ -13,10 +13,10 @@ from fairseq_guided_align.errors import MarkupError
 from fairseq_guided_align.markup.kinds import markup_of
 from fairseq_guided_align.markup.score import (
     NOT_WELL_FORMED,
-    TAG_COLUMNS,
-    TAG_MEASURES,
     OTHER_TAGS,
     OTHER_TEXT,
+    TAG_COLUMNS,
+    TAG_MEASURES,
     SegmentScore,
     counts_row,
     score_segment,
