@@ -44,7 +44,16 @@ def test_help_lists_the_modules_of_the_folder(capsys: pytest.CaptureFixture[str]
     assert left("--help") == 0
     lines = capsys.readouterr().out.split("subcommands:\n")[1].split("\n\n")[0].splitlines()
     assert [line.split(maxsplit=1) for line in lines] == [list(row) for row in cli.COMMANDS.items()]
-    shared = {"--init--", "main", "options", "argument-types"}
+    shared = {
+        "--init--",
+        "main",
+        "argument-types",
+        "options",
+        "sampling-options",
+        "streams",
+        "tag-options",
+        "told-counts",
+    }
     files = {p.stem.replace("_", "-") for p in Path(cli.__file__).parent.glob("*.py")} - shared
     assert files == set(cli.COMMANDS)
     assert not any("\n" in line or not line for line in cli.COMMANDS.values())
