@@ -14,6 +14,10 @@ import pytest
 
 from fairseq_guided_align.cli.main import main
 from fairseq_guided_align.errors import GuidedAlignError
+from fairseq_guided_align.files.byte_lines import PathLike, count_lines, read_lines
+from fairseq_guided_align.links import reading
+from fairseq_guided_align.links.forms import FORM_NAMES, LinkForm
+from fairseq_guided_align.links.link import CorpusLinks, SentenceLinks
 from fairseq_guided_align.links.reading import read_link_file
 from fairseq_guided_align.links.store import LinkStore, links_path
 
@@ -111,6 +115,52 @@ def test_check_project_and_aer_read_both_forms_alike(corpus: Path, capsys: pytes
     assert "got 8 lines in" in capsys.readouterr().err
     assert main(["aer", f"{corpus}/system,{corpus}/system", f"{corpus}/train.naacl"]) == 2
     assert "train.naacl: NAACL word alignments do not say" in capsys.readouterr().err
+
+
+def read_json(path: PathLike, one_based: bool, sentences: int | None) -> tuple[CorpusLinks, str]:
+    base = int(one_based)
+    rows = [[(source - base, target - base) for source, target in json.loads(line)] for line in read_lines(path)]
+    return CorpusLinks.from_sentences(map(SentenceLinks.from_pairs, rows)), ""
+
+
+def test_a_new_form_is_a_row(corpus: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a form that has every pair, and whose positions count as the user says."""
+    row = LinkForm("JSON lines", "", lambda line: line.startswith(b"["), read_json, count_lines, has_every_pair=True)
+    monkeypatch.setattr(reading, "FORMS", (*reading.FORMS, row))
+    pairs = [[pair for pair, _ in zip(one.pairs(), range(2))] for one in read_link_file(corpus / "train.align")]
+    (corpus / "train.json").write_text("".join(json.dumps(one) + "\n" for one in pairs))
+    (corpus / "from-1").write_text("".join(json.dumps([(s + 1, t + 1) for s, t in one]) + "\n" for one in pairs))
+    (corpus / "train.plain").write_text("".join(" ".join(f"{s}-{t}" for s, t in one) + "\n" for one in pairs))
+    assert [one.pairs() for one in read_link_file(corpus / "train.json")] == pairs
+    assert read_link_file(corpus / "from-1", one_based=True) == read_link_file(corpus / "train.json")
+    scores, printed = [], []
+    for suffix in ("json", "plain"):
+        # A NAACL file lacks the last pair; its size comes from the file that has every pair.
+        assert main(["aer", f"{corpus}/train.{suffix}", f"{corpus}/train.naacl", "--json"]) == 0
+        scores.append(json.loads(capsys.readouterr().out))
+        assert main(["check", *files(corpus, suffix)]) == 0
+        printed.append(capsys.readouterr().out.replace(f"train.{suffix}", "train"))
+    assert scores[0] == scores[1]
+    assert printed[0] == printed[1]
+    (corpus / "longer.naacl").write_text(NAACL + "6 1 1\n")
+    assert main(["aer", f"{corpus}/train.json", f"{corpus}/longer.naacl"]) == 2
+    assert "expected links of the text's 5 sentence pairs; got one of pair 6" in capsys.readouterr().err
+    # Pairs are never added to a file that has every pair.
+    read = read_link_file(corpus / "train.json")
+    assert reading.with_missing_pairs(read, corpus / "train.json", 9) == read
+    # Shards need not be as many as those of the other file.
+    whole, half = f"{corpus}/train.json", f"{corpus}/half"
+    Path(half).write_text("".join((corpus / "train.json").read_text().splitlines(keepends=True)[:2]))
+    (corpus / "rest").write_text("".join((corpus / "train.json").read_text().splitlines(keepends=True)[2:]))
+    assert main(["aer", whole, f"{half},{corpus}/rest"]) == 0
+
+
+def test_help_names_every_form(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("aer", "binarize", "project", "tags", "view"):
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+        said = " ".join(capsys.readouterr().out.split())
+        assert all(name in said for name in FORM_NAMES.split(" or ")), command
 
 
 def test_a_folder_is_made_from_it(corpus: Path) -> None:
