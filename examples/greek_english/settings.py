@@ -72,8 +72,8 @@ MAIN = Settings(
     picture=1,
 )
 
-# Better links and a better translation, for twice the time. Two layers are guided, which gives links with one point less
-# AER, and the same BLEU (benchmarks/README.md).
+# Better links and a better translation, for twice the time. Two layers are guided: one point of AER less, and the same
+# BLEU (benchmarks/README.md).
 THOROUGH = replace(
     MAIN,
     updates=3000,
