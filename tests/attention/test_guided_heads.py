@@ -86,13 +86,19 @@ def test_tasks_without_their_links_are_refused(
 CHOICE = ["--guided-alignment-layers", "0", "--guided-alignment-heads", "1", "--guided-alignment-position", "next"]
 
 
+@pytest.fixture(scope="module")
+def old(made_up: MadeUpData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of 40 updates without guidance; do not write into its folder."""
+    folder = tmp_path_factory.mktemp("old")
+    train(made_up.binarised, folder, "--task", "translation", "--criterion", "cross_entropy", updates=40)
+    return folder / "checkpoint_last.pt"
+
+
 @pytest.mark.parametrize("way", ["finetune", "restore"])
-def test_an_unguided_checkpoint_is_trained_further_with_guidance(made_up: MadeUpData, tmp_path: Path, way: str) -> None:
+def test_an_unguided_checkpoint_is_trained_further_with_guidance(
+    made_up: MadeUpData, old: Path, tmp_path: Path, way: str
+) -> None:
     """It starts from the old weights, ends with better links, and the new checkpoint knows where they are."""
-    train(
-        made_up.binarised, tmp_path / "old", "--task", "translation", "--criterion", "cross_entropy", updates=40,
-    )  # fmt: skip
-    old = tmp_path / "old" / "checkpoint_last.pt"
     options: dict[str, list[object]] = {
         "finetune": ["--finetune-from-model", old],
         "restore": [
@@ -103,9 +109,7 @@ def test_an_unguided_checkpoint_is_trained_further_with_guidance(made_up: MadeUp
         made_up.binarised, tmp_path / "start", *options[way], *CHOICE, "--lr", 1e-12, "--disable-validation",
         updates=1 if way == "finetune" else 41,
     )  # fmt: skip
-    first, start = (
-        torch.load(tmp_path / folder / "checkpoint_last.pt", map_location="cpu") for folder in ("old", "start")
-    )
+    first, start = (torch.load(path, map_location="cpu") for path in (old, tmp_path / "start" / "checkpoint_last.pt"))
     for name, weight in first["model"].items():
         if not name.endswith((".weight", ".bias")):
             # fairseq 0.12.2 also keeps copies for its fused encoder layers, and memory that nobody ever sets

@@ -184,13 +184,13 @@ def test_a_second_process_that_fails_fails_the_run(made_up: MadeUpData, trained:
 
 @pytest.mark.slow
 def test_a_first_process_that_is_killed_fails_the_run(
-    made_up: MadeUpData, trained: TrainedModel, tmp_path: Path
+    made_up: MadeUpData, trained: TrainedModel, commands: Path, tmp_path: Path
 ) -> None:
     """Without anything to say, as when memory runs out. The folder of all parts was its own."""
     for name, path in zip("st", texts(made_up, "train")):
         (tmp_path / name).write_bytes(Path(path).read_bytes() * 100)
     processes = as_tasks(
-        [sys.executable, "-W", "ignore", "-m", MODULE],
+        [str(commands / PROGRAM)],
         ["extract", trained.checkpoint, "--source", tmp_path / "s", "--target", tmp_path / "t", *WORDS,
          "--output", tmp_path / "links"],
     )  # fmt: skip

@@ -202,11 +202,11 @@ def test_two_ranks_go_on_from_a_checkpoint(made_up: MadeUpData, tmp_path: Path) 
 
 @pytest.mark.slow
 def test_two_ranks_that_are_killed(made_up: MadeUpData, tmp_path: Path) -> None:
-    for name, moments in (("alone", [None]), ("killed", ['"num_updates": "9"', '"num_updates": "22"', None])):
+    for name, moments in (("alone", [None]), ("killed", ['"num_updates": "7"', '"num_updates": "17"', None])):
         for number, moment in enumerate(moments):
             logs = tmp_path / f"logs-{name}-{number}"
             logs.mkdir()
-            processes = start_two(logs, [of_two_ranks(made_up.binarised, tmp_path / name, 32)])
+            processes = start_two(logs, [of_two_ranks(made_up.binarised, tmp_path / name, 24)])
             if moment is None:
                 finish(logs, processes)
                 continue
