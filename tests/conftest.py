@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+import gc
+import json
 import logging
 import os
 from collections.abc import Iterator
@@ -45,6 +48,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files that take long come first: on several processors, the short ones fill up what is left at the end."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+def pytest_collection_finish() -> None:
+    """Modules and tests stay until the end: nobody need look for garbage among them, nor often among the rest."""
+    gc.freeze()
+    gc.set_threshold(10_000, 10, 10)
 
 
 @pytest.fixture(autouse=True)
@@ -115,16 +124,27 @@ def write_text(folder: Path, split: str, pairs: list[Any]) -> None:
 
 @pytest.fixture(scope="session")
 def trained(made_up: MadeUpData, tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
-    """A small guided model (2 decoder layers of 2 heads, the last layer's head 0 guided)."""
+    """A small guided model (2 decoder layers of 2 heads, the last layer's head 0 guided); do not write beside it.
+
+    Of several workers of pytest-xdist, the first that needs it trains it for all.
+    """
     from fairseq_runs import train
 
-    folder = tmp_path_factory.mktemp("trained")
-    log = train(
-        made_up.binarised, folder, "--batch-size", 32, "--lr", 0.01, "--log-interval", 25,
-        "--save-interval", 1000, "--validate-interval", 1000,
-        "--encoder-embed-dim", 32, "--decoder-embed-dim", 32,
-        updates=300,
-    )  # fmt: skip
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    folder /= "trained"
+    with open(folder.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "log.json").exists():
+            log = train(
+                made_up.binarised, folder, "--batch-size", 32, "--lr", 0.01, "--log-interval", 25,
+                "--save-interval", 1000, "--validate-interval", 1000,
+                "--encoder-embed-dim", 32, "--decoder-embed-dim", 32,
+                updates=300,
+            )  # fmt: skip
+            (folder / "log.json").write_text(json.dumps(log), encoding="utf-8")
+        log = json.loads((folder / "log.json").read_text(encoding="utf-8"))
     return TrainedModel(folder / "checkpoint_last.pt", log)
 
 

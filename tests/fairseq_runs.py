@@ -14,6 +14,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from quicker import quicken
+
 import fairseq_guided_align
 
 USER_DIR = str(Path(fairseq_guided_align.__file__).parent)
@@ -48,6 +50,7 @@ def run(main: str, *arguments: object) -> None:
     import importlib
 
     command = importlib.import_module(f"fairseq_cli.{main}")
+    quicken()
     fairseq_guided_align.register()
     with _as_started(f"fairseq-{main}", [str(one) for one in arguments]):
         command.cli_main()

@@ -95,6 +95,10 @@ def serve(server: socket.socket, tests: int) -> None:
     import fairseq  # noqa: F401
     import fairseq_cli.train  # noqa: F401
     import torch._dynamo  # noqa: F401  # Of every training
+    from quicker import quicken
+
+    quicken()
+    sys.path.remove(str(Path(__file__).parent))
 
     # Each program says how it logs
     logging.getLogger().handlers.clear()
@@ -166,6 +170,7 @@ def run(module: str, argv: list[str], folder: str, environment: dict[str, str], 
 
 def status_of(module: str) -> int:
     """What a process of its own would exit with."""
+    import atexit
     import runpy
     import traceback
 
@@ -179,11 +184,13 @@ def status_of(module: str) -> int:
     except BaseException as end:
         traceback.print_exc()
         status = 130 if isinstance(end, KeyboardInterrupt) else 1
+    # Among them, the one that ends the workers of a data loader. They find out by themselves only after seconds, and
+    # until then whoever reads the output waits for its end.
+    atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
     return status if isinstance(status, int) else int(status is not None)
 
 
 if __name__ == "__main__":
-    sys.path.pop(0)
     serve(socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2]))
