@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from fairseq_guided_align.demo.server import PageServer
@@ -17,6 +18,8 @@ def serving(page: str, policy: str, answer: Any) -> Iterator[PageServer]:
     :param answer: gives the answer to a question.
     """
     with PageServer(0) as server:
+        # How often it looks whether it shall end, in seconds
+        server.serve_forever = partial(server.serve_forever, 0.01)
         thread = threading.Thread(target=server.serve, args=(page, policy, answer))
         thread.start()
         try:

@@ -76,7 +76,7 @@ def page(browser: Any, server: PageServer) -> Iterator[Any]:
 
 def done(page: Any) -> str:
     """The page's message once it has its answer."""
-    WebDriverWait(page, 20).until(lambda _: texts(page, "#message") != ["Translating …"])
+    WebDriverWait(page, 20, 0.02).until(lambda _: texts(page, "#message") != ["Translating …"])
     return texts(page, "#message")[0]
 
 
@@ -216,7 +216,7 @@ def test_the_result_is_copied(page: Any, server: PageServer, tagged: str) -> Non
     page.execute_cdp_cmd("Browser.grantPermissions", {"origin": origin, "permissions": permissions})
     shown = translated(page, f"{tagged}\n\n{tagged}")
     css(page, "#copy")[0].click()
-    WebDriverWait(page, 20).until(lambda _: texts(page, "#message") == ["Copied."])
+    WebDriverWait(page, 20, 0.02).until(lambda _: texts(page, "#message") == ["Copied."])
     copied = page.execute_async_script("navigator.clipboard.readText().then(arguments[0])")
     assert copied == "\n".join([shown.splitlines()[0], "", shown.splitlines()[-1]])
 
