@@ -45,9 +45,10 @@ class TrainedModel:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that take long come first: on several processors, the short ones fill up what is left at the end."""
+    """Files that take long come first, then those that train: on several processors, short ones fill up the end."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    training = {item.path for item in items if "made_up" in getattr(item, "fixturenames", ())}
+    items.sort(key=lambda item: (item.path not in slow, item.path not in training))
 
 
 def pytest_collection_finish() -> None:
