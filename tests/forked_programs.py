@@ -95,9 +95,15 @@ def serve(server: socket.socket, tests: int) -> None:
     import fairseq  # noqa: F401
     import fairseq_cli.train  # noqa: F401
     import torch._dynamo  # noqa: F401  # Of every training
+    from fairseq import options
+    from fairseq.dataclass.utils import convert_namespace_to_omegaconf
     from quicker import quicken
 
     quicken()
+    # What nearly all options of nearly all commands say need not be parsed by each
+    convert_namespace_to_omegaconf(
+        options.parse_args_and_arch(options.get_training_parser(), ["data", "--arch", "transformer"])
+    )
     sys.path.remove(str(Path(__file__).parent))
 
     # Each program says how it logs
@@ -170,7 +176,7 @@ def run(module: str, argv: list[str], folder: str, environment: dict[str, str], 
 
 def status_of(module: str) -> int:
     """What a process of its own would exit with."""
-    import atexit
+    import multiprocessing
     import runpy
     import traceback
 
@@ -184,9 +190,11 @@ def status_of(module: str) -> int:
     except BaseException as end:
         traceback.print_exc()
         status = 130 if isinstance(end, KeyboardInterrupt) else 1
-    # Among them, the one that ends the workers of a data loader. They find out by themselves only after seconds, and
-    # until then whoever reads the output waits for its end.
-    atexit._run_exitfuncs()
+    # As an interpreter does at its exit. Workers of a data loader notice by themselves only after seconds that they are
+    # alone, and until then whoever reads the output waits for its end.
+    for process in multiprocessing.active_children():
+        if process.daemon:
+            process.terminate()
     sys.stdout.flush()
     sys.stderr.flush()
     return status if isinstance(status, int) else int(status is not None)
