@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -141,10 +142,16 @@ class _Work:
 
 
 class _Task(NamedTuple):
+    """Sentence pairs to align.
+
+    :param lines: their numbers in the text, from 1.
+    :param blocks: lines of source and target.
+    """
+
     work: _Work
     name: str
-    first_line: int
-    blocks: list[Block]
+    lines: Sequence[int]
+    blocks: Sequence[Block]
 
 
 def align_in_chunks(text: ChunkedText, outputs: Outputs, jobs: int, part: Part) -> ChunkCounts | None:
@@ -203,13 +210,13 @@ def _key(*parts: bytes) -> str:
 
 
 class _Sample(NamedTuple):
-    """Pairs at the same distance from each other, aligned in pieces of as many pairs as a chunk has.
+    """Pairs at the same distance from each other, aligned all at once.
 
-    :param pieces: their names, in the order of the text.
+    :param name: what its files are named after.
     """
 
     pairs: int
-    pieces: tuple[str, ...]
+    name: str
 
 
 def _with_priors(work: _Work, jobs: int) -> _Work:
@@ -221,46 +228,26 @@ def _with_priors(work: _Work, jobs: int) -> _Work:
     if text.chunks == 1:
         return work
     pairs = min(text.sample_pairs, text.pairs)
-    say(f"learning priors from {pairs} of {text.pairs} sentence pairs")
-    pieces: list[str] = []
-    with (
-        line_counter("learn", pairs) as bar,
-        closing(map_in_order(_align_piece, _piece_tasks(work, pairs, pieces, bar), jobs, ahead=1)) as done,
-    ):
-        for counts in done:
-            bar.update(counts.pairs)
-    key = _key(*(piece.encode() for piece in pieces))
-    path = work.file(f"sample.{key}", PRIORS)
-    if not path.exists():
-        write_priors(path, merge_priors([work.file(piece, PRIORS) for piece in pieces], work.folder))
-    return replace(work, priors=path, made_from=key.encode(), sample=_Sample(pairs, tuple(pieces)))
+    say(f"learning priors from {pairs} of {text.pairs} sentence pairs; eflomal says nothing until it is done")
+    task = _sample_task(work, pairs)
+    if not work.file(task.name, PRIORS).exists():
+        # In a process of its own where chunks have such: its memory is free again before they begin.
+        list(map_in_order(_align_sample, [task], jobs))
+    priors = work.file(task.name, PRIORS)
+    return replace(work, priors=priors, made_from=task.name.encode(), sample=_Sample(pairs, task.name))
 
 
-def _piece_tasks(work: _Work, pairs: int, pieces: list[str], bar: Any) -> Iterator[_Task]:
-    """The pieces of the sample that are not done. Parameters as :func:`_tasks`."""
-    for blocks in _piece_blocks(work.text, pairs):
-        name = f"sample{len(pieces):07}.{_key(work.made_from, *blocks)}"
-        pieces.append(name)
-        if work.file(name, PRIORS).exists():
-            _begin_at(bar, count_line_feeds(blocks[0]))
-        else:
-            yield _Task(work, name, 1, list(blocks))
-
-
-def _piece_blocks(text: ChunkedText, pairs: int) -> Iterator[list[bytes]]:
-    """Lines of source and target of each piece."""
+def _sample_task(work: _Work, pairs: int) -> _Task:
+    text = work.text
     sides: tuple[list[bytes], list[bytes]] = [], []
     for first_line, blocks in read_blocks_together([text.source, text.target], LINES_IN_BLOCK):
-        inside = _sampled(text.pairs, pairs, first_line, count_line_feeds(blocks[0]))
+        _, inside = _sampled(text.pairs, pairs, first_line, count_line_feeds(blocks[0]))
         for side, block in zip(sides, blocks):
             lines = block.split(b"\n")
-            side += [lines[number] + b"\n" for number in inside[1]]
-        while len(sides[0]) >= text.chunk_pairs:
-            yield [b"".join(side[: text.chunk_pairs]) for side in sides]
-            for side in sides:
-                del side[: text.chunk_pairs]
-    if sides[0]:
-        yield [b"".join(side) for side in sides]
+            side += [lines[number] + b"\n" for number in inside]
+    joined = [b"".join(side) for side in sides]
+    numbers = [number + 1 for number in _sampled(text.pairs, pairs, 1, text.pairs)[1]]
+    return _Task(work, f"sample.{_key(work.made_from, *joined)}", numbers, joined)
 
 
 def _sampled(of: int, pairs: int, first_line: int, lines: int) -> tuple[range, list[int]]:
@@ -274,7 +261,7 @@ def _sampled(of: int, pairs: int, first_line: int, lines: int) -> tuple[range, l
     return range(begin, end), [number * of // pairs - before for number in range(begin, end)]
 
 
-def _align_piece(task: _Task) -> ChunkCounts:
+def _align_sample(task: _Task) -> ChunkCounts:
     return _align_block(task, (FORWARD, REVERSE, PRIORS))
 
 
@@ -283,14 +270,11 @@ def _own_priors(work: _Work, first_line: int, source: list[str], target: list[st
     if work.sample is None:
         return
     numbers, rows = _sampled(work.text.pairs, work.sample.pairs, first_line, len(source))
-    size = work.text.chunk_pairs
-    links: dict[str, list[str]] = {FORWARD: [], REVERSE: []}
-    for piece in range(numbers.start // size, -(-numbers.stop // size)):
-        for kind, lines in links.items():
-            with open(work.file(work.sample.pieces[piece], kind)) as stream:
-                lines += list(stream)[max(0, numbers.start - piece * size) : numbers.stop - piece * size]
-    pairs = [(source[row], target[row]) for row in rows]
-    yield from count_priors(eflomal_package(), pairs, links[FORWARD], links[REVERSE])
+    links = []
+    for kind in (FORWARD, REVERSE):
+        with open(work.file(work.sample.name, kind)) as stream:
+            links.append(list(islice(stream, numbers.start, numbers.stop)))
+    yield from count_priors(eflomal_package(), [(source[row], target[row]) for row in rows], *links)
 
 
 # --- chunks -----------------------------------------------------------------------------------------------------------
@@ -306,17 +290,13 @@ def _tasks(work: _Work, part: Part, names: list[str], bar: Any) -> Iterator[_Tas
     for first_line, blocks in locate_blocks_together([text.source, text.target], text.chunk_pairs):
         name = f"{len(names):07}.{_key(work.made_from, *map(lines_of, blocks))}"
         names.append(name)
+        lines = range(first_line, min(first_line + text.chunk_pairs, text.pairs + 1))
         if part.has(len(names) - 1, text.chunks):
             if not work.file(name, DONE).exists():
-                yield _Task(work, name, first_line, list(blocks))
+                yield _Task(work, name, lines, blocks)
                 continue
-            _begin_at(bar, min(text.chunk_pairs, text.pairs - first_line + 1))
-
-
-def _begin_at(bar: Any, done: int) -> None:
-    """Count what was done before, so that the time that is left is told from what is done now."""
-    bar.initial += done
-    bar.update(done)
+            bar.initial += len(lines)  # So that the time that is left is told from what is done now
+            bar.update(len(lines))
 
 
 def _align_chunk(task: _Task) -> ChunkCounts:
@@ -330,7 +310,7 @@ def _align_block(task: _Task, wanted: tuple[str, ...]) -> ChunkCounts:
     """Align some sentence pairs and write the wanted kinds of files, the last of them last."""
     work, text = task.work, task.work.text
     source, target = (
-        _words(lines_of(block), path, task.first_line, word_split)
+        _words(lines_of(block), path, task.lines, word_split)
         for block, path, word_split in zip(task.blocks, (text.source, text.target), text.word_splits)
     )
     seen = AlignerInput()
@@ -339,7 +319,7 @@ def _align_block(task: _Task, wanted: tuple[str, ...]) -> ChunkCounts:
         paths = {kind: Path(own) / kind for kind in (LINKS, FORWARD, REVERSE, PRIORS)}
         priors = None
         if work.priors is not None:
-            known = _own_priors(work, task.first_line, source, target)
+            known = _own_priors(work, task.lines[0], source, target)
             priors = priors_of_text(work.priors, source, target, known)
         aligned = align_with_eflomal(source, target, text.settings, seen, paths[FORWARD], paths[REVERSE], priors)
         with open(paths[LINKS], "wb") as stream:
@@ -356,10 +336,15 @@ def _align_block(task: _Task, wanted: tuple[str, ...]) -> ChunkCounts:
     return ChunkCounts(seen.sentences, links, with_links, len(seen.too_long))
 
 
-def _words(block: bytes, path: PathLike, first_line: int, word_split: str) -> list[str]:
-    """The lines, words with single spaces between them, as eflomal counts them."""
-    lines = enumerate(block.split(b"\n")[:-1], start=first_line)
-    return [spaced(split_words(decode_line(line, path, number), word_split)) for number, line in lines]
+def _words(block: bytes, path: PathLike, lines: Sequence[int], word_split: str) -> list[str]:
+    """The lines, words with single spaces between them, as eflomal counts them.
+
+    :param lines: their numbers in the file.
+    """
+    return [
+        spaced(split_words(decode_line(line, path, number), word_split))
+        for number, line in zip(lines, block.split(b"\n"))
+    ]
 
 
 # --- the whole --------------------------------------------------------------------------------------------------------

@@ -62,7 +62,7 @@ def test_lines_are_those_of_the_input(text: Path, tmp_path: Path, capsys: pytest
     more = ["--forward-output", str(tmp_path / "f.xz"), "--reverse-output", str(tmp_path / "r")]
     assert main(command(text, out, "--chunk-pairs=70", "--sample-pairs=100", "--jobs=2", *more)) == 0
     said = capsys.readouterr().err
-    assert "aligning 300 sentence pairs in 5 chunks\nlearning priors from 100 of 300 sentence pairs\n" in said
+    assert "aligning 300 sentence pairs in 5 chunks\nlearning priors from 100 of 300 sentence pairs; eflomal" in said
     assert f"{out}: 300 sentence pairs, 300 with links; {len(read_links(out).source)} links\n" in said
     assert wrong(out, text) < 0.1
     assert len(read_links(tmp_path / "f.xz")) == len(read_links(tmp_path / "r")) == PAIRS
@@ -233,6 +233,7 @@ def test_what_is_wrong_is_said(text: Path, tmp_path: Path, capsys: pytest.Captur
         (["--chunk-pairs=5", f"--target={text / 't'}"], "expected files with the same number of lines"),
         (["--chunk-pairs=5", f"--source={tmp_path / 'none'}", f"--target={tmp_path / 'none'}"], "both texts are empty"),
         (["--chunk-pairs=3", "--sample-pairs=2"], f"{tmp_path / 't'}:9: expected UTF-8 text; got byte 0xff"),
+        (["--chunk-pairs=3", "--sample-pairs=5"], f"{tmp_path / 't'}:9: expected UTF-8 text; got byte 0xff"),
     ):  # fmt: skip
         assert main([*command(tmp_path, out), *options]) == 2, options
         assert message in capsys.readouterr().err, options
@@ -256,10 +257,9 @@ def test_what_the_sample_learnt_from_a_chunk_is_no_evidence_in_it(text: Path, tm
         work = chunks._with_priors(chunks._Work(folder, whole, None, b"", ()), 1)
         assert work.priors is not None
         chosen = [number * PAIRS // sample for number in range(sample)]
-        pieces = sorted(folder.glob("sample0*.priors"))
-        assert len(pieces) == -(-sample // 50)
-        links = [[line for piece in pieces for line in piece.with_suffix(f".{kind}").read_text().splitlines()]
-                 for kind in ("forward", "reverse")]  # fmt: skip
+        (priors,) = folder.glob("*.priors")
+        links = [priors.with_suffix(f".{kind}").read_text().splitlines() for kind in ("forward", "reverse")]
+        assert len(links[0]) == len(links[1]) == sample
         for first in range(0, PAIRS, 50):
             source, target = (side[first : first + 50] for side in rows)
             others = [at for at, number in enumerate(chosen) if not first <= number < first + 50]
