@@ -6,12 +6,13 @@ import argparse
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
-from fairseq_guided_align.cli.argument_types import text_to_read, text_to_write
-from fairseq_guided_align.cli.options import WORD_SPLIT, add, add_old_name, chosen_words, text_of_columns
+from fairseq_guided_align.cli.argument_types import count, text_to_write
+from fairseq_guided_align.cli.options import WORD_SPLIT, add, add_old_name, chosen_chunks, chosen_words, text_of_columns
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.atomic import atomic_text
 from fairseq_guided_align.files.byte_lines import count_lines, raise_length_error, read_lines
@@ -25,7 +26,7 @@ from fairseq_guided_align.links.aligner import (
     align_with_eflomal,
     spaced,
 )
-from fairseq_guided_align.links.chunks import SAMPLE_PAIRS, ChunkCounts, ChunkedText, Outputs, Part, align_in_chunks
+from fairseq_guided_align.links.chunks import WHOLE, ChunkCounts, Chunking, Outputs, Part, align_in_chunks
 from fairseq_guided_align.links.link import CorpusLinks
 from fairseq_guided_align.links.pharaoh import format_block
 from fairseq_guided_align.links.symmetrisation import SYMMETRISATIONS
@@ -71,33 +72,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         )
     add(parser, "--also-pieces")
     large = parser.add_argument_group("large text, and what was learnt from other text")
-    large.add_argument(
-        "--chunk-pairs",
-        type=_count,
-        metavar="N",
-        help="align this many sentence pairs at a time; chunks that are done lie in .OUTPUT.parts, so that the same"
-        " command goes on after an interruption (default: all at once)",
-    )
-    large.add_argument("--jobs", type=_count, metavar="J", help="chunks aligned at the same time (default: 1)")
-    large.add_argument(
-        "--sample-pairs",
-        type=_count,
-        metavar="N",
-        help="sentence pairs, spread over the text, from which the priors of all chunks are learnt first (default:"
-        f" {SAMPLE_PAIRS:,}, or as many as in a chunk where that is more)",
-    )
-    large.add_argument(
-        "--priors",
-        metavar="FILE",
-        type=text_to_read,
-        help="begin with eflomal's priors of other text, in place of a sample",
-    )
-    large.add_argument(
-        "--save-priors",
-        metavar="FILE",
-        type=text_to_write,
-        help="write the priors of this text here, those of --priors included, for --priors of text to come",
-    )
+    add(large, "--chunk-pairs", note="OUTPUT")
+    large.add_argument("--jobs", type=count, metavar="J", help="chunks aligned at the same time (default: 1)")
+    add(large, "--sample-pairs", "--priors", "--save-priors")
     large.add_argument(
         "--part",
         metavar="K/N",
@@ -105,12 +82,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="align only the chunks of part K of N, from 1, on a disk that all share; the part that ends last writes"
         " OUTPUT; slurm: as the variables of a SLURM job array say",
     )
-
-
-def _count(argument: str) -> int:
-    if not argument.isdecimal() or not int(argument):
-        raise argparse.ArgumentTypeError(f"expected a number of at least 1; got {argument!r}")
-    return int(argument)
 
 
 def _part(argument: str) -> Part:
@@ -133,17 +104,15 @@ def _part(argument: str) -> Part:
 def run(args: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
     settings = AlignerSettings(args.symmetrisation, args.model, args.samplers, args.length, args.null_prior)
+    chunking = chosen_chunks(args)
     if args.chunk_pairs is None:
-        given = [name for name in ("jobs", "sample_pairs", "part") if getattr(args, name) is not None]
+        given = [name for name in ("jobs", "part") if getattr(args, name) is not None]
         if given:
-            raise GuidedAlignError(f"--{given[0].replace('_', '-')} goes with --chunk-pairs")
-    if args.priors is not None and args.sample_pairs is not None:
-        raise GuidedAlignError("--sample-pairs: of priors that are learnt; --priors gives them")
-    chunked = [name for name in ("chunk_pairs", "priors", "save_priors") if getattr(args, name) is not None]
-    if args.also_pieces and chunked:
-        raise GuidedAlignError(f"--also-pieces does not go with --{chunked[0].replace('_', '-')}")
-    with _text(args) as (source, target):
-        return (_align_in_chunks if chunked else _align)(args, settings, source, target)
+            raise GuidedAlignError(f"--{given[0]} goes with --chunk-pairs")
+    with _text(args) as text:
+        if chunking is None:
+            return _align(args, settings, *text)
+        return _align_in_chunks(args, settings, chunking, *text)
 
 
 @contextmanager
@@ -196,28 +165,23 @@ def _words(path: PathLike, word_split: str) -> Iterator[str]:
 
 
 def _align_in_chunks(
-    args: argparse.Namespace, settings: AlignerSettings, source_path: PathLike, target_path: PathLike
+    args: argparse.Namespace,
+    settings: AlignerSettings,
+    chunking: Chunking,
+    source_path: PathLike,
+    target_path: PathLike,
 ) -> int:
     with ExitStack() as stack:
         source, target = (stack.enter_context(readable_again(path)) for path in (source_path, target_path))
-        priors = None if args.priors is None else stack.enter_context(readable_again(args.priors))
+        if chunking.priors is not None:
+            chunking = replace(chunking, priors=stack.enter_context(readable_again(chunking.priors)))
         pairs = count_lines(source)
         if count_lines(target) != pairs:
             raise_length_error([source, target])
-        chunk = args.chunk_pairs or max(1, pairs)
-        text = ChunkedText(
-            source,
-            target,
-            pairs,
-            chosen_words(args),
-            settings,
-            chunk,
-            args.sample_pairs or max(chunk, SAMPLE_PAIRS),
-            priors,
-        )
-        outputs = Outputs(args.output, args.forward_output, args.reverse_output, args.save_priors)
+        text = chunking.text(source, target, pairs, chosen_words(args), settings)
+        outputs = Outputs(args.output, args.forward_output, args.reverse_output, chunking.save_priors)
         say(f"aligning {pairs} sentence pairs in {text.chunks} chunks")
-        counts = align_in_chunks(text, outputs, args.jobs or 1, args.part or Part(1, 1))
+        counts = align_in_chunks(text, outputs, args.jobs or 1, args.part or WHOLE)
         if counts is not None:
             _tell(args.output, counts)
     return 0

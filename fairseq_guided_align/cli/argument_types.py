@@ -77,6 +77,13 @@ def piece_sizes(argument: str) -> list[int]:
     return list(map(int, parts))
 
 
+def count(argument: str) -> int:
+    """A whole number of at least 1."""
+    if not argument.isdecimal() or not int(argument):
+        raise argparse.ArgumentTypeError(f"expected a number of at least 1; got {argument!r}")
+    return int(argument)
+
+
 def fraction(argument: str) -> float:
     """A number from 0 to 1."""
     number = float(argument)

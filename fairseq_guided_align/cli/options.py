@@ -9,6 +9,7 @@ from typing import Any
 
 from fairseq_guided_align.cli.argument_types import (
     column_numbers,
+    count,
     fraction,
     piece_sizes,
     text_to_read,
@@ -19,6 +20,7 @@ from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.opening import CopiedText, PathLike
 from fairseq_guided_align.files.progress import say
 from fairseq_guided_align.files.tsv import tsv_columns
+from fairseq_guided_align.links.chunks import SAMPLE_PAIRS, Chunking
 from fairseq_guided_align.links.symmetrisation import SYMMETRISATIONS
 from fairseq_guided_align.links.words import DEFAULT_SPLIT, WordSplits
 from fairseq_guided_align.markup.carrying import DEFAULT_QUOTES, KEEP_PAIRS, PAIRS
@@ -67,6 +69,22 @@ SHARED: dict[str, dict[str, Any]] = {
         "help": "align the text in subword pieces, too, once for each of these numbers of pieces (SentencePiece models"
         " are made of the text), and link what at least half of all alignments link; on little text the links are"
         " clearly better, for several times the time; a good choice is 8000,4000,2000{note}",
+    },
+    # Large text.
+    "--chunk-pairs": {
+        "type": count, "metavar": "N",
+        "help": "align this many sentence pairs at a time; chunks that are done lie in .{note}.parts, so that the same"
+        " command goes on after an interruption (default: all at once)",
+    },
+    "--sample-pairs": {
+        "type": count, "metavar": "N",
+        "help": "sentence pairs, spread over the text, that are aligned first and all at once: the priors of all chunks"
+        f" are learnt from them (default: {SAMPLE_PAIRS:,}, or as many as in a chunk where that is more)",
+    },
+    "--priors": {**_TEXT, "help": "begin with eflomal's priors of other text, in place of a sample"},
+    "--save-priors": {
+        "metavar": "FILE", "type": text_to_write,
+        "help": "write the priors of this text here, those of --priors included, for --priors of text to come",
     },
     # Words and pieces.
     "--word-split": {
@@ -150,6 +168,24 @@ SHORT = {"--source-lang": "-s", "--target-lang": "-t", "--output": "-o"}
 LINK_READING = ("--one-based", "--inverted", "--max-dropped")
 SENTENCEPIECE_MODELS = ("--source-sentencepiece-model", "--target-sentencepiece-model")
 MODEL = ("--data", "--lang-pair", "--device")
+CHUNKS = ("--chunk-pairs", "--sample-pairs", "--priors", "--save-priors")
+
+
+def chosen_chunks(args: argparse.Namespace) -> Chunking | None:
+    """How a large text is aligned, by the options of :data:`CHUNKS`; None: all at once and without priors.
+
+    :raises GuidedAlignError: options do not go together.
+    """
+    if args.sample_pairs is not None and args.chunk_pairs is None:
+        raise GuidedAlignError("--sample-pairs goes with --chunk-pairs")
+    if args.sample_pairs is not None and args.priors is not None:
+        raise GuidedAlignError("--sample-pairs: of priors that are learnt; --priors gives them")
+    chunked = [name for name in ("chunk_pairs", "priors", "save_priors") if getattr(args, name) is not None]
+    if args.also_pieces and chunked:
+        raise GuidedAlignError(f"--also-pieces does not go with --{chunked[0].replace('_', '-')}")
+    if not chunked:
+        return None
+    return Chunking(args.chunk_pairs, args.sample_pairs, args.priors, args.save_priors)
 
 
 def given_words(args: argparse.Namespace) -> tuple[str | None, str | None]:

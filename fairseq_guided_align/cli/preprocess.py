@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 from contextlib import ExitStack
+from dataclasses import replace
 
 from fairseq_guided_align.cli.argument_types import folder_to_write, named_text_to_read
 from fairseq_guided_align.cli.options import (
+    CHUNKS,
     LINK_READING,
     SENTENCEPIECE_MODELS,
     WORD_SPLIT,
     add,
+    chosen_chunks,
     chosen_words,
     text_of_columns,
 )
@@ -21,6 +24,7 @@ from fairseq_guided_align.corpus.preprocessing import preprocess
 from fairseq_guided_align.corpus.subword_links import ConversionSettings
 from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.arguments import name_and_file
+from fairseq_guided_align.files.copies import readable_again
 from fairseq_guided_align.files.opening import CopiedText
 from fairseq_guided_align.files.progress import say
 from fairseq_guided_align.files.workers import keep_freed_memory
@@ -120,6 +124,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     add(links, "--also-pieces", note=", with --aligner")
 
+    large = parser.add_argument_group(
+        "large text, with --aligner",
+        "as in `align`; as many chunks are aligned at the same time as --workers says",
+    )
+    add(large, "--chunk-pairs", note="DIR")
+    add(large, "--sample-pairs", "--priors", "--save-priors")
+
     cleaning = parser.add_argument_group("training pairs to leave out, with their links")
     cleaning.add_argument("--max-pieces", type=int, metavar="N", help="with more pieces on a side, or with none")
     cleaning.add_argument(
@@ -141,9 +152,15 @@ def run(args: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
     keep_freed_memory()
     settings = _settings(args)
+    chunking = settings.chunking
     prefixes = {split: split_prefixes(getattr(args, f"{split}pref") or "", args.source_lang) for split in SPLITS}
     with ExitStack() as stack:
+        if chunking is not None and chunking.priors is not None:
+            priors = stack.enter_context(readable_again(chunking.priors))
+            settings = replace(settings, chunking=replace(chunking, priors=priors))
         corpora = find_corpora(prefixes, settings, _columns(args, stack))
+        if args.save_priors is not None and all(corpus.links is not None for corpus in corpora):
+            raise GuidedAlignError("--save-priors: of text that is aligned; all splits have links")
         preprocess(corpora, args.destdir, settings)
     say(f"{args.destdir}: complete")
     if settings.sampling is not None and settings.sampling.cuts > 1:
@@ -185,10 +202,11 @@ def _settings(args: argparse.Namespace) -> PreprocessSettings:
         raise GuidedAlignError("--joined-dictionary: give both models or none; one given model can be given twice")
     if args.joined_dictionary and args.srcdict and args.tgtdict:
         raise GuidedAlignError("--joined-dictionary: give --srcdict or --tgtdict, not both")
-    if args.symmetrisation and not args.aligner:
-        raise GuidedAlignError("--symmetrisation goes with --aligner")
-    if args.also_pieces and not args.aligner:
-        raise GuidedAlignError("--also-pieces goes with --aligner")
+    chunking = chosen_chunks(args)
+    if not args.aligner:
+        for option in ("--symmetrisation", "--also-pieces", *CHUNKS):
+            if getattr(args, option[2:].replace("-", "_")):
+                raise GuidedAlignError(f"{option} goes with --aligner")
     if args.max_pieces is not None and args.max_pieces < 1:
         raise GuidedAlignError(f"--max-pieces: expected 1 or more; got {args.max_pieces}")
     if args.max_ratio is not None and not args.max_ratio >= 1:
@@ -222,6 +240,7 @@ def _settings(args: argparse.Namespace) -> PreprocessSettings:
         max_ratio=args.max_ratio,
         aligner=aligner,
         aligner_pieces=args.also_pieces,
+        chunking=chunking,
         allow_missing=args.allow_missing_alignments,
         keep_text=not args.discard_text,
         workers=args.workers,

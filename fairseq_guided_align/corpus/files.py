@@ -14,6 +14,7 @@ from fairseq_guided_align.files.arguments import between_commas
 from fairseq_guided_align.files.byte_lines import PathLike, count_lines, raise_length_error
 from fairseq_guided_align.files.compression import plain_or_compressed
 from fairseq_guided_align.links.aligner import AlignerSettings
+from fairseq_guided_align.links.chunks import Chunking
 from fairseq_guided_align.subwords.sampling import Sampling
 
 SPLITS = ("train", "valid", "test")
@@ -34,6 +35,7 @@ class PreprocessSettings:
     :param aligner: makes the links of splits that have none; None to do without.
     :param aligner_pieces: sizes that ``subwords.aligned_pieces.align_words_and_pieces`` takes; with none, the aligner
         sees words alone.
+    :param chunking: how the aligner takes a large text; None: all at once and without priors.
     :param allow_missing: splits without links are an error otherwise.
     :param sampling: how training text is cut at random; None: the models' best cut. Other text always gets that.
     """
@@ -53,6 +55,7 @@ class PreprocessSettings:
     max_ratio: float | None = None
     aligner: AlignerSettings | None = None
     aligner_pieces: Sequence[int] = ()
+    chunking: Chunking | None = None
     allow_missing: bool = False
     keep_text: bool = True
     workers: int = 1

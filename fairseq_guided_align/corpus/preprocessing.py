@@ -9,6 +9,7 @@ folders of its own inside, see ``cut_folders``. The folder is made under another
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, replace
@@ -21,7 +22,7 @@ from fairseq_guided_align.corpus.blocks import Models
 from fairseq_guided_align.corpus.cut_folders import CutFolder, folders_of_cuts
 from fairseq_guided_align.corpus.files import Corpus, PreprocessSettings, check_dictionaries, check_lengths
 from fairseq_guided_align.corpus.link_counts import ConversionCounts
-from fairseq_guided_align.corpus.missing_links import align_missing
+from fairseq_guided_align.corpus.missing_links import align_missing, parts_beside
 from fairseq_guided_align.corpus.unknown_tokens import UnknownTokens
 from fairseq_guided_align.corpus.vocabularies import find_unknown_tokens, write_dictionaries, write_models
 from fairseq_guided_align.corpus.written_splits import WrittenSplit, write_split
@@ -45,8 +46,12 @@ def preprocess(
         in_pharaoh = [_in_pharaoh(corpus, settings, stack) for corpus in corpora]
         check_lengths(in_pharaoh)  # Before models are trained for hours
         check_dictionaries(settings)
+        parts = parts_beside(destdir)
         with atomic_folder(destdir) as folder:
-            return _fill(folder, in_pharaoh, settings)
+            counts = _fill(folder, in_pharaoh, settings, parts)
+    if settings.chunking is not None:
+        shutil.rmtree(parts, ignore_errors=True)  # Not before: whatever stops the rest, chunks are aligned once
+    return counts
 
 
 def _in_pharaoh(corpus: Corpus, settings: PreprocessSettings, stack: ExitStack) -> Corpus:
@@ -58,11 +63,13 @@ def _in_pharaoh(corpus: Corpus, settings: PreprocessSettings, stack: ExitStack) 
     )
 
 
-def _fill(folder: Path, corpora: Sequence[Corpus], settings: PreprocessSettings) -> dict[str, ConversionCounts]:
+def _fill(
+    folder: Path, corpora: Sequence[Corpus], settings: PreprocessSettings, parts: Path
+) -> dict[str, ConversionCounts]:
     text = folder / TEXT_FOLDER
     text.mkdir()
     models = write_models(corpora, folder, settings)
-    corpora = align_missing(corpora, text, settings)
+    corpora = align_missing(corpora, text, settings, parts)
     cuts = folders_of_cuts(folder, corpora, models, settings)
     splits = [_write_splits(cut, models) for cut in cuts]
     of_training = [

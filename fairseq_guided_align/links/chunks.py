@@ -58,6 +58,31 @@ LINKS, FORWARD, REVERSE, PRIORS, DONE = "links", "forward", "reverse", "priors",
 
 
 @dataclass(frozen=True)
+class Chunking:
+    """How much of a text is aligned at a time, and what it starts from and leaves.
+
+    :param chunk_pairs: sentence pairs of a chunk, at least 1; None: all at once.
+    :param sample_pairs: most pairs that priors are learnt from, where there are several chunks and no ``priors``; None:
+        :data:`SAMPLE_PAIRS`, or as many as in a chunk where that is more.
+    :param priors: a file of priors to start from, which can be read again.
+    :param save_priors: gets the priors of the text, those of ``priors`` included.
+    """
+
+    chunk_pairs: int | None = None
+    sample_pairs: int | None = None
+    priors: PathLike | None = None
+    save_priors: PathLike | None = None
+
+    def text(
+        self, source: PathLike, target: PathLike, pairs: int, word_splits: tuple[str, str], settings: AlignerSettings
+    ) -> ChunkedText:
+        """The text in chunks. Parameters as of :class:`ChunkedText`."""
+        chunk = self.chunk_pairs or max(1, pairs)
+        sample = self.sample_pairs or max(chunk, SAMPLE_PAIRS)
+        return ChunkedText(source, target, pairs, word_splits, settings, chunk, sample, self.priors)
+
+
+@dataclass(frozen=True)
 class ChunkedText:
     """What is aligned, and how.
 
@@ -66,7 +91,7 @@ class ChunkedText:
     :param pairs: their number.
     :param word_splits: what the words of source and target are, see ``links.words``.
     :param chunk_pairs: sentence pairs of a chunk, at least 1.
-    :param sample_pairs: most pairs that priors are learnt from, where there are several chunks and no ``priors``.
+    :param sample_pairs: as of :class:`Chunking`.
     :param priors: a file of priors to start from.
     """
 
@@ -102,6 +127,9 @@ class Part(NamedTuple):
     def has(self, chunk: int, chunks: int) -> bool:
         """Whether a chunk, counted from 0, is in the share: consecutive chunks, as many in each part as can be."""
         return chunk * self.of // chunks == self.number - 1
+
+
+WHOLE = Part(1, 1)
 
 
 @dataclass(frozen=True)
@@ -154,16 +182,20 @@ class _Task(NamedTuple):
     blocks: Sequence[Block]
 
 
-def align_in_chunks(text: ChunkedText, outputs: Outputs, jobs: int, part: Part) -> ChunkCounts | None:
+def align_in_chunks(
+    text: ChunkedText, outputs: Outputs, jobs: int, part: Part = WHOLE, parts: Path | None = None
+) -> ChunkCounts | None:
     """Align a text and write its links, or align one machine's part of it.
 
+    :param parts: folder for chunks that are done, which the caller removes; None: one beside the output, which is gone
+        when they are joined.
     :return: counts of the whole text; None where chunks of other parts are missing, and nothing is written yet.
     :raises GuidedAlignError: there is nothing to align, eflomal is not installed or failed, text is not UTF-8, or a
         file cannot be written. Chunks that are done stay.
     """
     if not text.pairs:
         raise GuidedAlignError(NOTHING_TO_ALIGN)
-    with _parts_folder(outputs.links) as folder:
+    with _parts_folder(outputs.links, parts) as folder:
         kept = tuple(kind for kind, path in zip((FORWARD, REVERSE, PRIORS), outputs[1:]) if path is not None)
         work = _with_priors(_Work(folder, text, text.priors, _described(text, kept), kept), jobs)
         names: list[str] = []
@@ -177,12 +209,16 @@ def align_in_chunks(text: ChunkedText, outputs: Outputs, jobs: int, part: Part) 
         if missing:
             say(f"{len(names) - missing} of {len(names)} chunks are done; the part that ends last joins them")
             return None
-        return _joined(work, names, outputs)
+        return _joined(work, names, outputs, keep=parts is not None)
 
 
 @contextmanager
-def _parts_folder(output: PathLike) -> Iterator[Path]:
-    """Where chunks are kept: beside the output, where that is a file."""
+def _parts_folder(output: PathLike, parts: Path | None) -> Iterator[Path]:
+    """Where chunks are kept: beside the output, where that is a file and ``parts`` names no other folder."""
+    if parts is not None:
+        parts.mkdir(exist_ok=True)
+        yield parts
+        return
     path = Path(os.path.realpath(output))
     if str(output) == STANDARD_OUTPUT or (path.exists() and not path.is_file()):
         with tempfile.TemporaryDirectory(prefix="align-") as name:
@@ -350,8 +386,8 @@ def _words(block: bytes, path: PathLike, lines: Sequence[int], word_split: str) 
 # --- the whole --------------------------------------------------------------------------------------------------------
 
 
-def _joined(work: _Work, names: Sequence[str], outputs: Outputs) -> ChunkCounts | None:
-    """Join all chunks, unless another part has, and remove them."""
+def _joined(work: _Work, names: Sequence[str], outputs: Outputs, keep: bool) -> ChunkCounts | None:
+    """Join all chunks, unless another part has, and remove them unless they are kept."""
     with ExitStack() as stack:
         handle = os.open(work.folder, os.O_RDONLY)
         stack.callback(os.close, handle)
@@ -373,5 +409,6 @@ def _joined(work: _Work, names: Sequence[str], outputs: Outputs) -> ChunkCounts 
             old = [] if work.text.priors is None else [work.text.priors]
             files = [*old, *(work.file(name, PRIORS) for name in names)]
             write_priors(outputs.priors, merge_priors(files, work.folder))
-        shutil.rmtree(work.folder, ignore_errors=True)
+        if not keep:
+            shutil.rmtree(work.folder, ignore_errors=True)
     return counts

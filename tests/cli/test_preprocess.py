@@ -14,6 +14,7 @@ import pytest
 from fairseq_guided_align.cli.main import main
 from fairseq_guided_align.corpus.fairseq_data import text_lengths
 from fairseq_guided_align.links.pharaoh import read_links
+from fairseq_guided_align.links.priors import read_priors
 from fairseq_guided_align.links.store import LinkStore, links_path
 
 pytest.importorskip("fairseq")
@@ -293,7 +294,9 @@ def test_fairseqs_own_failure_is_shown(text: Path, tmp_path: Path, capsys: pytes
     assert os.listdir(tmp_path) == ["dict.txt"]
 
 
-@pytest.mark.parametrize("form", [[], ["--inverted", "--one-based"]])
+@pytest.mark.parametrize(
+    "form", [[], ["--inverted", "--one-based"], ["--chunk-pairs=150", "--sample-pairs=200", "--workers=2"]]
+)
 def test_links_by_the_aligner(tmp_path: Path, form: list[str]) -> None:
     """The very text that a split without links needs, in its order: against `align` on the text of all splits.
 
@@ -316,7 +319,9 @@ def test_links_by_the_aligner(tmp_path: Path, form: list[str]) -> None:
         everything[0].extend(source)
         everything[1].extend(target)
     # One split has links of its own, which stay.
-    shown = [" ".join("2-1" if form else "0-1" for _ in range(bool(i % 2))) for i in range(sizes["train1"])]
+    shown = [
+        " ".join("2-1" if "--inverted" in form else "0-1" for _ in range(bool(i % 2))) for i in range(sizes["train1"])
+    ]
     (tmp_path / "train1.align").write_text("".join(line + "\n" for line in shown))
     files += ["--trainpref", f"{tmp_path / 'train'},{tmp_path / 'train1'}", "--validpref", tmp_path / "valid"]
     assert main(["preprocess", *map(str, files), "--destdir", str(tmp_path / "bin")]) == 0
@@ -336,6 +341,34 @@ def test_links_by_the_aligner(tmp_path: Path, form: list[str]) -> None:
     assert sum(len(one ^ other) for one, other in zip(made, alone)) < 0.1 * links
     assert sum(len(one ^ set(row)) for one, row in zip(made, expected)) < 0.1 * links
     assert [path.name for path in (tmp_path / "bin" / "text").glob("*.aligner")] == []
+    assert list(tmp_path.glob(".*")) == []
+
+
+def test_chunks_that_are_aligned_outlast_what_fails_later(
+    text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The next run goes on with them; priors are kept, and begin the alignment of other text."""
+    pytest.importorskip("eflomal")
+    own = tmp_path / "own"
+    shutil.copytree(text, own, ignore=shutil.ignore_patterns("train.align"))
+    priors, parts = tmp_path / "priors.gz", tmp_path / ".bin.parts"
+    options = ["--aligner=eflomal", "--subwords=words", "--chunk-pairs=60", f"--save-priors={priors}"]
+    assert preprocess(own, tmp_path / "bin", *options, "--max-pieces=1") == 2
+    said = capsys.readouterr().err
+    assert "sentence pairs of all splits in" in said
+    assert "no sentence pair is left" in said
+    assert not (tmp_path / "bin").exists()
+    first = min(parts.glob("*.links"))
+    lines = first.read_text().splitlines(keepends=True)
+    first.write_text("".join(["0-0\n", "\n", *lines[2:]]))
+    assert preprocess(own, tmp_path / "bin", *options) == 0
+    links = LinkStore(links_path(tmp_path / "bin", "train", "grc", "en"))
+    assert [list(links[number].pairs()) for number in range(2)] == [[(0, 0)], []]
+    assert not parts.exists()
+    assert {prior.kind for prior in read_priors(priors)} == {"LEX", "FERF", "FERR", "HMMF", "HMMR"}
+    capsys.readouterr()
+    assert preprocess(own, tmp_path / "new", *options[:2], f"--priors={priors}") == 0
+    assert "of all splits in 1 chunks\n" in capsys.readouterr().err
 
 
 def test_it_does_not_write_over_a_folder(text: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -348,6 +381,11 @@ def test_it_does_not_write_over_a_folder(text: Path, data: Path, capsys: pytest.
     [
         (["--subwords", "bpe", "--sentencepiece-vocab-size", "90"], "go with --subwords sentencepiece"),
         (["--symmetrisation", "union"], "--symmetrisation goes with --aligner"),
+        (["--chunk-pairs", "9"], "--chunk-pairs goes with --aligner"),
+        (["--save-priors", "priors"], "--save-priors goes with --aligner"),
+        (["--aligner", "eflomal", "--sample-pairs", "9"], "--sample-pairs goes with --chunk-pairs"),
+        (["--aligner", "eflomal", "--also-pieces", "90", "--priors", "a"], "--also-pieces does not go with --priors"),
+        (["--aligner", "eflomal", "--save-priors", "a"], "--save-priors: of text that is aligned"),
         (["--joined-dictionary", "--srcdict", "a", "--tgtdict", "b"], "not both"),
         (["--joined-dictionary", "--source-sentencepiece-model", "a"], "both models or none"),
         (["--source-sentencepiece-model", "none.model"], "none.model: cannot be read"),
