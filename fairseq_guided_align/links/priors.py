@@ -77,6 +77,8 @@ def count_priors(
 ) -> Iterator[Prior]:
     """Priors that an alignment gives, in the order of a file.
 
+    Two words are seen as often as in the mean of both directions. eflomal takes one count for both.
+
     :param eflomal: the package.
     :param text: source and target of each pair, words with single spaces between them.
     :param forward: links of each pair in the forward direction, as eflomal writes them.
@@ -86,6 +88,9 @@ def count_priors(
     aligned = [(*pair, *links) for pair, *links in zip(text, forward, reverse) if all(link.strip() for link in links)]
     found = eflomal.calculate_priors(*([row[column] for row in aligned] for column in range(4)))
     lexical, forward_jumps, reverse_jumps, forward_fertility, reverse_fertility = found
+    # eflomal's own command counts them forward alone, with which the other direction is aligned worse.
+    lexical.update(_linked_words((source, target, links) for source, target, _, links in aligned))
+    lexical = {words: seen / 2 for words, seen in lexical.items()}
     # eflomal's own command leaves them out; without them, words that have no link get one.
     for side, fertility in enumerate((forward_fertility, reverse_fertility)):
         words = Counter(word for row in aligned for word in row[side].split(" "))
@@ -99,6 +104,15 @@ def count_priors(
     ):  # fmt: skip
         for about in sorted(counts):
             yield Prior(kind, about if isinstance(about, tuple) else (about,), counts[about])
+
+
+def _linked_words(aligned: Iterable[tuple[str, str, str]]) -> Iterator[tuple[str, str]]:
+    """A source word and its target word of each link."""
+    for source, target, links in aligned:
+        sides = source.split(" "), target.split(" ")
+        for link in links.split():
+            i, j = link.split("-")
+            yield sides[0][int(i)], sides[1][int(j)]
 
 
 def write_priors(path: PathLike, priors: Iterable[Prior]) -> None:
