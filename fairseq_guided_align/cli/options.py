@@ -168,11 +168,10 @@ SHORT = {"--source-lang": "-s", "--target-lang": "-t", "--output": "-o"}
 LINK_READING = ("--one-based", "--inverted", "--max-dropped")
 SENTENCEPIECE_MODELS = ("--source-sentencepiece-model", "--target-sentencepiece-model")
 MODEL = ("--data", "--lang-pair", "--device")
-CHUNKS = ("--chunk-pairs", "--sample-pairs", "--priors", "--save-priors")
 
 
 def chosen_chunks(args: argparse.Namespace) -> Chunking | None:
-    """How a large text is aligned, by the options of :data:`CHUNKS`; None: all at once and without priors.
+    """How a large text is aligned, by ``--chunk-pairs`` and what goes with it; None: all at once and without priors.
 
     :raises GuidedAlignError: options do not go together.
     """

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 from fairseq_guided_align.cli.argument_types import folder_to_write, named_text_to_read
 from fairseq_guided_align.cli.options import (
-    CHUNKS,
     LINK_READING,
     SENTENCEPIECE_MODELS,
     WORD_SPLIT,
@@ -204,9 +203,9 @@ def _settings(args: argparse.Namespace) -> PreprocessSettings:
         raise GuidedAlignError("--joined-dictionary: give --srcdict or --tgtdict, not both")
     chunking = chosen_chunks(args)
     if not args.aligner:
-        for option in ("--symmetrisation", "--also-pieces", *CHUNKS):
-            if getattr(args, option[2:].replace("-", "_")):
-                raise GuidedAlignError(f"{option} goes with --aligner")
+        for option in ("symmetrisation", "also-pieces", "chunk-pairs", "sample-pairs", "priors", "save-priors"):
+            if getattr(args, option.replace("-", "_")):
+                raise GuidedAlignError(f"--{option} goes with --aligner")
     if args.max_pieces is not None and args.max_pieces < 1:
         raise GuidedAlignError(f"--max-pieces: expected 1 or more; got {args.max_pieces}")
     if args.max_ratio is not None and not args.max_ratio >= 1:
