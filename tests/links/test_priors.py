@@ -88,7 +88,7 @@ def test_the_sum_of_files_is_the_count_of_all_their_text(
         write_priors(path, counted(*part))
     whole = counted(*([row for part in parts for row in part[column]] for column in range(3)))
     assert list(merge_priors(paths, tmp_path)) == whole
-    slow: Counter[object] = Counter()
+    slow: dict[object, float] = defaultdict(float)
     for path in paths:
         for line in path.read_text(encoding="utf-8").splitlines():
             *about, seen = line.split("\t")
