@@ -187,11 +187,14 @@ def _parse_block_as_arrays(block: bytes, base: int) -> CorpusLinks | None:
 
     18 times faster than line by line; twice as fast as a regular expression and ``numpy.fromstring``.
     """
-    block = block.replace(b"\r\n", b"\n").replace(b"\t", b" ")
     marks = block.translate(None, b"0123456789- \n")
+    # Each search of the whole block takes 2 % of the time, so only where there is something to find.
+    if b"\r" in marks or b"\t" in marks:
+        block = block.replace(b"\r\n", b"\n").replace(b"\t", b" ")
+        marks = block.translate(None, b"0123456789- \n")
     if marks.translate(None, b"?p:=."):
         return None
-    text = np.frombuffer(block.replace(b".", b""), np.uint8)
+    text = np.frombuffer(block.replace(b".", b"") if b"." in marks else block, np.uint8)
     is_digit = np.zeros(len(text) + 2, bool)
     np.less(text - np.uint8(ord("0")), 10, out=is_digit[1:-1])
     edges = np.flatnonzero(is_digit[1:] != is_digit[:-1])
