@@ -26,7 +26,8 @@ from fairseq_guided_align.links.aligner import (
     align_with_eflomal,
     spaced,
 )
-from fairseq_guided_align.links.chunks import WHOLE, ChunkCounts, Chunking, Outputs, Part, align_in_chunks
+from fairseq_guided_align.links.chunked_text import WHOLE, ChunkCounts, Chunking, Outputs, Part
+from fairseq_guided_align.links.chunks import align_in_chunks
 from fairseq_guided_align.links.link import CorpusLinks
 from fairseq_guided_align.links.pharaoh import format_block
 from fairseq_guided_align.links.symmetrisation import SYMMETRISATIONS

@@ -20,7 +20,7 @@ from fairseq_guided_align.errors import GuidedAlignError
 from fairseq_guided_align.files.opening import CopiedText, PathLike
 from fairseq_guided_align.files.progress import say
 from fairseq_guided_align.files.tsv import tsv_columns
-from fairseq_guided_align.links.chunks import SAMPLE_PAIRS, Chunking
+from fairseq_guided_align.links.chunked_text import SAMPLE_PAIRS, Chunking
 from fairseq_guided_align.links.symmetrisation import SYMMETRISATIONS
 from fairseq_guided_align.links.words import DEFAULT_SPLIT, WordSplits
 from fairseq_guided_align.markup.carrying import DEFAULT_QUOTES, KEEP_PAIRS, PAIRS

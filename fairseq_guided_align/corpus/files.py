@@ -14,7 +14,7 @@ from fairseq_guided_align.files.arguments import between_commas
 from fairseq_guided_align.files.byte_lines import PathLike, count_lines, raise_length_error
 from fairseq_guided_align.files.compression import plain_or_compressed
 from fairseq_guided_align.links.aligner import AlignerSettings
-from fairseq_guided_align.links.chunks import Chunking
+from fairseq_guided_align.links.chunked_text import Chunking
 from fairseq_guided_align.subwords.sampling import Sampling
 
 SPLITS = ("train", "valid", "test")

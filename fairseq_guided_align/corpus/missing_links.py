@@ -13,7 +13,8 @@ from fairseq_guided_align.corpus.files import Corpus, PreprocessSettings
 from fairseq_guided_align.files.byte_lines import PathLike, count_lines, read_blocks, read_lines
 from fairseq_guided_align.files.progress import say
 from fairseq_guided_align.links.aligner import AlignerSettings, align_with_eflomal, spaced
-from fairseq_guided_align.links.chunks import Chunking, Outputs, align_in_chunks
+from fairseq_guided_align.links.chunked_text import Chunking, Outputs
+from fairseq_guided_align.links.chunks import align_in_chunks
 from fairseq_guided_align.links.link import CorpusLinks
 from fairseq_guided_align.links.pharaoh import format_block, parse_block
 from fairseq_guided_align.links.words import split_words

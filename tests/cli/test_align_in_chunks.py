@@ -14,9 +14,9 @@ import pytest
 from compressed import DECOMPRESS
 
 from fairseq_guided_align.cli.main import main
-from fairseq_guided_align.links import chunks
+from fairseq_guided_align.links import aligned_block, sampled_priors
 from fairseq_guided_align.links.aligner import AlignerSettings
-from fairseq_guided_align.links.chunks import ChunkedText, Part
+from fairseq_guided_align.links.chunked_text import ChunkedText, Part
 from fairseq_guided_align.links.pharaoh import read_links
 from fairseq_guided_align.links.priors import count_priors, priors_of_text, read_priors, write_priors
 
@@ -254,7 +254,7 @@ def test_what_the_sample_learnt_from_a_chunk_is_no_evidence_in_it(text: Path, tm
         whole = ChunkedText(text / "s", text / "t", PAIRS, ("spaces", "spaces"), settings, 50, sample)
         folder = tmp_path / str(sample)
         folder.mkdir()
-        work = chunks._with_priors(chunks._Work(folder, whole, None, b"", ()), 1)
+        work = sampled_priors.with_priors(aligned_block.ChunkWork(folder, whole, None, b"", ()), 1)
         assert work.priors is not None
         chosen = [number * PAIRS // sample for number in range(sample)]
         (priors,) = folder.glob("*.priors")
@@ -268,7 +268,7 @@ def test_what_the_sample_learnt_from_a_chunk_is_no_evidence_in_it(text: Path, tm
                 *([side[at] for at in others] for side in links),
             )  # fmt: skip
             write_priors(tmp_path / "others", expected)
-            own = chunks._own_priors(work, first + 1, source, target)
+            own = aligned_block.own_priors(work, first + 1, source, target)
             assert list(priors_of_text(work.priors, source, target, own)) == list(
                 priors_of_text(tmp_path / "others", source, target)
             )
