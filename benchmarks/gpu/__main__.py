@@ -100,6 +100,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         results["machine"] = described(args.device)
         write_json(output / "results.json", results)
         work = args.work or Path(temporary)
+        work.mkdir(parents=True, exist_ok=True)
         for group in groups(chosen):
             left = end - time.monotonic()
             if left < LEAST_SECONDS:

@@ -189,6 +189,15 @@ def test_wrong_calls_say_what_is_wrong(
     assert "bash benchmarks/gpu/prepare.sh" in capsys.readouterr().err
 
 
+def test_trainings_are_kept_where_a_further_run_finds_them(made_up: list[Part], tmp_path: Path) -> None:
+    count = "open(sys.argv[1], 'a').write('x')"
+    made_up.append(Part("one part", python(count, "{work}/kept"), 20))
+    for runs in (1, 2):
+        options = ["--device", "cpu", "--work", str(tmp_path / "work"), "--output", str(tmp_path / "output")]
+        assert command.main(options) == 0
+        assert (tmp_path / "work" / "kept").read_text() == "x" * runs
+
+
 # Parts side by side, and their limits
 
 

@@ -39,6 +39,22 @@ def test_another_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert "expected one of weight, layers" in capsys.readouterr().err
 
 
+def test_settings_named_one_by_one(capsys: pytest.CaptureFixture[str]) -> None:
+    def names(*options: str) -> list[str]:
+        return [one.name for one in command.parse_arguments(["--work", "w", "--seeds", "1,2", *options]).settings]
+
+    one = ("--setting", "layers=-1+-2,weight=4")
+    assert names(*one) == ["weight=4.0,layers=-1,-2", "weight=4.0,layers=-1,-2,seed=2"]
+    # Beside combinations, in which a setting counts once.
+    both = names(*one, "--vary", "weight=4", "--vary", "layers=-1+-2,-1")
+    assert both == [*names(*one)[:1], "weight=4.0,layers=-1", *names(*one)[1:], "weight=4.0,layers=-1,seed=2"]
+    assert names() == ["default", "seed=2"]
+    for wrong in ("wait=1", "weight=much"):
+        with pytest.raises(SystemExit):
+            names("--setting", wrong)
+        assert "--setting" in capsys.readouterr().err
+
+
 def test_means_over_seeds() -> None:
     figures = {"aer": 0.30, "nll": 5.0, "bleu": 10.0, "chrf": 30.0, "updates_a_second": 2.0}
     other = {**figures, "aer": 0.34, "bleu": 12.0}
@@ -69,3 +85,8 @@ def test_a_rehearsal_that_is_not_done_again(
     assert command.main([*arguments, "--minutes", "0"]) == 0
     assert capsys.readouterr().out == first
     assert not checkpoint.exists()
+    # Another folder of trainings may have its text from the first.
+    other = ["--work", str(tmp_path / "other"), "--data", str(tmp_path / "work"), "--minutes", "0"]
+    assert command.main([*other, "--corpus", "made-up", "--seeds", "1"]) == 0
+    assert "1 not reached" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
